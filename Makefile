@@ -1,0 +1,53 @@
+# make demo   compile the bundled sample model and answer questions with it
+# make test   lint, type check, layers, sizes, every test
+# make lint   the same without the tests
+# make clean  remove everything the others made
+#
+# All of them first install the package, in editable form, into the virtual environment VENV.
+# Without an NVIDIA GPU, save a few gigabytes on Linux with
+#     make test TORCH_INDEX=https://download.pytorch.org/whl/cpu
+
+PYTHON ?= python3
+VENV ?= .venv
+TORCH_INDEX ?=
+TEST_JOBS ?= 2
+
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.vlmforge-installed
+SAMPLE = "$$($(BIN)/python -c 'from vlmforge.sample import checkpoint; print(checkpoint())')"
+DEMO := build/demo
+
+# Left to pip as a dependency, torch may come in another version or with CUDA: it goes first, pinned.
+PIP := $(BIN)/python -m pip install --quiet --no-input --disable-pip-version-check -c constraints.txt
+
+# Tests use few threads each, as several run side by side, and never the network.
+TEST_ENVIRONMENT := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false
+
+.PHONY: demo test lint install clean
+
+demo: install
+	$(BIN)/vlmforge compile $(SAMPLE) --out $(DEMO)
+	$(BIN)/vlmforge eval $(DEMO) --questions src/vlmforge/sample/demo/questions.jsonl --reference $(SAMPLE)
+
+test: lint
+	$(TEST_ENVIRONMENT) $(BIN)/python -m pytest -n $(TEST_JOBS)
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python tools/check_layers.py
+	$(BIN)/python tools/check_sizes.py
+
+install: $(INSTALLED)
+
+$(INSTALLED): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) torch $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
+	$(PIP) --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf $(DEMO) dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	test "$(VENV)" != .venv || rm -rf .venv
+	find src tests tools training -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""Calibration: images, prompts, and what the model computes on them."""

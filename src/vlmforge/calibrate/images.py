@@ -1,0 +1,143 @@
+"""Collects the calibration images: COCO, the user's own, or drawn scenes."""
+
+from __future__ import annotations
+
+import json
+import logging
+import random
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from vlmforge.calibrate.coco import DATASET, SPLIT, coco_images
+from vlmforge.calibrate.scenes import draw_scene
+from vlmforge.errors import CalibrationError, SourceError
+from vlmforge.formats.atomic import atomic_directory
+from vlmforge.source.checkpoint import Progress
+from vlmforge.source.image import IMAGE_SIZE, read_image, resize_image
+
+logger = logging.getLogger(__name__)
+
+SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
+RECORD = "source.json"
+QUALITY = 95
+
+Named = tuple[str, Image.Image]
+
+
+def collect_images(
+    output_dir: Path | str,
+    num_images: int = 100,
+    source_dir: Path | str | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Path:
+    """Fill a directory with RGB JPEG images of 224 × 224 and a ``source.json``.
+
+    Args:
+        output_dir: replaced as a whole, and only if it is missing, empty or of this function.
+        num_images: how many; fewer where the user has fewer.
+        source_dir: the user's own images; without it COCO 2017 validation, or synthetic
+            scenes where COCO cannot be had.
+        seed: draws the scenes; chooses among the user's images where there are more.
+        progress: is told of every image.
+
+    Returns:
+        ``output_dir``.
+
+    Raises:
+        CalibrationError: there is no readable image, or ``output_dir`` holds other files.
+    """
+    output = Path(output_dir)
+    if num_images < 1:
+        raise CalibrationError("no images are asked for", mend="ask for 1 image or more")
+    _check_replaceable(output)
+    if source_dir is not None:
+        found = _own_images(Path(source_dir), num_images, seed)
+        return _write(output, found, {"source": "directory"}, num_images, progress)
+    coco = {"source": "coco", "dataset": DATASET, "split": SPLIT}
+    try:
+        return _write(output, islice(coco_images(), num_images), coco, num_images, progress)
+    except CalibrationError as error:
+        logger.warning("%s\nDrawing %d synthetic scenes instead of photos.", error, num_images)
+    scenes = _scenes(num_images, seed)
+    return _write(output, scenes, {"source": "scenes", "seed": seed}, num_images, progress)
+
+
+def find_images(directory: Path | str) -> list[Path]:
+    """The image files of a directory, sorted by name.
+
+    Raises:
+        CalibrationError: there is no such directory, or no image in it.
+    """
+    mend = "run `vlmforge images`, or name a directory of images"
+    try:
+        files = sorted(Path(directory).iterdir())
+    except OSError as error:
+        raise CalibrationError(
+            "the directory of images cannot be read", where=directory, mend=mend
+        ) from error
+    images = [file for file in files if file.suffix.lower() in SUFFIXES and file.is_file()]
+    if not images:
+        raise CalibrationError("the directory holds no images", where=directory, mend=mend)
+    return images
+
+
+def readable(paths: Iterable[Path]) -> Iterator[tuple[Path, Image.Image]]:
+    """The images that can be read; the others are reported and left out."""
+    for path in paths:
+        try:
+            yield path, read_image(path)
+        except SourceError as error:
+            logger.warning("Skipping %s: %s", path.name, error.what)
+
+
+def _own_images(directory: Path, count: int, seed: int) -> Iterator[Named]:
+    """``count`` readable images of the user's, chosen at random, in order of their names."""
+    files = find_images(directory)
+    random.Random(seed).shuffle(files)
+    chosen = ((path.name, resize_image(image)) for path, image in readable(files))
+    return iter(sorted(islice(chosen, count), key=lambda named: named[0]))
+
+
+def _scenes(count: int, seed: int) -> Iterator[Named]:
+    """Synthetic scenes of consecutive seeds."""
+    return ((f"scene {seed + index}", draw_scene(seed + index).image) for index in range(count))
+
+
+def _check_replaceable(output: Path) -> None:
+    """Refuse to replace a directory of files that are somebody else's."""
+    if not output.exists() or (output / RECORD).is_file():
+        return
+    if not output.is_dir() or any(output.iterdir()):
+        raise CalibrationError(
+            "the output directory holds other files",
+            where=output,
+            mend="name another output directory, or use its images as they are",
+        )
+
+
+def _write(
+    output: Path,
+    images: Iterable[Named],
+    facts: dict[str, Any],
+    total: int,
+    progress: Progress | None,
+) -> Path:
+    """Write the images and the record; the directory appears only when it is whole."""
+    origins = {}
+    with atomic_directory(output.resolve()) as new:
+        for index, (origin, image) in enumerate(images):
+            file = f"image_{index:04d}.jpg"
+            resize_image(image).save(new / file, quality=QUALITY)
+            origins[file] = origin
+            if progress is not None:
+                progress("calibration images", index + 1, total)
+        if not origins:
+            raise CalibrationError("no image can be read", mend="name a directory of images")
+        record = {**facts, "image_size": list(IMAGE_SIZE), "images": origins}
+        (new / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    return output

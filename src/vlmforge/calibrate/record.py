@@ -1,0 +1,204 @@
+"""Records what the decoder and the vision encoder receive, as calibration samples."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from vlmforge.calibrate.images import RECORD, find_images, readable
+from vlmforge.calibrate.prompts import PromptKind, prompt_for
+from vlmforge.errors import CalibrationError
+from vlmforge.formats.samples import SampleWriter
+from vlmforge.source.checkpoint import Checkpoint, Progress
+from vlmforge.source.image import IMAGE_SIZE, resize_image
+from vlmforge.source.processor import ImageTextProcessor, load_processor, pixel_values_to_images
+from vlmforge.source.reference import ReferenceModel
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+@dataclass(frozen=True)
+class Question:
+    """One image and what is asked about it.
+
+    Attributes:
+        index: of the sample.
+        file: name of the image file.
+        image: upright RGB, of any size.
+        prompt: the question.
+    """
+
+    index: int
+    file: str
+    image: Image.Image
+    prompt: PromptKind
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the metadata tells of the sample."""
+        return {"kind": self.prompt.name, "prompt": self.prompt.text, "image": self.file}
+
+
+def record_language(
+    checkpoint: Checkpoint,
+    images_dir: Path | str,
+    output_dir: Path | str,
+    num_samples: int | None = None,
+    max_new_tokens: int = 500,
+    device: str = "cpu",
+    dtype: str = "float32",
+    image_size: tuple[int, int] = IMAGE_SIZE,
+    progress: Progress | None = None,
+) -> Path:
+    """Let the original model answer, and record each whole sequence as its decoder receives it.
+
+    A sample is ``inputs_embeds`` float32 ``[1, seq, hidden]`` (image features merged, the
+    model's own answer included), ``position_ids`` int64 ``[3, seq]`` and ``token_types`` int8
+    ``[seq]``.
+
+    Args:
+        checkpoint: of the original model.
+        images_dir: images to ask about, taken in order, again and again.
+        output_dir: of all calibration data; the samples go to ``language`` in it.
+        num_samples: one an image by default.
+        max_new_tokens: the longest answer.
+        device: ``"cpu"`` or ``"gpu"``.
+        dtype: of the model's arithmetic, ``"float32"`` or ``"bfloat16"``.
+        image_size: height and width every image is resized to.
+        progress: is told of every sample.
+
+    Returns:
+        The directory of the samples.
+
+    Raises:
+        CalibrationError: no image can be read, or a number is out of range.
+        SourceError: the model cannot be loaded, or there is no such device.
+    """
+    if dtype not in DTYPES:
+        raise CalibrationError(f"there is no dtype {dtype}", mend="choose float32 or bfloat16")
+    if max_new_tokens < 1:
+        raise CalibrationError("answers have no length", mend="give --max-new-tokens 1 or more")
+    count = _count(images_dir, num_samples)
+    reference = ReferenceModel.load(checkpoint, device, DTYPES[dtype], image_size)
+    _check_image_size(reference.processor, image_size)
+    facts = _facts(checkpoint, images_dir, image_size, progress)
+    facts["max_new_tokens"] = max_new_tokens
+    with SampleWriter(Path(output_dir), "language", facts) as writer:
+        for question in _questions(Path(images_dir), count):
+            arrays, prompt_length = _answered(reference, question, max_new_tokens)
+            writer.add(arrays, **question.facts, prompt_length=prompt_length)
+            if progress is not None:
+                progress("language samples", question.index + 1, count)
+    return writer.path
+
+
+def record_vision(
+    checkpoint: Checkpoint,
+    images_dir: Path | str,
+    output_dir: Path | str,
+    num_samples: int | None = None,
+    image_size: tuple[int, int] = IMAGE_SIZE,
+    progress: Progress | None = None,
+) -> Path:
+    """Record each image as the compiled vision encoder receives it.
+
+    A sample is ``images`` float32 ``[896, 56, 6]`` for 224 × 224. The model itself does not run.
+    Arguments and errors are those of :func:`record_language`; the samples go to ``vision``.
+    """
+    count = _count(images_dir, num_samples)
+    processor = load_processor(checkpoint.path)
+    _check_image_size(processor, image_size)
+    facts = _facts(checkpoint, images_dir, image_size, progress)
+    with SampleWriter(Path(output_dir), "vision", facts) as writer:
+        for question in _questions(Path(images_dir), count):
+            images = _pixels(processor, resize_image(question.image, image_size))
+            writer.add({"images": images}, **question.facts)
+            if progress is not None:
+                progress("vision samples", question.index + 1, count)
+    return writer.path
+
+
+def _answered(
+    reference: ReferenceModel, question: Question, max_new_tokens: int
+) -> tuple[dict[str, np.ndarray], int]:
+    """The arrays of a language sample, and the length of its prompt in tokens."""
+    prompt = reference.inputs(question.prompt.text, [question.image])
+    answer = reference.generate(prompt, max_new_tokens)
+    embedded = reference.embed(prompt.followed_by(answer))
+    arrays = {
+        "inputs_embeds": embedded.inputs_embeds.numpy(),
+        "position_ids": embedded.position_ids.numpy(),
+        "token_types": embedded.token_types.numpy(),
+    }
+    return arrays, prompt.length
+
+
+def _pixels(processor: ImageTextProcessor, image: Image.Image) -> np.ndarray:
+    """The vision encoder's input, float32, of an image that has its final size."""
+    layout = processor.image_processor
+    batch = layout(images=[image], do_resize=False, return_tensors="np")
+    return pixel_values_to_images(
+        batch["pixel_values"], layout.patch_size, layout.merge_size, layout.temporal_patch_size
+    )
+
+
+def _questions(images_dir: Path, count: int) -> Iterator[Question]:
+    """Sample i is image i of n and prompt i of 20; each further round shifts the prompts by one."""
+    files, asked = find_images(images_dir), 0
+    for index in range(count):
+        around, which = divmod(index, len(files))
+        for path, image in readable([files[which]]):
+            yield Question(index, path.name, image, prompt_for(index + around))
+            asked += 1
+    if not asked:
+        raise CalibrationError(
+            "no image can be read",
+            where=images_dir,
+            mend="run `vlmforge images`, or name a directory of images",
+        )
+
+
+def _count(images_dir: Path | str, num_samples: int | None) -> int:
+    images = len(find_images(images_dir))
+    if num_samples is not None and num_samples < 1:
+        raise CalibrationError("no samples are asked for", mend="give --num-samples 1 or more")
+    return num_samples or images
+
+
+def _check_image_size(processor: ImageTextProcessor, size: tuple[int, int]) -> None:
+    side = processor.image_processor.patch_size * processor.image_processor.merge_size
+    if any(length < side or length % side for length in size):
+        raise CalibrationError(
+            f"images of {size[0]} × {size[1]} cannot be cut into merge groups of {side} × {side}",
+            mend=f"choose a height and a width that are multiples of {side}, such as 224",
+        )
+
+
+def _facts(
+    checkpoint: Checkpoint,
+    images_dir: Path | str,
+    image_size: tuple[int, int],
+    progress: Progress | None,
+) -> dict[str, Any]:
+    """What the metadata tells of all samples."""
+    return {
+        "model": checkpoint.model_id,
+        "model_fingerprint": checkpoint.fingerprint(progress),
+        "image_size": list(image_size),
+        "image_source": _image_source(Path(images_dir)),
+    }
+
+
+def _image_source(images_dir: Path) -> str:
+    """``"coco"``, ``"scenes"`` or ``"directory"``, as recorded when the images were collected."""
+    try:
+        return str(json.loads((images_dir / RECORD).read_text("utf-8"))["source"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return "directory"

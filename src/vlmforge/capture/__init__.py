@@ -1,0 +1,1 @@
+"""Captures the components of a checkpoint as graphs and checks them against the original."""

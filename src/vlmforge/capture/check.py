@@ -1,0 +1,112 @@
+"""Checks a captured graph against the original model, value by value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vlmforge.capture.original import Observer
+from vlmforge.errors import CaptureError
+from vlmforge.graph.core import Graph
+from vlmforge.graph.evaluate import evaluate
+
+TOLERANCE = 1e-4
+"""Largest float error of a captured value, relative to the largest value of the original."""
+
+
+@dataclass(frozen=True)
+class ValueCheck:
+    """One value against the original module with the same output.
+
+    ``relative`` is the largest absolute error over the largest absolute original value,
+    ``sqnr_db`` the signal to noise ratio in decibels (infinite if equal).
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    module: str | None = None
+    cosine: float | None = None
+    max_abs_error: float | None = None
+    relative: float | None = None
+    sqnr_db: float | None = None
+
+    @staticmethod
+    def of(name: str, module: str, value: Tensor, original: Tensor) -> ValueCheck:
+        """Compare two tensors of one shape."""
+        got, want = value.double().flatten(), original.double().flatten()
+        error = got - want
+        noise = error.square().sum().item()
+        signal = want.square().sum().item()
+        return ValueCheck(
+            name,
+            tuple(value.shape),
+            module,
+            cosine=torch.nn.functional.cosine_similarity(got, want, dim=0).item(),
+            max_abs_error=error.abs().max().item(),
+            relative=(error.abs().max() / want.abs().max().clamp_min(1e-30)).item(),
+            sqnr_db=10 * torch.log10(torch.tensor(signal / noise)).item() if noise else None,
+        )
+
+
+def check(
+    graph: Graph,
+    feeds: Mapping[str, Tensor],
+    run_original: Callable[[Observer], None],
+    keep: Callable[[str, Tensor], None] | None = None,
+) -> dict[str, Any]:
+    """Run graph and original on one sample and compare every value both have.
+
+    Args:
+        graph: the captured graph.
+        feeds: the graph's inputs; ``logits_index`` must ask for every row.
+        run_original: runs the original model, calling its argument with module path and output.
+        keep: called with the name and tensor of each value of the graph.
+
+    Returns:
+        A report, JSON-able: ``values`` and the worst ``relative`` error.
+
+    Raises:
+        CaptureError: a value differs by more than :data:`TOLERANCE` relative.
+    """
+    wanted = {node.module for node in graph.nodes.values() if node.module}
+    originals: dict[str, Tensor] = {}
+
+    def remember(path: str, output: Tensor) -> None:
+        if path in wanted:
+            originals[path] = output
+
+    run_original(remember)
+    checks: list[ValueCheck] = []
+
+    def compare(name: str, value: Tensor) -> None:
+        module = graph.nodes[name].module
+        if module in originals:
+            checks.append(ValueCheck.of(name, module, value, originals[module].view_as(value)))
+        else:
+            checks.append(ValueCheck(name, tuple(value.shape)))
+        if keep is not None:
+            keep(name, value)
+
+    evaluate(graph, feeds, observe=compare)
+    return _report(graph, checks)
+
+
+def _report(graph: Graph, checks: list[ValueCheck]) -> dict[str, Any]:
+    compared = [entry for entry in checks if entry.relative is not None]
+    worst = max(compared, key=lambda entry: entry.relative or 0.0)
+    if worst.relative is None or not worst.relative <= TOLERANCE:
+        raise CaptureError(
+            f"a captured value differs from the original by {worst.relative:.2e} of its range",
+            where=f"{worst.name} against {worst.module}",
+            mend="report it with the model's config.json: the capture of this model is wrong",
+        )
+    return {
+        "component": graph.component,
+        "compared": len(compared),
+        "worst": {"name": worst.name, "relative": worst.relative},
+        "values": [asdict(entry) for entry in checks],
+    }

@@ -1,0 +1,112 @@
+"""The traceable text decoder: a pre-norm transformer with rotary attention and gated MLP."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from vlmforge.capture.modules import ACTIVATIONS, Attention, RMSNorm, Rope, RopeTable
+
+
+@dataclass(frozen=True)
+class DecoderSizes:
+    """The numbers that make one decoder differ from another."""
+
+    hidden: int
+    intermediate: int
+    layers: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    vocabulary: int
+    eps: float
+    activation: str
+    attention_bias: bool = True
+
+
+class SelfAttention(nn.Module):
+    """Rotary self-attention; queries of only the wanted rows if an ``index`` is given."""
+
+    def __init__(self, sizes: DecoderSizes, layer: int) -> None:
+        super().__init__()
+        query, key = sizes.heads * sizes.head_dim, sizes.kv_heads * sizes.head_dim
+        self.q_proj = nn.Linear(sizes.hidden, query, bias=sizes.attention_bias)
+        self.k_proj = nn.Linear(sizes.hidden, key, bias=sizes.attention_bias)
+        self.v_proj = nn.Linear(sizes.hidden, key, bias=sizes.attention_bias)
+        self.o_proj = nn.Linear(query, sizes.hidden, bias=False)
+        self.q_rope, self.k_rope = Rope(sizes.head_dim), Rope(sizes.head_dim)
+        self.attention = Attention(
+            sizes.heads, sizes.kv_heads, sizes.head_dim, causal=True, cache=f"layers_{layer}"
+        )
+
+    def forward(self, x: Tensor, rows: Tensor, index: Tensor | None) -> Tensor:
+        key, value = self.k_rope(self.k_proj(x), rows), self.v_proj(x)
+        if index is not None:
+            x, rows = x.index_select(0, index), rows.index_select(0, index)
+        query = self.q_rope(self.q_proj(x), rows)
+        return self.o_proj(self.attention(query, key, value, index))
+
+
+class GatedMLP(nn.Module):
+    """``down(act(gate(x)) * up(x))`` (Shazeer 2020)."""
+
+    def __init__(self, sizes: DecoderSizes) -> None:
+        super().__init__()
+        self.gate_proj = nn.Linear(sizes.hidden, sizes.intermediate, bias=False)
+        self.up_proj = nn.Linear(sizes.hidden, sizes.intermediate, bias=False)
+        self.down_proj = nn.Linear(sizes.intermediate, sizes.hidden, bias=False)
+        self.act_fn = ACTIVATIONS[sizes.activation]()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.down_proj(self.act_fn(self.gate_proj(x)) * self.up_proj(x))
+
+
+class DecoderLayer(nn.Module):
+    """Attention and MLP with residuals; the last layer keeps only the rows of ``index``."""
+
+    def __init__(self, sizes: DecoderSizes, layer: int) -> None:
+        super().__init__()
+        self.input_layernorm = RMSNorm(sizes.hidden, sizes.eps)
+        self.self_attn = SelfAttention(sizes, layer)
+        self.post_attention_layernorm = RMSNorm(sizes.hidden, sizes.eps)
+        self.mlp = GatedMLP(sizes)
+
+    def forward(self, x: Tensor, rows: Tensor, index: Tensor | None) -> Tensor:
+        attended = self.self_attn(self.input_layernorm(x), rows, index)
+        x = attended + (x if index is None else x.index_select(0, index))
+        return x + self.mlp(self.post_attention_layernorm(x))
+
+
+class Decoder(nn.Module):
+    """All layers and the final norm."""
+
+    def __init__(self, sizes: DecoderSizes, table: RopeTable) -> None:
+        super().__init__()
+        self.rotary_emb = table
+        self.layers = nn.ModuleList([DecoderLayer(sizes, i) for i in range(sizes.layers)])
+        self.norm = RMSNorm(sizes.hidden, sizes.eps)
+
+    def forward(self, x: Tensor, position_ids: Tensor, index: Tensor) -> Tensor:
+        rows = self.rotary_emb(position_ids)
+        for layer in self.layers:
+            x = layer(x, rows, index if layer is self.layers[-1] else None)
+        return self.norm(x)
+
+
+class LanguageModel(nn.Module):
+    """Embeddings ``[1, seq, hidden]`` to logits ``[logits, vocabulary]``.
+
+    ``position_ids`` is ``[3, seq]``; ``logits_index`` ``[logits]`` names the rows of this chunk
+    whose logits are wanted, so prefill computes the head for one row.
+    """
+
+    def __init__(self, sizes: DecoderSizes, table: RopeTable) -> None:
+        super().__init__()
+        self.model = Decoder(sizes, table)
+        self.lm_head = nn.Linear(sizes.hidden, sizes.vocabulary, bias=False)
+
+    def forward(self, inputs_embeds: Tensor, position_ids: Tensor, logits_index: Tensor) -> Tensor:
+        x = torch.reshape(inputs_embeds, (inputs_embeds.shape[1], inputs_embeds.shape[2]))
+        return self.lm_head(self.model(x, position_ids, logits_index))

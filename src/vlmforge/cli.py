@@ -1,0 +1,335 @@
+"""The command line: every stage of the pipeline, and what one does with a package."""
+
+from __future__ import annotations
+
+import sys
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from vlmforge import console
+from vlmforge.config import CompileConfig, InferenceScheme
+
+app = typer.Typer(
+    name="vlmforge",
+    help="Compile vision-language models into static-integer programs and run them.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+class Component(str, Enum):
+    """The two parts of a model that are compiled."""
+
+    LANGUAGE = "language"
+    VISION = "vision"
+
+
+class Device(str, Enum):
+    """Where the compiler computes."""
+
+    CPU = "cpu"
+    GPU = "gpu"
+
+
+Model = Annotated[str, typer.Argument(help="Local directory or Hugging Face Hub id.")]
+Part = Annotated[Component, typer.Argument(help="language or vision.")]
+WorkDir = Annotated[Path, typer.Option(help="Directory of the stages' files.")]
+Samples = Annotated[int, typer.Option(min=1, help="Calibration samples of each component.")]
+NewTokens = Annotated[int, typer.Option(min=1, help="Most tokens of one answer.")]
+ConfigFile = Annotated[Path | None, typer.Option("--config", help="JSON, see docs/config.md.")]
+On = Annotated[Device, typer.Option(help="Where the compiler computes.")]
+Scheme = Annotated[InferenceScheme, typer.Option(help="How cores share the work.")]
+Json = Annotated[bool, typer.Option("--json", help="Write JSON, for programs.")]
+
+
+def main() -> None:
+    """Run the command line; expected failures exit with status 2."""
+    with console.expected_failures():
+        app()
+
+
+@app.command()
+def images(
+    num_images: Annotated[int, typer.Option(min=1, help="How many.")] = 100,
+    source: Annotated[Path | None, typer.Option("--from", help="Your own images.")] = None,
+    output_dir: Annotated[Path, typer.Option(help="Directory to make.")] = Path("images"),
+) -> None:
+    """Collect calibration images: COCO 2017 validation, your own, or drawn scenes."""
+    from vlmforge.calibrate.images import collect_images
+
+    with console.progress() as report:
+        collect_images(output_dir, num_images, source, progress=report)
+
+
+@app.command()
+def calibrate(
+    component: Part,
+    model: Model,
+    images_dir: Annotated[Path, typer.Option("--images", help="Calibration images.")] = Path(
+        "images"
+    ),
+    output_dir: Annotated[Path, typer.Option(help="Calibration data to make.")] = Path(
+        "calibration_data"
+    ),
+    num_samples: Samples = 100,
+    max_new_tokens: NewTokens = 500,
+    device: On = Device.CPU,
+) -> None:
+    """Record what a component receives: prompts with answers, or pixels."""
+    from vlmforge.calibrate.record import record_vision
+    from vlmforge.pipeline import calibrate_language
+    from vlmforge.source.checkpoint import Checkpoint
+
+    checkpoint = Checkpoint.open(model)
+    with console.progress() as report:
+        if component is Component.VISION:
+            record_vision(checkpoint, images_dir, output_dir, num_samples, progress=report)
+        else:
+            calibrate_language(
+                checkpoint,
+                images_dir,
+                output_dir,
+                num_samples,
+                max_new_tokens,
+                device.value,
+                report,
+            )
+
+
+@app.command()
+def mblt(
+    component: Part,
+    model: Model,
+    calibration: Annotated[Path, typer.Option(help="Calibration data.")] = Path("calibration_data"),
+    work_dir: WorkDir = Path(),
+) -> None:
+    """Capture a component as a float graph and check it against the original."""
+    from vlmforge.pipeline import mblt_compile
+    from vlmforge.source.checkpoint import Checkpoint
+    from vlmforge.workspace import Workspace
+
+    checkpoint = Checkpoint.open(model)
+    path = Workspace(work_dir, checkpoint.name).mblt(component.value)
+    with console.progress() as report:
+        result = mblt_compile(checkpoint, component.value, path, calibration, report)
+    worst = result["worst"]
+    compared = f"{result['compared']} values agree with the original"
+    console.OUTPUT.print(f"{path}: {compared}, worst {worst['relative']:.1e} at {worst['name']}")
+
+
+@app.command()
+def mxq(
+    component: Part,
+    model: Annotated[
+        Path | None, typer.Option("--mblt", help="The captured graph, if there are several.")
+    ] = None,
+    calibration: Annotated[Path, typer.Option(help="Calibration data.")] = Path("calibration_data"),
+    work_dir: WorkDir = Path(),
+    spin_weight_dir: Annotated[Path | None, typer.Option(help="Directory of rotations.")] = None,
+    config: ConfigFile = None,
+    device: On = Device.CPU,
+    inference_scheme: Scheme = InferenceScheme.SINGLE,
+) -> None:
+    """Quantize a captured component to an integer program; the language model comes first."""
+    from vlmforge.pipeline import mxq_compile
+    from vlmforge.workspace import Workspace
+
+    source = model or Workspace.find_mblt(work_dir, component.value)
+    space = Workspace.of_mblt(source, component.value, work_dir, spin_weight_dir)
+    with console.progress() as report:
+        path = mxq_compile(
+            source,
+            space.mxq(component.value),
+            calibration,
+            device.value,
+            inference_scheme,
+            _config(config),
+            space.rotation,
+            progress=report,
+        )
+    console.OUTPUT.print(f"{path}: {console.human_size(path.stat().st_size)}")
+
+
+@app.command()
+def package(
+    model: Model,
+    out: Annotated[Path, typer.Option(help="Package directory to make.")] = Path("package"),
+    work_dir: WorkDir = Path(),
+    spin_weight_dir: Annotated[Path | None, typer.Option(help="Directory of rotations.")] = None,
+    config: ConfigFile = None,
+) -> None:
+    """Join programs, embedding, tokenizer and processor into a directory that runs."""
+    from vlmforge.pipeline import package as build
+    from vlmforge.source.checkpoint import Checkpoint
+    from vlmforge.workspace import Workspace
+
+    checkpoint = Checkpoint.open(model)
+    build(checkpoint, Workspace(work_dir, checkpoint.name, spin_weight_dir), out, _config(config))
+    console.OUTPUT.print(f"{out} is ready: vlmforge chat {out} --image FILE")
+
+
+@app.command("compile")
+def compile_(
+    model: Model,
+    out: Annotated[Path, typer.Option(help="Package directory to make.")],
+    images: Annotated[Path | None, typer.Option(help="Your own calibration images.")] = None,
+    num_samples: Samples = 100,
+    max_new_tokens: NewTokens = 500,
+    config: ConfigFile = None,
+    device: On = Device.CPU,
+    inference_scheme: Scheme = InferenceScheme.SINGLE,
+    work_dir: Annotated[
+        Path | None, typer.Option(help="For everything between; OUT.work by default.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Run every stage: from a checkpoint to a package."""
+    from vlmforge.pipeline import compile_model
+
+    with console.progress() as report:
+        summary = compile_model(
+            model,
+            out,
+            images=images,
+            num_samples=num_samples,
+            max_new_tokens=max_new_tokens,
+            config=_config(config),
+            device=device.value,
+            scheme=inference_scheme,
+            work_dir=work_dir,
+            progress=report,
+        )
+    if as_json:
+        console.print_json(vars(summary))
+        return
+    console.print_table("Stages", ("stage", "seconds"), _rounded(summary.seconds, ".1f"))
+    errors = _rounded(summary.checks, ".1e")
+    console.print_table("Captured against the original", ("component", "relative error"), errors)
+    sizes = [(name, console.human_size(size)) for name, size in summary.files.items()]
+    console.print_table("Files", ("file", "size"), sizes)
+
+
+@app.command()
+def chat(
+    package: Annotated[Path, typer.Argument(help="Package directory.")],
+    image: Annotated[list[Path] | None, typer.Option(help="Image to ask about.")] = None,
+    prompt: Annotated[str | None, typer.Option(help="The question; a chat without.")] = None,
+    max_new_tokens: NewTokens = 500,
+    temperature: Annotated[float, typer.Option(help="0 is greedy.")] = 0.0,
+    top_k: Annotated[int, typer.Option(help="0 is off.")] = 0,
+    top_p: Annotated[float, typer.Option(help="1 is off.")] = 1.0,
+    repetition_penalty: Annotated[float, typer.Option(help="1 is off.")] = 1.0,
+    seed: Annotated[int | None, typer.Option(help="Of sampling.")] = None,
+    max_length: Annotated[int | None, typer.Option(help="Size of the KV cache.")] = None,
+) -> None:
+    """Ask a package about images, once or in a conversation."""
+    from vlmforge.run.chat import Chat
+    from vlmforge.run.generate import Options
+    from vlmforge.run.sampling import Sampling
+    from vlmforge.run.session import Session
+
+    sampling = Sampling(repetition_penalty, temperature, top_k, top_p, seed=seed)
+    options = Options(max_new_tokens, sampling)
+    conversation = Chat(Session.open(package, max_length), _write, options)
+    for file in image or []:
+        conversation.show(file)
+    if prompt is not None:
+        conversation.ask(prompt)
+    else:
+        conversation.run(_typed_lines())
+
+
+@app.command("eval")
+def evaluate(
+    package: Annotated[Path, typer.Argument(help="Package directory.")],
+    questions: Annotated[Path, typer.Option(help="JSONL: image, question, answer.")],
+    reference: Annotated[str | None, typer.Option(help="Original model to compare with.")] = None,
+    max_new_tokens: NewTokens = 64,
+    device: Annotated[Device, typer.Option(help="Where the reference computes.")] = Device.CPU,
+    as_json: Json = False,
+) -> None:
+    """Answer questions greedily and count exact matches."""
+    from vlmforge.run.evaluate import evaluate as run
+    from vlmforge.run.evaluate import read_questions
+    from vlmforge.run.session import Session
+
+    asked = read_questions(questions)
+    original = _reference(reference, device) if reference else None
+    session = Session.open(package)
+    answered: list[tuple[str, str, str]] = []
+    with console.progress() as report:
+
+        def on_answer(question: Any, text: str) -> None:
+            right = "yes" if question.is_answered_by(text) else "no"
+            answered.append((question.question, text, right))
+            report("answering", len(answered), len(asked))
+
+        facts = run(
+            session,
+            asked,
+            max_new_tokens=max_new_tokens,
+            reference=original,
+            on_answer=on_answer,
+        )
+    if as_json:
+        console.print_json(facts)
+        return
+    console.print_table("Answers", ("question", "answer", "right"), answered)
+    console.print_facts("Evaluation", {k: v for k, v in facts.items() if k != "kinds"})
+
+
+@app.command("inspect")
+def inspect_(
+    file: Annotated[Path, typer.Argument(help="A .mblt, a .mxq or a package directory.")],
+    as_json: Json = False,
+) -> None:
+    """Show what a file or package holds."""
+    from vlmforge.inspection import inspect, shown_nodes
+
+    facts = inspect(file)
+    if as_json:
+        console.print_json(facts)
+        return
+    parts = facts.get("programs", {file.name: facts})
+    for name, part in parts.items():
+        columns = ("node", "operator", "shape", "dtype", "scale")
+        console.print_table(name, columns, shown_nodes(part))
+    for name, part in {file.name: facts, **parts}.items():
+        hidden = ("nodes", "programs")
+        console.print_facts(name, {k: v for k, v in part.items() if k not in hidden})
+
+
+def _config(path: Path | None) -> CompileConfig:
+    return CompileConfig() if path is None else CompileConfig.load(path)
+
+
+def _reference(model: str, device: Device) -> Any:
+    from vlmforge.source.checkpoint import Checkpoint
+    from vlmforge.source.reference import ReferenceModel
+
+    return ReferenceModel.load(Checkpoint.open(model), device.value)
+
+
+def _write(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def _typed_lines() -> Any:
+    while True:
+        try:
+            yield input("> ")
+        except EOFError:
+            return
+
+
+def _rounded(values: dict[str, float], form: str) -> list[tuple[str, str]]:
+    return [(name, format(value, form)) for name, value in values.items()]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The files the stages hand to each other: no arithmetic here, and nothing pickled."""

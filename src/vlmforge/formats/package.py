@@ -1,0 +1,255 @@
+"""The package: a directory with everything a compiled model runs from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import ConfigDict, PositiveInt
+
+from vlmforge.errors import FormatError, PackageError
+from vlmforge.formats.document import Document, is_printable, parse_object, validate
+from vlmforge.formats.mxq import read_mxq
+from vlmforge.formats.tensor_file import TensorFile
+from vlmforge.formats.tensor_writer import TensorWriter
+from vlmforge.program.core import Program
+
+EMBEDDING = "model.embed_tokens.weight"
+EMBEDDING_FILE = "model.safetensors"
+CONFIG_FILE = "config.json"
+PROCESSOR_FILE = "preprocessor_config.json"
+MAX_CONFIG = 1 << 24
+SHARED_FACTS = ("rotation", "model_fingerprint")
+MEND = "build the package again: vlmforge package"
+
+
+class _TextMeta(Document):
+    """Facts the run time needs of a language program."""
+
+    model_config = ConfigDict(extra="allow")
+
+    model_fingerprint: str
+    rotation: str | None
+    hidden_size: PositiveInt
+    cache_length: PositiveInt
+
+
+class _VisionMeta(Document):
+    """Facts the run time needs of a vision program."""
+
+    model_config = ConfigDict(extra="allow")
+
+    model_fingerprint: str
+    rotation: str | None
+    image_size: tuple[PositiveInt, PositiveInt]
+    patch_size: PositiveInt
+    merge_size: PositiveInt
+    temporal_patch_size: PositiveInt
+
+
+META: dict[str, type[Document]] = {"language": _TextMeta, "vision": _VisionMeta}
+
+
+@dataclass(frozen=True)
+class PackageFiles:
+    """The files of a package directory.
+
+    Attributes:
+        dir: the directory.
+        text: ``<name>_text_model.mxq``.
+        vision: ``<name>_vision_transformer.mxq``, None in a package without one.
+    """
+
+    dir: Path
+    text: Path
+    vision: Path | None
+
+    @staticmethod
+    def of(directory: Path, config: dict[str, Any]) -> PackageFiles:
+        """The files a ``config.json`` names; raises :class:`PackageError`."""
+        vision_config = config.get("vision_config")
+        vision = vision_config.get("mxq_path") if isinstance(vision_config, dict) else None
+        text_file = _inside(directory, "mxq_path", config.get("mxq_path"))
+        if vision is None:
+            return PackageFiles(directory, text_file, None)
+        return PackageFiles(
+            directory, text_file, _inside(directory, "vision_config.mxq_path", vision)
+        )
+
+    def required(self) -> list[Path]:
+        """Every file the package cannot run without."""
+        names = [EMBEDDING_FILE, "tokenizer.json", "tokenizer_config.json"]
+        files = [self.text, *(self.dir / name for name in names)]
+        return files if self.vision is None else [*files, self.vision, self.dir / PROCESSOR_FILE]
+
+
+@dataclass(frozen=True)
+class Package:
+    """An open package whose files belong together.
+
+    Attributes:
+        dir: the directory.
+        config: its ``config.json``.
+        text: the language program.
+        vision: the vision program, None in a package without one.
+        embeddings: ``[vocab, hidden]`` float32, rotated by R1, a read-only view of the file.
+    """
+
+    dir: Path
+    config: dict[str, Any]
+    text: Program
+    vision: Program | None
+    embeddings: np.ndarray
+
+
+def open_package(directory: str | Path, verify: bool = True) -> Package:
+    """Open a package directory.
+
+    Args:
+        directory: the package.
+        verify: whether to compare every tensor with its hash, which reads all files.
+
+    Raises:
+        PackageError: a file is missing, malformed, altered, swapped with another, or of another
+            model or rotation than the rest.
+    """
+    directory = Path(directory)
+    config = _read_config(directory)
+    files = PackageFiles.of(directory, config)
+    for file in files.required():
+        _require_file(file)
+    text = _read_program(files.text, "language", verify)
+    vision = _read_program(files.vision, "vision", verify) if files.vision else None
+    embeddings = _open_embeddings(directory / EMBEDDING_FILE, verify)
+    facts = {"the text model": text.meta, "the embedding": embeddings.metadata}
+    if vision is not None:
+        facts["the vision transformer"] = vision.meta
+    _require_same_origin(facts, directory)
+    array = embeddings.arrays[EMBEDDING]
+    _require_same_hidden_size(text, vision, array, directory)
+    _require_vocabulary(text, array, directory)
+    return Package(directory, config, text, vision, array)
+
+
+def write_embeddings(
+    path: str | Path,
+    rows: Iterable[np.ndarray],
+    shape: tuple[int, ...],
+    metadata: dict[str, str],
+) -> None:
+    """Write the package's ``model.safetensors`` as rows arrive.
+
+    Args:
+        path: the file.
+        rows: pieces ``[n, hidden]`` float32 of the rotated embedding, in order.
+        shape: ``(vocab, hidden)`` of the whole.
+        metadata: ``rotation`` and ``model_fingerprint``; the hash is added.
+    """
+    with TensorWriter(path) as writer:
+        writer.add_chunks(EMBEDDING, "F32", shape, rows)
+        writer.finish({"format": "pt", **metadata, "sha256": writer.sha256[EMBEDDING]})
+
+
+def _inside(directory: Path, key: str, name: object) -> Path:
+    """The file a key names; only files of the directory itself can be named."""
+    if not is_printable(name) or Path(str(name)).name != name:
+        what = f"{key} in config.json is {name!r}, not the name of a file in the package"
+        raise PackageError(what, where=directory / CONFIG_FILE, mend=MEND)
+    return directory / str(name)
+
+
+def _require_file(path: Path) -> None:
+    if not path.is_file():
+        raise PackageError(f"the package's {path.name} is missing", where=path.parent, mend=MEND)
+
+
+def _read_config(directory: Path) -> dict[str, Any]:
+    path = directory / CONFIG_FILE
+    if not directory.is_dir():
+        raise PackageError("the package directory does not exist", where=directory, mend=MEND)
+    _require_file(path)
+    try:
+        if path.stat().st_size > MAX_CONFIG:
+            raise FormatError("it is too large", where=path)
+        return parse_object(path.read_bytes(), "config.json", path)
+    except (OSError, FormatError) as error:
+        what = f"the package's config.json cannot be read: {getattr(error, 'what', error)}"
+        raise PackageError(what, where=path, mend=MEND) from error
+
+
+def _read_program(path: Path, component: str, verify: bool) -> Program:
+    try:
+        program = read_mxq(path, verify)
+        if program.component == component:
+            validate(META[component], program.meta, path)
+    except FormatError as error:
+        raise _malformed(path, error) from error
+    if program.component != component:
+        what = f"the file holds a {program.component} program where config.json says {component}"
+        mend = "exchange mxq_path and vision_config.mxq_path, or build again: vlmforge package"
+        raise PackageError(what, where=path, mend=mend)
+    return program
+
+
+def _open_embeddings(path: Path, verify: bool) -> TensorFile:
+    try:
+        file = TensorFile.open(path)
+    except FormatError as error:
+        raise _malformed(path, error) from error
+    entry = file.entries.get(EMBEDDING)
+    if set(file.entries) != {EMBEDDING} or entry is None:
+        what = f"the file must hold the tensor {EMBEDDING} and no other"
+        raise PackageError(what, where=path, mend=MEND)
+    if entry.dtype != "F32" or len(entry.shape) != 2:
+        what = f"the embedding is {entry.dtype}{list(entry.shape)}, not F32[vocab, hidden]"
+        raise PackageError(what, where=path, mend=MEND)
+    if "sha256" not in file.metadata:
+        raise PackageError("the embedding has no hash", where=path, mend=MEND)
+    if verify and file.sha256()[EMBEDDING] != file.metadata["sha256"]:
+        what = "the embedding was altered: it does not match its hash"
+        raise PackageError(what, where=path, mend=MEND)
+    return file
+
+
+def _malformed(path: Path, error: FormatError) -> PackageError:
+    where = path if error.where in (None, path) else f"{path}, {error.where}"
+    return PackageError(f"the package's {path.name}: {error.what}", where=where, mend=MEND)
+
+
+def _require_same_origin(facts: Mapping[str, Mapping[str, Any]], directory: Path) -> None:
+    """All parts carry the same model and rotation fingerprints."""
+    for fact in SHARED_FACTS:
+        values = {part: str(meta.get(fact) or "none") for part, meta in facts.items()}
+        if len(set(values.values())) != 1:
+            shown = ", ".join(f"{part}: {value[:12]}" for part, value in values.items())
+            raise PackageError(
+                f"the package's files differ in their {fact.replace('_', ' ')} ({shown})",
+                where=directory,
+                mend="compile vision with the R1 of this language model, then: vlmforge package",
+            )
+
+
+def _require_same_hidden_size(
+    text: Program, vision: Program | None, embeddings: np.ndarray, directory: Path
+) -> None:
+    sizes = {
+        "the text model": text.meta["hidden_size"],
+        "the embedding": embeddings.shape[1],
+    }
+    if vision is not None:
+        sizes["the vision transformer"] = vision.buffers[vision.outputs[0]].shape[-1]
+    if len(set(sizes.values())) != 1:
+        shown = ", ".join(f"{part}: {size}" for part, size in sizes.items())
+        what = f"the package's files differ in their hidden size ({shown})"
+        raise PackageError(what, where=directory, mend=MEND)
+
+
+def _require_vocabulary(text: Program, embeddings: np.ndarray, directory: Path) -> None:
+    """Every token the text model can answer has an embedding."""
+    tokens = text.buffers[text.outputs[0]].shape[-1]
+    if tokens != embeddings.shape[0]:
+        what = f"the text model's vocabulary is {tokens}, the embedding's {embeddings.shape[0]}"
+        raise PackageError(what, where=directory, mend=MEND)

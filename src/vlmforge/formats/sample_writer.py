@@ -1,0 +1,89 @@
+"""SampleWriter: writes the calibration samples of a component."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from vlmforge.formats.atomic import atomic_directory
+
+FORMAT = "vlmforge.samples"
+VERSION = 1
+
+LISTED = {"language": "inputs_embeds", "vision": "images"}
+"""Component to the array whose files ``npy_files.txt`` lists."""
+
+
+class SampleWriter:
+    """Writes ``<directory>/<component>``, a context manager.
+
+    The samples are written beside the directory and take its place at the end, so an
+    interrupted writer leaves the old samples or none.
+
+    Args:
+        directory: of the calibration data.
+        component: ``"language"`` or ``"vision"``.
+        facts: JSON-able, kept in ``metadata.json``: model, model_fingerprint, image_size, ...
+    """
+
+    def __init__(self, directory: str | Path, component: str, facts: dict[str, Any]) -> None:
+        self.path = Path(directory).absolute() / component
+        self.component, self.facts = component, facts
+        self._samples: list[dict[str, Any]] = []
+        self._swap = ExitStack()
+
+    def __enter__(self) -> SampleWriter:
+        self._partial = self._swap.enter_context(atomic_directory(self.path))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if error is not None:
+            self._swap.__exit__(kind, error, traceback)
+            return
+        with self._swap:
+            self._write_metadata()
+
+    def add(self, arrays: Mapping[str, np.ndarray], **facts: Any) -> None:
+        """Write the next ``sample_NNN``, one ``.npy`` file an array.
+
+        Args:
+            arrays: name to array, such as ``inputs_embeds``.
+            facts: JSON-able, kept in ``metadata.json``: prompt, image, ...
+        """
+        index = len(self._samples)
+        name = f"sample_{index:03d}"
+        folder = self._partial / name
+        folder.mkdir()
+        described = {}
+        for key, array in arrays.items():
+            np.save(folder / f"{key}.npy", array, allow_pickle=False)
+            described[key] = {"shape": list(array.shape), "dtype": array.dtype.name}
+        sample = {"index": index, "name": name, "directory": str(self.path / name)}
+        self._samples.append({**sample, "arrays": described, **facts})
+
+    def _write_metadata(self) -> None:
+        metadata = {
+            "format": FORMAT,
+            "version": VERSION,
+            "component": self.component,
+            "count": len(self._samples),
+            **self.facts,
+            "samples": self._samples,
+        }
+        text = json.dumps(metadata, indent=2, ensure_ascii=False, allow_nan=False)
+        (self._partial / "metadata.json").write_text(text + "\n", "utf-8")
+        listed = LISTED[self.component]
+        files = [self.path / sample["name"] / f"{listed}.npy" for sample in self._samples]
+        lines = "".join(f"{file}\n" for file in files)
+        (self._partial / "npy_files.txt").write_text(lines, "utf-8")

@@ -1,0 +1,141 @@
+"""Graph, Node, Value, Weight: the hardware-independent form of a component."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from vlmforge.errors import GraphError
+
+if TYPE_CHECKING:
+    import torch
+
+Dim = int | str
+"""A fixed size, or the name of a dynamic dimension such as ``"seq"``."""
+
+Shape = tuple[Dim, ...]
+
+
+@dataclass(frozen=True)
+class Value:
+    """A named tensor flowing through the graph; ``dtype`` is ``"float32"`` or ``"int64"``."""
+
+    name: str
+    shape: Shape
+    dtype: str = "float32"
+
+
+@dataclass(frozen=True)
+class Weight:
+    """A constant tensor that is read only when somebody asks for it.
+
+    A weight is a shape and a way to read rows (slices of dimension 0), so a model larger than
+    memory can be transformed: :meth:`map_rows` and :meth:`map` compose functions and read nothing.
+
+    Attributes:
+        shape: the full shape.
+        read: ``read(start, stop)`` gives rows ``[start, stop)`` as a float32 tensor.
+        dtype: the dtype worth storing, ``"bfloat16"`` while the weight is still the checkpoint's.
+    """
+
+    shape: tuple[int, ...]
+    read: Callable[[int, int], torch.Tensor]
+    dtype: str = "float32"
+
+    def load(self) -> torch.Tensor:
+        """The whole tensor, float32, of ``shape``."""
+        return self.read(0, self.shape[0])
+
+    def map_rows(self, rows: Callable[[torch.Tensor], torch.Tensor]) -> Weight:
+        """The weight with ``rows`` applied, where each output row depends on its own input row."""
+        return Weight(self.shape, lambda start, stop: rows(self.read(start, stop)))
+
+    def map(
+        self, whole: Callable[[torch.Tensor], torch.Tensor], shape: tuple[int, ...] | None = None
+    ) -> Weight:
+        """The weight with ``whole`` applied to the full tensor; ``shape`` if the result differs."""
+        return Weight(
+            shape or self.shape, lambda start, stop: whole(self.load())[start:stop].contiguous()
+        )
+
+    @staticmethod
+    def of(tensor: torch.Tensor) -> Weight:
+        """A weight held in memory."""
+        return Weight(tuple(tensor.shape), lambda start, stop: tensor[start:stop].float())
+
+
+@dataclass(frozen=True)
+class Node:
+    """One operator application; it produces exactly one value, named as the node.
+
+    Attributes:
+        name: the module path with underscores, such as ``model_layers_0_mlp_down_proj``.
+        op: a key of :data:`vlmforge.graph.ops.OPS`.
+        inputs: names of the values consumed.
+        weights: role (``"weight"``, ``"bias"``, ...) to weight name.
+        attrs: JSON-able constants.
+        shape, dtype: of the value produced.
+        module: path of the original model's module with the same output, if there is one.
+    """
+
+    name: str
+    op: str
+    inputs: tuple[str, ...]
+    shape: Shape
+    weights: dict[str, str] = field(default_factory=dict)
+    attrs: dict[str, Any] = field(default_factory=dict)
+    dtype: str = "float32"
+    module: str | None = None
+
+    @property
+    def value(self) -> Value:
+        return Value(self.name, self.shape, self.dtype)
+
+
+@dataclass
+class Graph:
+    """A component in single-assignment form, nodes in topological order.
+
+    Attributes:
+        component: ``"language"`` or ``"vision"``.
+        inputs: name to value.
+        nodes: name to node, in topological order.
+        outputs: names of the values produced for the caller.
+        weights: name to weight.
+        meta: provenance and facts other stages need (model id, hidden size, ...), JSON-able.
+    """
+
+    component: str
+    inputs: dict[str, Value]
+    nodes: dict[str, Node]
+    outputs: tuple[str, ...]
+    weights: dict[str, Weight]
+    meta: dict[str, Any] = field(default_factory=dict)
+
+    def value(self, name: str) -> Value:
+        """The value called ``name``; raises :class:`GraphError` if there is none."""
+        if name in self.nodes:
+            return self.nodes[name].value
+        if name in self.inputs:
+            return self.inputs[name]
+        raise GraphError(f"the {self.component} graph has no value called {name!r}")
+
+    def consumers(self, name: str) -> list[Node]:
+        """The nodes that read the value, in topological order."""
+        return [node for node in self.nodes.values() if name in node.inputs]
+
+    def weight(self, node: Node, role: str) -> Weight | None:
+        """The node's weight in ``role``, or None where the node has none."""
+        return self.weights[node.weights[role]] if role in node.weights else None
+
+    def with_weights(self, changed: dict[str, Weight]) -> Graph:
+        """The same graph over changed weights."""
+        return replace(self, weights={**self.weights, **changed})
+
+    def with_nodes(self, nodes: Iterable[Node], changed: dict[str, Weight]) -> Graph:
+        """The graph with other nodes and changed weights; weights nobody reads are dropped."""
+        kept = {node.name: node for node in nodes}
+        used = {name for node in kept.values() for name in node.weights.values()}
+        merged = {**self.weights, **changed}
+        return replace(self, nodes=kept, weights={n: w for n, w in merged.items() if n in used})

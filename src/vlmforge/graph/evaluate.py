@@ -1,0 +1,184 @@
+"""Evaluates a graph in floating point with torch, the meaning every other form must keep."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from vlmforge.graph.core import Graph, Node
+
+Values = dict[str, Tensor]
+Weights = dict[str, Tensor]
+
+OUTPUT_ROWS = 8192
+"""Rows of a product's weight held in memory at once."""
+
+
+@dataclass
+class FloatCache:
+    """Keys and values of earlier tokens, ``[past, kv_heads * head_dim]`` each, by cache name."""
+
+    entries: dict[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
+
+    def append(self, name: str, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values of all tokens so far."""
+        if name in self.entries:
+            past_key, past_value = self.entries[name]
+            key, value = torch.cat([past_key, key]), torch.cat([past_value, value])
+        self.entries[name] = (key, value)
+        return key, value
+
+
+def evaluate(
+    graph: Graph,
+    feeds: Mapping[str, Tensor],
+    cache: FloatCache | None = None,
+    observe: Callable[[str, Tensor], None] | None = None,
+) -> Values:
+    """Run the whole graph on one sample.
+
+    Args:
+        graph: a verified graph.
+        feeds: a tensor for every graph input.
+        cache: keys and values of earlier tokens, extended in place.
+        observe: called with each value's name and tensor as it is produced.
+
+    Returns:
+        The graph's outputs by name, float32.
+    """
+    values: Values = dict(feeds)
+    last_use = last_uses(graph)
+    for position, node in enumerate(graph.nodes.values()):
+        values[node.name] = apply(graph, node, values, cache)
+        if observe is not None:
+            observe(node.name, values[node.name])
+        for name in node.inputs:
+            if last_use[name] == position:
+                values.pop(name, None)
+    return {name: values[name] for name in graph.outputs}
+
+
+def last_uses(graph: Graph) -> dict[str, int]:
+    """The position of the last node that reads each value; outputs are never released."""
+    uses = {name: i for i, node in enumerate(graph.nodes.values()) for name in node.inputs}
+    return {**uses, **dict.fromkeys(graph.outputs, len(graph.nodes))}
+
+
+@torch.no_grad()
+def apply(
+    graph: Graph, node: Node, values: Mapping[str, Tensor], cache: FloatCache | None = None
+) -> Tensor:
+    """The value of one node, float32 on the device of its inputs."""
+    inputs = [values[name] for name in node.inputs]
+    if node.op in _PRODUCTS:
+        return _PRODUCTS[node.op](graph, node, inputs[0])
+    if node.op == "attention":
+        return _attention(node, inputs, cache)
+    device = next(iter(values.values())).device
+    weights = {role: graph.weights[name].load().to(device) for role, name in node.weights.items()}
+    return _OPERATORS[node.op](node, inputs, weights)
+
+
+def _linear(graph: Graph, node: Node, x: Tensor) -> Tensor:
+    return _product(graph, node, x)
+
+
+def _conv2d(graph: Graph, node: Node, x: Tensor) -> Tensor:
+    _, kernel_h, kernel_w, _ = graph.weights[node.weights["weight"]].shape
+    return _product(graph, node, patches(x, kernel_h, kernel_w))
+
+
+def _product(graph: Graph, node: Node, x: Tensor) -> Tensor:
+    weight, bias = graph.weights[node.weights["weight"]], graph.weight(node, "bias")
+    blocks = []
+    for start in range(0, weight.shape[0], OUTPUT_ROWS):
+        stop = min(start + OUTPUT_ROWS, weight.shape[0])
+        rows = weight.read(start, stop).to(x.device).flatten(1)
+        blocks.append(F.linear(x, rows, bias.read(start, stop).to(x.device) if bias else None))
+    return torch.cat(blocks, dim=-1)
+
+
+def patches(image: Tensor, kernel_h: int, kernel_w: int) -> Tensor:
+    """Cut ``[H, W, C]`` into rows ``[H/kh * W/kw, kh * kw * C]``, elements ordered (y, x, c)."""
+    height, width, channels = image.shape
+    grid = image.reshape(height // kernel_h, kernel_h, width // kernel_w, kernel_w, channels)
+    return grid.transpose(1, 2).reshape(-1, kernel_h * kernel_w * channels)
+
+
+def _reshape(node: Node, inputs: list[Tensor], weights: Weights) -> Tensor:
+    dims = [dim if isinstance(dim, int) else -1 for dim in node.shape]
+    return inputs[0].reshape(dims)
+
+
+def _rms_norm(node: Node, inputs: list[Tensor], weights: Weights) -> Tensor:
+    return F.rms_norm(inputs[0], inputs[0].shape[-1:], weights.get("weight"), node.attrs["eps"])
+
+
+def _layer_norm(node: Node, inputs: list[Tensor], weights: Weights) -> Tensor:
+    shape = inputs[0].shape[-1:]
+    weight, bias = weights.get("weight"), weights.get("bias")
+    return F.layer_norm(inputs[0], shape, weight, bias, node.attrs["eps"])
+
+
+def _rope_lookup(node: Node, inputs: list[Tensor], weights: Weights) -> Tensor:
+    return torch.stack([_sections(weights[t], inputs[0], node) for t in ("cos", "sin")], dim=1)
+
+
+def _sections(table: Tensor, positions: Tensor, node: Node) -> Tensor:
+    columns = table.split(node.attrs["sections"], dim=1)
+    half = torch.cat([part[positions[i % 3]] for i, part in enumerate(columns)], dim=1)
+    return torch.cat([half, half], dim=1)
+
+
+def _rope(node: Node, inputs: list[Tensor], weights: Weights) -> Tensor:
+    x, rows = inputs
+    heads = x.reshape(len(x), -1, node.attrs["head_dim"])
+    first, second = heads.chunk(2, dim=-1)
+    rotated = torch.cat([-second, first], dim=-1)
+    return (heads * rows[:, :1] + rotated * rows[:, 1:]).reshape(x.shape)
+
+
+def _attention(node: Node, inputs: list[Tensor], cache: FloatCache | None) -> Tensor:
+    query, key, value, *index = inputs
+    rows = index[0] if index else torch.arange(len(query), device=query.device)
+    new = len(key)
+    if cache is not None and node.attrs["cache"] is not None:
+        key, value = cache.append(node.attrs["cache"], key, value)
+    query, key, value = (t.unflatten(1, (-1, node.attrs["head_dim"])) for t in (query, key, value))
+    mask = None
+    if node.attrs["causal"]:
+        past = len(key) - new
+        mask = torch.arange(len(key), device=query.device)[None] <= past + rows[:, None]
+    context = F.scaled_dot_product_attention(
+        *(t.transpose(0, 1)[None] for t in (query, key, value)),
+        attn_mask=mask,
+        scale=node.attrs["scale"],
+        enable_gqa=True,
+    )
+    return context[0].transpose(0, 1).flatten(1)
+
+
+_PRODUCTS: dict[str, Callable[[Graph, Node, Tensor], Tensor]] = {
+    "linear": _linear,
+    "conv2d": _conv2d,
+}
+
+_OPERATORS: dict[str, Callable[[Node, list[Tensor], Weights], Tensor]] = {
+    "reshape": _reshape,
+    "constant": lambda node, inputs, weights: weights["value"],
+    "gather_rows": lambda node, inputs, weights: inputs[0][inputs[1]],
+    "rms_norm": _rms_norm,
+    "layer_norm": _layer_norm,
+    "add": lambda node, inputs, weights: inputs[0] + inputs[1],
+    "mul": lambda node, inputs, weights: inputs[0] * inputs[1],
+    "silu": lambda node, inputs, weights: F.silu(inputs[0]),
+    "gelu": lambda node, inputs, weights: F.gelu(inputs[0]),
+    "quick_gelu": lambda node, inputs, weights: inputs[0] * torch.sigmoid(1.702 * inputs[0]),
+    "rope_lookup": _rope_lookup,
+    "rope": _rope,
+}
+"""Operators whose weights are small enough to be read whole."""

@@ -1,0 +1,153 @@
+"""The operators of the graph: what each one takes, and the shape it gives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from vlmforge.errors import GraphError
+from vlmforge.graph.core import Dim, Node, Shape
+
+WeightShapes = dict[str, tuple[int, ...]]
+ShapeRule = Callable[[Node, Sequence[Shape], WeightShapes], Shape]
+
+
+@dataclass(frozen=True)
+class OpSpec:
+    """The contract of one operator.
+
+    Attributes:
+        inputs: smallest and largest number of inputs.
+        shape: gives the output shape from the node, input shapes and weight shapes, or raises.
+        required, optional: weight roles.
+        attrs: names of the attributes, all required.
+    """
+
+    inputs: tuple[int, int]
+    shape: ShapeRule
+    required: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
+    attrs: tuple[str, ...] = ()
+
+
+def _require(holds: bool, node: Node, rule: str) -> None:
+    if not holds:
+        raise GraphError(f"{node.op} breaks its rule: {rule}", where=node.name)
+
+
+def _same(node: Node, inputs: Sequence[Shape], weights: WeightShapes) -> Shape:
+    _require(all(shape == inputs[0] for shape in inputs), node, f"equal input shapes, got {inputs}")
+    return inputs[0]
+
+
+def _norm(node: Node, inputs: Sequence[Shape], weights: WeightShapes) -> Shape:
+    for role, shape in weights.items():
+        _require(shape == (inputs[0][-1],), node, f"{role} {shape} fits channels {inputs[0][-1]}")
+    return inputs[0]
+
+
+def _product(node: Node, columns: Dim, weights: WeightShapes) -> int:
+    out, *rest = weights["weight"]
+    size = 1
+    for dim in rest:
+        size *= dim
+    _require(size == columns, node, f"weight {weights['weight']} fits {columns} input features")
+    if "bias" in weights:
+        _require(weights["bias"] == (out,), node, f"bias {weights['bias']} fits {out} outputs")
+    return out
+
+
+def _linear(node: Node, inputs: Sequence[Shape], weights: WeightShapes) -> Shape:
+    _require(len(weights["weight"]) == 2, node, "weight [out, in]")
+    return (*inputs[0][:-1], _product(node, inputs[0][-1], weights))
+
+
+def _conv2d(node: Node, inputs: Sequence[Shape], weights: WeightShapes) -> Shape:
+    height, width, channels = inputs[0]
+    _, kernel_h, kernel_w, _ = weights["weight"]
+    _require(
+        isinstance(height, int) and isinstance(width, int) and isinstance(channels, int),
+        node,
+        "fixed image size",
+    )
+    assert isinstance(height, int) and isinstance(width, int) and isinstance(channels, int)
+    fits = height % kernel_h == 0 and width % kernel_w == 0
+    _require(fits, node, f"image {height}x{width} is whole patches of {kernel_h}x{kernel_w}")
+    out = _product(node, kernel_h * kernel_w * channels, weights)
+    return ((height // kernel_h) * (width // kernel_w), out)
+
+
+def _reshape(node: Node, inputs: Sequence[Shape], weights: WeightShapes) -> Shape:
+    target: Shape = tuple(node.attrs["shape"])
+    known = [_signature(shape) for shape in (inputs[0], target)]
+    _require(known[0] == known[1], node, f"{inputs[0]} and {target} hold as many elements")
+    return target
+
+
+def _signature(shape: Shape) -> tuple[int, list[str]]:
+    size = 1
+    for dim in shape:
+        size *= dim if isinstance(dim, int) else 1
+    return size, sorted(dim for dim in shape if isinstance(dim, str))
+
+
+def _constant(node: Node, inputs: Sequence[Shape], weights: WeightShapes) -> Shape:
+    return weights["value"]
+
+
+def _gather_rows(node: Node, inputs: Sequence[Shape], weights: WeightShapes) -> Shape:
+    _require(len(inputs[1]) == 1, node, "a one-dimensional index")
+    return (inputs[1][0], *inputs[0][1:])
+
+
+def _rope_lookup(node: Node, inputs: Sequence[Shape], weights: WeightShapes) -> Shape:
+    half = weights["cos"][1]
+    _require(weights["sin"] == weights["cos"], node, "cos and sin tables of one shape")
+    _require(sum(node.attrs["sections"]) == half, node, f"sections that sum to {half}")
+    return (inputs[0][1], 2, 2 * half)
+
+
+def _rope(node: Node, inputs: Sequence[Shape], weights: WeightShapes) -> Shape:
+    head_dim = node.attrs["head_dim"]
+    expected = (inputs[0][0], 2, head_dim)
+    _require(inputs[1] == expected, node, f"rope rows {expected}, got {inputs[1]}")
+    channels = inputs[0][1]
+    _require(isinstance(channels, int) and channels % head_dim == 0, node, "whole heads")
+    return inputs[0]
+
+
+def _attention(node: Node, inputs: Sequence[Shape], weights: WeightShapes) -> Shape:
+    heads, kv_heads, dim = (node.attrs[name] for name in ("heads", "kv_heads", "head_dim"))
+    query, key, value = inputs[:3]
+    _require(heads % kv_heads == 0, node, "heads is a multiple of kv_heads")
+    _require(query[1] == heads * dim, node, f"q has {heads}x{dim} channels")
+    _require(
+        key == value and key[1] == kv_heads * dim, node, f"k, v have {kv_heads}x{dim} channels"
+    )
+    rows = inputs[3][0] if len(inputs) == 4 else key[0]
+    _require(query[0] == rows, node, f"q has {rows} rows")
+    return query
+
+
+OPS: dict[str, OpSpec] = {
+    "reshape": OpSpec((1, 1), _reshape, attrs=("shape",)),
+    "constant": OpSpec((0, 0), _constant, required=("value",)),
+    "gather_rows": OpSpec((2, 2), _gather_rows),
+    "linear": OpSpec((1, 1), _linear, required=("weight",), optional=("bias",)),
+    "conv2d": OpSpec((1, 1), _conv2d, required=("weight",), optional=("bias",)),
+    "rms_norm": OpSpec((1, 1), _norm, optional=("weight",), attrs=("eps",)),
+    "layer_norm": OpSpec((1, 1), _norm, optional=("weight", "bias"), attrs=("eps",)),
+    "add": OpSpec((2, 2), _same),
+    "mul": OpSpec((2, 2), _same),
+    "silu": OpSpec((1, 1), _same),
+    "gelu": OpSpec((1, 1), _same),
+    "quick_gelu": OpSpec((1, 1), _same),
+    "rope_lookup": OpSpec((1, 1), _rope_lookup, required=("cos", "sin"), attrs=("sections",)),
+    "rope": OpSpec((2, 2), _rope, attrs=("head_dim",)),
+    "attention": OpSpec(
+        (3, 4),
+        _attention,
+        attrs=("heads", "kv_heads", "head_dim", "scale", "causal", "cache"),
+    ),
+}
+"""Operator name to contract. Weight layouts: linear ``[out, in]``, conv2d ``[out, kh, kw, in]``."""

@@ -1,0 +1,112 @@
+"""What a ``.mblt``, a ``.mxq`` or a package holds, as plain values for tables and JSON."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from vlmforge.errors import FormatError
+from vlmforge.formats.mblt import read_mblt
+from vlmforge.formats.mxq import read_mxq
+from vlmforge.formats.package import open_package
+from vlmforge.graph.core import Graph
+from vlmforge.program.core import Program
+
+
+def inspect(path: Path) -> dict[str, Any]:
+    """Facts about a file or package directory, JSON-able.
+
+    Raises:
+        FormatError: the path is neither; or the file is not intact.
+    """
+    if path.is_dir():
+        return _package(path)
+    if path.suffix == ".mblt":
+        return _graph(read_mblt(path))
+    if path.suffix == ".mxq":
+        return _program(read_mxq(path))
+    raise FormatError(
+        "only .mblt, .mxq and package directories can be inspected",
+        where=path,
+        mend="open other safetensors files with the safetensors library",
+    )
+
+
+def _package(path: Path) -> dict[str, Any]:
+    package = open_package(path)
+    programs = {"text": package.text} | ({"vision": package.vision} if package.vision else {})
+    return {
+        "kind": "package",
+        "files": {p.name: p.stat().st_size for p in sorted(path.iterdir()) if p.is_file()},
+        "embedding": list(package.embeddings.shape),
+        "programs": {name: _program(program) for name, program in programs.items()},
+    }
+
+
+def _graph(graph: Graph) -> dict[str, Any]:
+    nodes = [
+        {"name": node.name, "op": node.op, "inputs": node.inputs, "shape": node.shape}
+        for node in graph.nodes.values()
+    ]
+    return {
+        "kind": "mblt",
+        "component": graph.component,
+        "meta": graph.meta,
+        "inputs": {name: value.shape for name, value in graph.inputs.items()},
+        "outputs": graph.outputs,
+        "weights": len(graph.weights),
+        "parameters": sum(prod(weight.shape) for weight in graph.weights.values()),
+        "operators": _counts([node.op for node in graph.nodes.values()]),
+        "nodes": nodes,
+    }
+
+
+def _program(program: Program) -> dict[str, Any]:
+    nodes = [
+        {
+            "name": step.name,
+            "op": step.op,
+            "inputs": step.inputs,
+            "shape": program.buffers[step.name].shape,
+            "dtype": program.buffers[step.name].dtype,
+            "scale": program.buffers[step.name].scale,
+        }
+        for step in program.instructions
+    ]
+    return {
+        "kind": "mxq",
+        "component": program.component,
+        "meta": program.meta,
+        "inputs": {name: program.buffers[name].shape for name in program.inputs},
+        "outputs": program.outputs,
+        "bytes": sum(array.nbytes for array in program.tensors.values()),
+        "operators": _counts([step.op for step in program.instructions]),
+        "product_inputs": _product_inputs(program),
+        "nodes": nodes,
+    }
+
+
+def _product_inputs(program: Program) -> dict[str, int]:
+    products = [step for step in program.instructions if step.op in ("linear", "conv2d")]
+    return _counts([program.buffers[step.inputs[0]].dtype for step in products])
+
+
+def _counts(names: Sequence[str]) -> dict[str, int]:
+    return dict(sorted(Counter(names).items()))
+
+
+def shown_nodes(facts: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """The nodes of a graph or program as rows: name, operator, shape, dtype, scale."""
+    return [
+        (
+            node["name"],
+            node["op"],
+            " × ".join(map(str, node["shape"])),
+            node.get("dtype", "float32"),
+            f"{node['scale']:.4g}" if node.get("scale") else "",
+        )
+        for node in facts["nodes"]
+    ]

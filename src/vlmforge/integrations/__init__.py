@@ -1,0 +1,1 @@
+"""Bridges from the ecosystem of other libraries to a running package."""

@@ -1,0 +1,53 @@
+"""Packages as Hugging Face models: importing this module registers their classes.
+
+>>> import vlmforge.integrations.transformers
+>>> from transformers import AutoModelForImageTextToText, AutoProcessor, pipeline
+>>> model = AutoModelForImageTextToText.from_pretrained(PACKAGE)
+>>> processor = AutoProcessor.from_pretrained(PACKAGE)
+>>> answer = pipeline("image-text-to-text", model=PACKAGE)
+"""
+
+from __future__ import annotations
+
+from transformers import (
+    AutoConfig,
+    AutoImageProcessor,
+    AutoModelForImageTextToText,
+    AutoProcessor,
+    AutoTokenizer,
+    Qwen2TokenizerFast,
+)
+
+from vlmforge.integrations.transformers_cache import MobilintCache
+from vlmforge.integrations.transformers_config import MobilintQwen2VLConfig
+from vlmforge.integrations.transformers_model import MobilintQwen2VLForConditionalGeneration
+from vlmforge.integrations.transformers_processor import (
+    MobilintQwen2VLImageProcessor,
+    MobilintQwen2VLProcessor,
+)
+
+__all__ = [
+    "MobilintCache",
+    "MobilintQwen2VLConfig",
+    "MobilintQwen2VLForConditionalGeneration",
+    "MobilintQwen2VLImageProcessor",
+    "MobilintQwen2VLProcessor",
+    "register",
+]
+
+
+def register() -> None:
+    """Make the Auto classes know packages; done on import, harmless to repeat."""
+    config = MobilintQwen2VLConfig
+    AutoConfig.register(config.model_type, config, exist_ok=True)
+    AutoTokenizer.register(config, fast_tokenizer_class=Qwen2TokenizerFast, exist_ok=True)
+    AutoImageProcessor.register(
+        config, image_processor_classes={"pil": MobilintQwen2VLImageProcessor}, exist_ok=True
+    )
+    AutoProcessor.register(config, MobilintQwen2VLProcessor, exist_ok=True)
+    AutoModelForImageTextToText.register(
+        config, MobilintQwen2VLForConditionalGeneration, exist_ok=True
+    )
+
+
+register()

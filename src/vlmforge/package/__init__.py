@@ -1,0 +1,1 @@
+"""Joins the compiled programs, the rotated embedding and the tokenizer into one directory."""

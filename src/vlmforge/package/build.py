@@ -1,0 +1,121 @@
+"""Builds a package directory from the compiled parts."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from vlmforge.errors import PackageError
+from vlmforge.formats.atomic import atomic_directory, atomic_file
+from vlmforge.formats.package import open_package, write_embeddings
+from vlmforge.formats.rotation import Rotation
+from vlmforge.package.config import package_config, text_file, vision_file
+from vlmforge.package.embeddings import rotated_rows
+from vlmforge.source.checkpoint import Checkpoint
+
+COPIED = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "vocab.json",
+    "merges.txt",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "chat_template.jinja",
+    "chat_template.json",
+    "generation_config.json",
+)
+"""Tokenizer files, taken over unchanged where the checkpoint has them."""
+
+PROCESSOR_FILE = "preprocessor_config.json"
+REQUIRED = ("tokenizer.json", "tokenizer_config.json", PROCESSOR_FILE)
+
+PROCESSOR_CLASSES = {
+    "processor_class": "MobilintQwen2VLProcessor",
+    "image_processor_type": "MobilintQwen2VLImageProcessor",
+}
+
+EMBEDDING_NAME = "language_model.embed_tokens.weight"
+
+
+def build_package(
+    checkpoint: Checkpoint, text: Path, vision: Path, rotation: Rotation | None, output: Path
+) -> Path:
+    """Build and check a package; ``output`` is replaced only by a whole, consistent one.
+
+    Args:
+        checkpoint: the original model.
+        text, vision: the compiled ``.mxq`` files.
+        rotation: the language model's R1, None if it was compiled without.
+        output: the directory to make.
+
+    Raises:
+        PackageError: a part is missing, or the parts were not compiled for each other.
+    """
+    _require_files(checkpoint, text, vision)
+    _require_replaceable(output)
+    with atomic_directory(output) as partial:
+        shutil.copyfile(text, partial / text_file(checkpoint.name))
+        shutil.copyfile(vision, partial / vision_file(checkpoint.name))
+        write_config(checkpoint, partial / "config.json")
+        write_embedding(checkpoint, rotation, partial / "model.safetensors")
+        write_processor_config(checkpoint, partial / PROCESSOR_FILE)
+        for name in COPIED:
+            if (checkpoint.path / name).is_file():
+                shutil.copyfile(checkpoint.path / name, partial / name)
+        open_package(partial)
+    return output
+
+
+def write_config(checkpoint: Checkpoint, path: Path) -> None:
+    """Write the package's ``config.json``."""
+    _write_json(path, package_config(checkpoint.config, checkpoint.name))
+
+
+def write_processor_config(checkpoint: Checkpoint, path: Path) -> None:
+    """Write ``preprocessor_config.json``, which names the processor of compiled packages."""
+    settings = json.loads((checkpoint.path / PROCESSOR_FILE).read_text("utf-8"))
+    _write_json(path, {**settings, **PROCESSOR_CLASSES})
+
+
+def write_embedding(checkpoint: Checkpoint, rotation: Rotation | None, path: Path) -> None:
+    """Write ``model.safetensors``: the rotated embedding, float32 ``[vocabulary, hidden]``."""
+    embedding = checkpoint.weight(EMBEDDING_NAME)
+    facts = {
+        "model": checkpoint.model_id,
+        "model_fingerprint": checkpoint.fingerprint(),
+        "rotation": rotation.fingerprint if rotation else "none",
+    }
+    write_embeddings(
+        path, rotated_rows(embedding, rotation), (embedding.shape[0], embedding.shape[1]), facts
+    )
+
+
+def _write_json(path: Path, value: dict[str, Any]) -> None:
+    with atomic_file(path) as file:
+        file.write((json.dumps(value, indent=2) + "\n").encode())
+
+
+def _require_files(checkpoint: Checkpoint, text: Path, vision: Path) -> None:
+    for path, command in ((text, "mxq language"), (vision, "mxq vision")):
+        if not path.is_file():
+            raise PackageError(
+                "a compiled part is missing", where=path, mend=f"run `vlmforge {command}`"
+            )
+    for name in REQUIRED:
+        if not (checkpoint.path / name).is_file():
+            raise PackageError(
+                f"the checkpoint has no {name}, which a package needs",
+                where=checkpoint.path,
+                mend="save the tokenizer and processor beside the model with save_pretrained()",
+            )
+
+
+def _require_replaceable(output: Path) -> None:
+    if output.is_dir() and any(output.iterdir()) and not list(output.glob("*.mxq")):
+        raise PackageError(
+            "the output directory holds other files",
+            where=output,
+            mend="name a new directory, or an earlier package to replace",
+        )

@@ -1,0 +1,350 @@
+"""The whole flow, stage by stage: read this file first.
+
+    checkpoint ── capture ──► .mblt ── transform, quantize ──► .mxq ── package ──► directory
+         └────── calibrate ──► samples ─────────┘
+
+Every stage is a function here and a command of ``vlmforge``, and runs alone from the files of
+the stage before it. :func:`compile_model` runs them all.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+
+from vlmforge.calibrate.images import collect_images
+from vlmforge.calibrate.record import record_language, record_vision
+from vlmforge.capture.check import check
+from vlmforge.capture.original import Observer, load_streamed, run_language, run_vision
+from vlmforge.capture.qwen2_vl import capture_language, capture_vision
+from vlmforge.config import (
+    CalibrationMode,
+    CompileConfig,
+    InferenceScheme,
+    require_supported,
+)
+from vlmforge.errors import ConfigError
+from vlmforge.formats.atomic import atomic_file
+from vlmforge.formats.container import ContainerWriter
+from vlmforge.formats.mblt import read_mblt, write_mblt
+from vlmforge.formats.mxq import MxqWriter
+from vlmforge.formats.rotation import Rotation, read_rotation, write_rotation
+from vlmforge.formats.samples import Sample, Samples, read_samples
+from vlmforge.graph.core import Graph
+from vlmforge.graph.verify import verify
+from vlmforge.package.build import build_package
+from vlmforge.quantize.lower import lower
+from vlmforge.quantize.observe import observe
+from vlmforge.quantize.scales import choose_scales
+from vlmforge.quantize.scheme import assign_codes, require_nodes
+from vlmforge.source.checkpoint import Checkpoint
+from vlmforge.source.processor import images_to_pixel_values
+from vlmforge.source.reference import torch_device
+from vlmforge.transform.hadamard import random_rotation
+from vlmforge.transform.order import Pass, language_passes, transform, vision_passes
+from vlmforge.workspace import COMPONENTS, Workspace
+
+logger = logging.getLogger(__name__)
+
+Progress = Callable[[str, int, int], None]
+Result = TypeVar("Result")
+
+CHECKED_ROWS = 128
+"""Positions of the sample on which a captured text model is checked."""
+
+FLOAT32_BYTES = 1 << 30
+"""A model larger than this answers the calibration prompts in bfloat16."""
+
+
+@dataclass
+class Summary:
+    """What a compilation did.
+
+    Attributes:
+        files: paths of the files made, with their sizes in bytes.
+        seconds: wall time of each stage.
+        checks: largest relative error of each captured component against the original.
+    """
+
+    files: dict[str, int] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    checks: dict[str, float] = field(default_factory=dict)
+
+
+def compile_model(
+    model: str,
+    out: Path,
+    *,
+    images: Path | None = None,
+    num_samples: int = 100,
+    max_new_tokens: int = 500,
+    config: CompileConfig | None = None,
+    device: str = "cpu",
+    scheme: InferenceScheme = InferenceScheme.SINGLE,
+    work_dir: Path | None = None,
+    progress: Progress | None = None,
+) -> Summary:
+    """Compile a checkpoint into a package.
+
+    Args:
+        model: a local directory or an id on the Hugging Face Hub.
+        out: the package directory to make.
+        images: the user's own calibration images; COCO, or drawn scenes, without.
+        num_samples: calibration samples of each component.
+        max_new_tokens: longest calibration answer.
+        config: how to quantize.
+        device: ``"cpu"`` or ``"gpu"``.
+        scheme: how the cores of the target share the work.
+        work_dir: for everything between; ``<out>.work`` by default.
+        progress: is told of every step.
+    """
+    config = config or CompileConfig()
+    require_supported(config)
+    torch_device(device)
+    checkpoint = Checkpoint.open(model)
+    space = Workspace(work_dir or out.with_name(f"{out.name}.work"), checkpoint.name)
+    summary = Summary()
+    stage = partial(_timed, summary)
+
+    source = stage("images", collect_images, space.images, num_samples, images, progress=progress)
+    stage(
+        "calibrate language", calibrate_language, checkpoint, source, space.calibration,
+        num_samples, max_new_tokens, device, progress,
+    )  # fmt: skip
+    stage(
+        "calibrate vision", record_vision, checkpoint, source, space.calibration, num_samples,
+        progress=progress,
+    )  # fmt: skip
+    for component in COMPONENTS:
+        report = stage(
+            f"mblt {component}", mblt_compile, checkpoint, component, space.mblt(component),
+            space.calibration, progress=progress,
+        )  # fmt: skip
+        summary.checks[component] = report["worst"]["relative"]
+    wide = _split_overrides(config, space)
+    for component in COMPONENTS:
+        stage(
+            f"mxq {component}", mxq_compile, space.mblt(component), space.mxq(component),
+            space.calibration, device, scheme, config, space.rotation, wide[component], progress,
+        )  # fmt: skip
+    stage("package", package, checkpoint, space, out, config)
+    made = [*(space.mblt(c) for c in COMPONENTS), *sorted(p for p in out.iterdir() if p.is_file())]
+    summary.files = {str(path): path.stat().st_size for path in made}
+    return summary
+
+
+def calibrate_language(
+    checkpoint: Checkpoint,
+    images: Path,
+    output_dir: Path,
+    num_samples: int | None,
+    max_new_tokens: int = 500,
+    device: str = "cpu",
+    progress: Progress | None = None,
+) -> Path:
+    """Language samples; a large model answers in bfloat16, so that no float copy is held."""
+    elements = sum(torch.Size(checkpoint.shape(name)).numel() for name in checkpoint.names())
+    dtype = "float32" if 4 * elements <= FLOAT32_BYTES else "bfloat16"
+    where = (checkpoint, images, output_dir, num_samples)
+    return record_language(*where, max_new_tokens, device, dtype, progress=progress)
+
+
+def mblt_compile(
+    checkpoint: Checkpoint,
+    component: str,
+    save_path: Path,
+    calib_data_path: Path,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Capture a component, write it, and check it against the original on one sample.
+
+    Writes ``save_path`` (``.mblt``) and beside it ``.infer``, every value of the sample, and
+    ``.json``, the report returned: per value shape, cosine, largest error and SQNR.
+
+    Raises:
+        CaptureError: a value differs from the original's by more than 1e-4 of its range.
+    """
+    capture = capture_language if component == "language" else capture_vision
+    graph = capture(checkpoint)
+    samples = _samples(graph, calib_data_path)
+    write_mblt(graph, save_path, progress)
+    feeds = _feeds(graph, samples[0], CHECKED_ROWS)
+    original = load_streamed(checkpoint)
+    if component == "language":
+        run: Callable[[Observer], None] = partial(run_language, original, feeds)
+    else:
+        run = partial(run_vision, original, *_pixels(graph, feeds["images"]))
+    with ContainerWriter(save_path.with_suffix(".infer"), "infer") as writer:
+        for name, value in feeds.items():
+            writer.add(name, value.numpy())
+        report = check(graph, feeds, run, lambda name, value: writer.add(name, value.numpy()))
+        writer.finish({"model": checkpoint.model_id, "sample": samples[0].name})
+    with atomic_file(save_path.with_suffix(".json")) as file:
+        file.write((json.dumps(report, indent=2) + "\n").encode())
+    return report
+
+
+def mxq_compile(
+    model: Path,
+    save_path: Path,
+    calib_data_path: Path,
+    device: str = "cpu",
+    inference_scheme: InferenceScheme = InferenceScheme.SINGLE,
+    compile_config: CompileConfig | None = None,
+    rotation_path: Path | None = None,
+    wide_nodes: tuple[str, ...] | None = None,
+    progress: Progress | None = None,
+) -> Path:
+    """Quantize a captured component to an integer program.
+
+    Args:
+        model: the ``.mblt`` file.
+        save_path: the ``.mxq`` file to write.
+        calib_data_path: calibration data of the same model.
+        device: where to compute, ``"cpu"`` or ``"gpu"``.
+        inference_scheme: recorded for the machine that runs the program.
+        compile_config: how to quantize.
+        rotation_path: R1's file, written for a language model and read for a vision encoder;
+            ``matrixPath`` of the configuration overrides it.
+        wide_nodes: the 16-bit overrides of this component; those of the configuration by default.
+        progress: is told of every step.
+    """
+    config = compile_config or CompileConfig()
+    require_supported(config)
+    graph = read_mblt(model)
+    verify(graph)
+    wide = config.bit.layer_overrides.activation_16bits if wide_nodes is None else wide_nodes
+    require_nodes(graph, wide)
+    samples = _samples(graph, calib_data_path)
+    rotation = component_rotation(graph, config, rotation_path)
+    graph = transform(graph, _passes(graph, config, rotation))
+    graph.meta |= {
+        "rotation": rotation.fingerprint if rotation else "none",
+        "calibration": samples.fingerprint(),
+        "config": config.fingerprint(),
+        "inference_scheme": inference_scheme.value,
+    }
+    percentile, tail = _percentile(config)
+    loaders = [partial(_rotated_feeds, graph, sample, rotation) for sample in samples]
+    ranges = observe(graph, loaders, tail, str(torch_device(device)), progress)
+    codes = assign_codes(graph, wide)
+    with MxqWriter(save_path) as writer:
+        scales = choose_scales(graph, codes, ranges, percentile)
+        writer.finish(lower(graph, codes, scales, writer, progress))
+    return save_path
+
+
+def component_rotation(
+    graph: Graph, config: CompileConfig, rotation_path: Path | None
+) -> Rotation | None:
+    """R1 of a component: drawn and written for a language model, read for a vision encoder.
+
+    Raises:
+        RotationError: the vision encoder's R1 is missing or of another model.
+        ConfigError: nobody says where R1 is.
+    """
+    equivalent, meta = config.equivalent_transformation, graph.meta
+    language = graph.component == "language"
+    if not (equivalent.spin_r1.apply if language else equivalent.head_out_ch_rotation.apply):
+        return None
+    path = (
+        rotation_path if language else equivalent.head_out_ch_rotation.matrix_path or rotation_path
+    )
+    if path is None:
+        raise ConfigError(
+            "nobody says where the rotation R1 is kept", mend="give --spin-weight-dir"
+        )
+    identity = {"model_fingerprint": meta["model_fingerprint"]}
+    if language:
+        rotation = Rotation.of(random_rotation(meta["hidden_size"], config.seed))
+        write_rotation(path, rotation, model=meta["model"], **identity)
+    return read_rotation(path, size=meta["hidden_size"], **identity)
+
+
+def package(
+    checkpoint: Checkpoint, space: Workspace, output: Path, config: CompileConfig | None = None
+) -> Path:
+    """Join the compiled parts of a workspace into a package directory."""
+    rotation = None
+    if config is None or config.equivalent_transformation.spin_r1.apply:
+        size = checkpoint.shape("language_model.embed_tokens.weight")[1]
+        rotation = read_rotation(
+            space.rotation, size=size, model_fingerprint=checkpoint.fingerprint()
+        )
+    return build_package(checkpoint, space.mxq("language"), space.mxq("vision"), rotation, output)
+
+
+def _passes(graph: Graph, config: CompileConfig, rotation: Rotation | None) -> list[Pass]:
+    choose = language_passes if graph.component == "language" else vision_passes
+    matrix = rotation.matrix if rotation else None
+    return choose(config.equivalent_transformation, matrix, config.seed)
+
+
+def _percentile(config: CompileConfig) -> tuple[float, float]:
+    if config.calibration.mode != CalibrationMode.PERCENTILE:
+        return 1.0, 0.0
+    settings = config.calibration.max_percentile
+    return settings.percentile, settings.topk_ratio
+
+
+def _samples(graph: Graph, directory: Path) -> Samples:
+    expected = {
+        name: tuple(dim if isinstance(dim, int) else None for dim in value.shape)
+        for name, value in graph.inputs.items()
+        if name != "logits_index"
+    }
+    return read_samples(
+        directory,
+        graph.component,
+        model_fingerprint=graph.meta["model_fingerprint"],
+        expect=expected,
+    )
+
+
+def _feeds(graph: Graph, sample: Sample, rows: int | None = None) -> dict[str, torch.Tensor]:
+    arrays = sample.load()
+    feeds = {name: torch.from_numpy(arrays[name]) for name in graph.inputs if name in arrays}
+    if graph.component == "language":
+        feeds = {name: value[:, :rows] for name, value in feeds.items()}
+        feeds["logits_index"] = torch.arange(feeds["inputs_embeds"].shape[1])
+    return feeds
+
+
+def _rotated_feeds(
+    graph: Graph, sample: Sample, rotation: Rotation | None
+) -> Mapping[str, torch.Tensor]:
+    feeds = _feeds(graph, sample)
+    if graph.component == "language" and rotation is not None:
+        feeds["inputs_embeds"] = (feeds["inputs_embeds"].double() @ rotation.matrix).float()
+    return feeds
+
+
+def _pixels(graph: Graph, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    meta = graph.meta
+    values = images_to_pixel_values(images.numpy(), meta["patch_size"], meta["merge_size"])
+    grid = [1, *(side // meta["patch_size"] for side in meta["image_size"])]
+    return torch.from_numpy(values), torch.tensor([grid])
+
+
+def _split_overrides(config: CompileConfig, space: Workspace) -> dict[str, tuple[str, ...]]:
+    graphs = [read_mblt(space.mblt(component), verify=False) for component in COMPONENTS]
+    names = config.bit.layer_overrides.activation_16bits
+    require_nodes(graphs[0], [n for n in names if n not in graphs[1].nodes])
+    return {g.component: tuple(n for n in names if n in g.nodes) for g in graphs}
+
+
+def _timed(
+    summary: Summary, name: str, stage: Callable[..., Result], *args: Any, **options: Any
+) -> Result:
+    start = time.perf_counter()
+    result = stage(*args, **options)
+    summary.seconds[name] = time.perf_counter() - start
+    return result

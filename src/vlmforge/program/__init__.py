@@ -1,0 +1,1 @@
+"""The integer program of a component: buffers, instructions and packed tensors."""

@@ -1,0 +1,1 @@
+"""Static quantization: a transformed graph and calibration samples to an integer program."""

@@ -1,0 +1,74 @@
+"""The scale of every integer value, from its observed range."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from vlmforge.graph.core import Graph, Node
+from vlmforge.quantize.observe import Range
+
+LIMITS = {"int8": 127, "int16": 32767}
+
+HEADROOM = 2.0
+"""int16 scales leave one bit for values beyond the calibrated range."""
+
+SMALLEST = 1e-5
+"""Smallest range of a channel, relative to the largest channel's."""
+
+
+@dataclass
+class Scales:
+    """Scales by value name.
+
+    Attributes:
+        tensor: ``real = scale * code`` for the whole value.
+        channels: float64 ``[channels]`` for attention operands. The scale of a query channel
+            includes the key's: ``code_q = q * s_k / s_q``, so that ``q k = s_q code_q code_k``.
+        scores: float64 ``[heads]`` by attention name: the real score of one integer score.
+    """
+
+    tensor: dict[str, float] = field(default_factory=dict)
+    channels: dict[str, np.ndarray] = field(default_factory=dict)
+    scores: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def of(self, name: str) -> float | np.ndarray:
+        """The scale a writer of the value divides by."""
+        return self.channels[name] if name in self.channels else self.tensor[name]
+
+
+def choose_scales(
+    graph: Graph, codes: dict[str, str], ranges: dict[str, Range], percentile: float
+) -> Scales:
+    """Scales for every observed value; int8 clips at ``percentile``, int16 never clips."""
+    scales = Scales()
+    for name, observed in ranges.items():
+        if codes[name] in LIMITS:
+            wide = codes[name] == "int16"
+            bound = observed.bound() * HEADROOM if wide else observed.bound(percentile)
+            scales.tensor[name] = (bound or 1.0) / LIMITS[codes[name]]
+    for node in graph.nodes.values():
+        if node.op == "attention":
+            _attention_scales(node, ranges, scales)
+    return scales
+
+
+def _attention_scales(node: Node, ranges: dict[str, Range], scales: Scales) -> None:
+    query, key, value = node.inputs[:3]
+    heads, kv_heads, dim = (node.attrs[name] for name in ("heads", "kv_heads", "head_dim"))
+    key_scale = _channel_bounds(ranges[key]) / LIMITS["int8"]
+    repeated = key_scale.reshape(kv_heads, 1, dim).repeat(heads // kv_heads, axis=1)
+    folded = _channel_bounds(ranges[query]).reshape(heads, dim) * repeated.reshape(heads, dim)
+    query_scale = folded.max(axis=1) / LIMITS["int8"]
+    scales.channels[key] = key_scale
+    scales.channels[value] = _channel_bounds(ranges[value]) / LIMITS["int8"]
+    scales.channels[query] = (query_scale[:, None] / repeated.reshape(heads, dim)).reshape(-1)
+    scales.scores[node.name] = query_scale * node.attrs["scale"]
+
+
+def _channel_bounds(observed: Range) -> np.ndarray:
+    assert observed.channels is not None
+    bounds = observed.channels.double().numpy()
+    largest = bounds.max()
+    return np.maximum(bounds, largest * SMALLEST) if largest else np.ones_like(bounds)

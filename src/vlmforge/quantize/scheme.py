@@ -1,0 +1,84 @@
+"""Which integer type carries each value."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+from vlmforge.errors import ConfigError
+from vlmforge.graph.core import Graph, Node
+from vlmforge.graph.flow import MOVES, readers
+
+PRODUCTS = ("linear", "conv2d")
+TABLES = ("rope_lookup", "constant")
+
+
+def assign_codes(graph: Graph, wide_nodes: Iterable[str]) -> dict[str, str]:
+    """The dtype of every value of the program: int8, int16, or float32 and int64 at the edges.
+
+    A value read only by products and attention is int8, every other one int16. Two exceptions
+    are int16 as well: the output of an elementwise ``mul`` (a gated MLP multiplies two wide
+    distributions, and its peaks are the largest of the network), and what ``wide_nodes`` name:
+    a product's input, any other node's output.
+
+    Raises:
+        ConfigError: a name that is no node, or one whose value attention needs as int8.
+    """
+    wide_nodes = tuple(wide_nodes)
+    require_nodes(graph, wide_nodes)
+    wide = {_wide_value(graph, name) for name in wide_nodes}
+    codes = {name: _input_code(graph, name, wide) for name in graph.inputs}
+    for node in graph.nodes.values():
+        codes[node.name] = _node_code(graph, node, codes, wide)
+    return codes
+
+
+def require_nodes(graph: Graph, names: Iterable[str]) -> None:
+    """Raise :class:`ConfigError` at the first name that is no node, with the nearest one."""
+    for name in names:
+        if name not in graph.nodes:
+            near = difflib.get_close_matches(name, graph.nodes, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else "`vlmforge inspect` lists the names"
+            raise ConfigError(f"the {graph.component} graph has no node {name!r}", mend=hint)
+
+
+def attention_operands(graph: Graph) -> set[str]:
+    """Names of the values that are an attention's q, k or v."""
+    nodes = graph.nodes.values()
+    return {name for node in nodes if node.op == "attention" for name in node.inputs[:3]}
+
+
+def _node_code(graph: Graph, node: Node, codes: dict[str, str], wide: set[str]) -> str:
+    if node.op in MOVES:
+        return codes[node.inputs[0]]
+    if node.op in TABLES or node.name in graph.outputs:
+        return "float32"
+    return _code(graph, node.name, wide, always_wide=node.op == "mul")
+
+
+def _input_code(graph: Graph, name: str, wide: set[str]) -> str:
+    dtype = graph.inputs[name].dtype
+    return dtype if dtype != "float32" else _code(graph, name, wide)
+
+
+def _code(graph: Graph, name: str, wide: set[str], always_wide: bool = False) -> str:
+    narrow = all(node.op in (*PRODUCTS, "attention") for node in readers(graph, name))
+    return "int8" if narrow and not always_wide and name not in wide else "int16"
+
+
+def _wide_value(graph: Graph, name: str) -> str:
+    node = graph.nodes[name]
+    value = node.inputs[0] if node.op in PRODUCTS else name
+    value = _moved_from(graph, value)
+    if value in attention_operands(graph):
+        raise ConfigError(
+            f"{name!r} cannot be int16: attention takes its operands as int8",
+            mend="remove it from layerOverrides.activation16Bits",
+        )
+    return value
+
+
+def _moved_from(graph: Graph, name: str) -> str:
+    while name in graph.nodes and graph.nodes[name].op in MOVES:
+        name = graph.nodes[name].inputs[0]
+    return name

@@ -1,0 +1,1 @@
+"""Runs a package: preprocessing, sessions, generation and evaluation, without torch."""

@@ -1,0 +1,83 @@
+"""Machine: what runs an integer program, and the choice among the implementations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final, Protocol
+
+import numpy as np
+
+from vlmforge.errors import RunError
+from vlmforge.program.core import Program
+from vlmforge.program.verify import verify
+from vlmforge.run.cache import KVCache
+from vlmforge.run.reference import ReferenceMachine
+
+__all__ = ["IMPLEMENTATIONS", "KVCache", "Machine", "Trace", "open_machine"]
+
+Trace = Callable[[str, np.ndarray], None]
+"""Called with the name and codes of each buffer as it is written; it must not change them."""
+
+
+class Machine(Protocol):
+    """An implementation of the instruction set in ``docs/numbers.md``.
+
+    All implementations give the same codes, bit for bit.
+    """
+
+    program: Program
+
+    def new_cache(self, capacity: int) -> KVCache:
+        """An empty cache for up to ``capacity`` positions.
+
+        Raises:
+            RunError: the program was compiled for fewer positions.
+        """
+        ...
+
+    def run(
+        self,
+        inputs: Mapping[str, np.ndarray],
+        cache: KVCache | None = None,
+        trace: Trace | None = None,
+    ) -> dict[str, np.ndarray]:
+        """Execute the program once.
+
+        Args:
+            inputs: each of the program's inputs by name, in its dtype and shape.
+            cache: positions passed before; those of this run are appended to it once all
+                instructions have succeeded. None attends to this run's positions only.
+            trace: sees every buffer an instruction writes.
+
+        Returns:
+            The program's outputs by name.
+
+        Raises:
+            RunError: inputs do not fit the program, a position is beyond the tables, a row index
+                is out of range, or the cache is full; the cache then keeps its length.
+        """
+        ...
+
+
+IMPLEMENTATIONS: Final[dict[str, Callable[[Program], Machine]]] = {"reference": ReferenceMachine}
+"""Name to constructor, the fastest first."""
+
+
+def open_machine(program: Program, implementation: str | None = None) -> Machine:
+    """A machine for a program, which is verified first.
+
+    Args:
+        program: any program; nothing about it is trusted.
+        implementation: a key of :data:`IMPLEMENTATIONS`; the fastest if None.
+
+    Raises:
+        FormatError: the program breaks a rule of the instruction set.
+        RunError: there is no such implementation.
+    """
+    name = next(iter(IMPLEMENTATIONS)) if implementation is None else implementation
+    if name not in IMPLEMENTATIONS:
+        raise RunError(
+            f"there is no machine called {name!r}", mend=f"use one of {', '.join(IMPLEMENTATIONS)}"
+        )
+    verify(program)
+    return IMPLEMENTATIONS[name](program)

@@ -1,0 +1,85 @@
+"""ReferenceMachine: the instruction set in NumPy, exact, against which others are tested."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import numpy as np
+
+from vlmforge.program.core import Program
+from vlmforge.run import reference_lookup as lookup
+from vlmforge.run import reference_products as products
+from vlmforge.run import reference_vector as vector
+from vlmforge.run.cache import KVCache
+from vlmforge.run.reference_attention import attention
+from vlmforge.run.reference_step import Frame, Kernel, Step
+from vlmforge.run.request import RequestRules
+
+KERNELS: Final[dict[str, Kernel]] = {
+    "quantize": vector.quantize,
+    "requantize": vector.requantize,
+    "reshape": lookup.reshape,
+    "constant": lookup.constant,
+    "gather_rows": lookup.gather_rows,
+    "linear": products.linear,
+    "conv2d": products.conv2d,
+    "rms_norm": vector.rms_norm,
+    "layer_norm": vector.layer_norm,
+    "add": vector.add,
+    "mul": vector.mul,
+    "silu": vector.silu,
+    "gelu": vector.gelu,
+    "quick_gelu": vector.quick_gelu,
+    "rope_lookup": lookup.rope_lookup,
+    "rope": vector.rope,
+    "attention": attention,
+}
+
+
+class ReferenceMachine:
+    """Runs a verified program; see :class:`vlmforge.run.machine.Machine`.
+
+    Product weights are unpacked to float32 at their first use and kept.
+    """
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self._rules = RequestRules(program)
+        self._steps = [Step(program, instruction) for instruction in program.instructions]
+        self._finished = _finished_after(program)
+
+    def new_cache(self, capacity: int) -> KVCache:
+        """See :meth:`vlmforge.run.machine.Machine.new_cache`."""
+        return self._rules.new_cache(capacity)
+
+    def run(
+        self,
+        inputs: Mapping[str, np.ndarray],
+        cache: KVCache | None = None,
+        trace: Callable[[str, np.ndarray], None] | None = None,
+    ) -> dict[str, np.ndarray]:
+        """See :meth:`vlmforge.run.machine.Machine.run`."""
+        frame = Frame(self._rules.check(inputs, cache), cache)
+        buffers = dict(inputs)
+        with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+            for instruction, step in zip(self.program.instructions, self._steps, strict=True):
+                operands = [buffers[name] for name in instruction.inputs]
+                buffers[step.name] = KERNELS[instruction.op](step, frame, *operands)
+                if trace is not None:
+                    trace(step.name, buffers[step.name])
+                for name in self._finished.get(step.name, ()):
+                    del buffers[name]
+        if cache is not None:
+            cache.length += self._rules.appended(frame.sizes)
+        return {name: buffers[name] for name in self.program.outputs}
+
+
+def _finished_after(program: Program) -> dict[str, list[str]]:
+    """Instruction to the buffers nothing reads after it."""
+    last = {name: each.name for each in program.instructions for name in (each.name, *each.inputs)}
+    finished: dict[str, list[str]] = {}
+    for name, reader in last.items():
+        if name not in program.outputs:
+            finished.setdefault(reader, []).append(name)
+    return finished

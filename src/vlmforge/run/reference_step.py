@@ -1,0 +1,55 @@
+"""Step and Frame: what a reference kernel knows of its instruction and of the run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from vlmforge.program.core import Instruction, Program
+from vlmforge.program.layout import unpack
+from vlmforge.run.cache import KVCache
+from vlmforge.run.request import Sizes
+
+
+class Step:
+    """An instruction with its tensors at hand.
+
+    Attributes:
+        name: of the instruction.
+        dtype: of the buffer it writes.
+        attrs: its attributes, floats as float32.
+        tensors: role to array.
+    """
+
+    def __init__(self, program: Program, instruction: Instruction) -> None:
+        self.name = instruction.name
+        self.dtype = program.buffers[instruction.name].dtype
+        self.attrs: dict[str, Any] = {
+            name: np.float32(value) if isinstance(value, float) else value
+            for name, value in instruction.attrs.items()
+        }
+        self.tensors: Mapping[str, np.ndarray] = {
+            role: program.tensors[name] for role, name in instruction.tensors.items()
+        }
+
+    @cached_property
+    def weight(self) -> np.ndarray:
+        """The product weight, float32 ``[out_features, in_features]``, unpacked at first use."""
+        sizes = self.attrs["out_features"], self.attrs["in_features"]
+        return unpack(self.tensors["weight"], *sizes).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One run: the sizes of its dynamic dimensions, and its cache."""
+
+    sizes: Sizes
+    cache: KVCache | None
+
+
+Kernel = Callable[..., np.ndarray]
+"""``kernel(step, frame, *inputs)`` computes the buffer the instruction writes."""

@@ -1,0 +1,122 @@
+"""RequestRules: what a program asks of the inputs and the cache of one run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from vlmforge.errors import RunError
+from vlmforge.fixed_point import LIMITS
+from vlmforge.program.core import Buffer, Dim, Program
+from vlmforge.run.cache import KVCache
+
+Sizes = dict[str, int]
+"""Name of a dynamic dimension to its size in one run."""
+
+
+class RequestRules:
+    """The checks every machine makes before it runs a verified program.
+
+    Attributes:
+        widths: cache name to ``kv_heads * head_dim``.
+    """
+
+    def __init__(self, program: Program) -> None:
+        attentions = [each for each in program.instructions if each.op == "attention"]
+        rows = {each.name: program.buffers[each.inputs[1]].shape[0] for each in attentions}
+        caching = [each for each in attentions if each.attrs.get("cache") is not None]
+        self.widths: dict[str, int] = {
+            each.attrs["cache"]: each.attrs["kv_heads"] * each.attrs["head_dim"] for each in caching
+        }
+        self._program = program
+        self._attended = set(rows.values())
+        self._appended: Dim = rows[caching[0].name] if caching else 0
+
+    def new_cache(self, capacity: int) -> KVCache:
+        """An empty cache; raises :class:`RunError` unless 1 ≤ capacity ≤ the compiled length."""
+        limit = self._program.meta.get("cache_length", capacity)
+        if not 1 <= capacity <= limit:
+            raise self._error(
+                f"a cache of {capacity} positions is outside 1 to {limit}",
+                "ask for fewer positions, or compile with a larger cache length",
+            )
+        return KVCache(self.widths, capacity)
+
+    def check(self, inputs: Mapping[str, np.ndarray], cache: KVCache | None) -> Sizes:
+        """The sizes of the dynamic dimensions.
+
+        Raises:
+            RunError: an input is missing, unknown, of another dtype or shape, or not finite; there
+                is nothing to attend to; the cache is another program's or has no room.
+        """
+        wanted, given = set(self._program.inputs), set(inputs)
+        if wanted != given:
+            what = f"the inputs are {sorted(given)}, not {sorted(wanted)}"
+            raise self._error(what, "pass exactly the inputs of the program")
+        sizes: Sizes = {}
+        for name in self._program.inputs:
+            self._check_input(self._program.buffers[name], inputs[name], sizes)
+        if any(resolve((dim,), sizes) == (0,) for dim in self._attended):
+            raise self._error("the chunk has no rows", "pass at least one position")
+        if cache is not None:
+            self._check_cache(cache, self.appended(sizes))
+        return sizes
+
+    def appended(self, sizes: Sizes) -> int:
+        """Rows that a run of these sizes appends to the cache."""
+        return resolve((self._appended,), sizes)[0]
+
+    def _check_input(self, buffer: Buffer, array: np.ndarray, sizes: Sizes) -> None:
+        shape = getattr(array, "shape", None)
+        if not isinstance(array, np.ndarray) or array.dtype != np.dtype(buffer.dtype):
+            found = getattr(array, "dtype", type(array).__name__)
+            raise self._error(
+                f"the input {buffer.name!r} is {found}, not a NumPy array of {buffer.dtype}",
+                f"convert it to {buffer.dtype}",
+            )
+        if len(array.shape) != len(buffer.shape) or any(
+            size != (sizes.setdefault(dim, size) if isinstance(dim, str) else dim)
+            for size, dim in zip(array.shape, buffer.shape, strict=True)
+        ):
+            known = f" with {sizes}" if sizes else ""
+            what = f"the input {buffer.name!r} is {shape}, not {buffer.shape}{known}"
+            raise self._error(what, "reshape it, or make the inputs of one run agree")
+        if not _holds_values(array):
+            what = f"the input {buffer.name!r} holds a value that is not finite or not a code"
+            raise self._error(what, "look for NaN, infinity or the lowest integer in it")
+
+    def _check_cache(self, cache: KVCache, rows: int) -> None:
+        if {name: keys.shape[1] for name, keys in cache.keys.items()} != self.widths:
+            mend = "use a cache that new_cache() of the same machine made"
+            raise self._error("the cache belongs to another program", mend)
+        if cache.length + rows > cache.capacity:
+            raise self._error(
+                f"{rows} more positions do not fit a cache with {cache.length} of"
+                f" {cache.capacity} in use",
+                "shorten the prompt, generate fewer tokens, or ask for a larger cache",
+            )
+
+    def _error(self, what: str, mend: str) -> RunError:
+        return RunError(what, where=f"the {self._program.component} program", mend=mend)
+
+
+def resolve(shape: tuple[Dim, ...], sizes: Sizes) -> tuple[int, ...]:
+    """A shape with its dynamic dimensions filled in."""
+    return tuple(sizes[dim] if isinstance(dim, str) else dim for dim in shape)
+
+
+def check_indexes(indexes: np.ndarray, limit: int, *, where: str, what: str, mend: str) -> None:
+    """Raise :class:`RunError` unless every element is in ``[0, limit)``."""
+    outside = indexes[(indexes < 0) | (indexes >= limit)]
+    if outside.size:
+        raise RunError(
+            f"{what} {outside.flat[0]} is outside 0 to {limit - 1}", where=where, mend=mend
+        )
+
+
+def _holds_values(array: np.ndarray) -> bool:
+    if array.dtype.kind == "f":
+        return bool(np.isfinite(array).all())
+    limit = LIMITS.get(array.dtype.name)
+    return limit is None or bool((array >= -limit).all())

@@ -1,0 +1,132 @@
+"""Session: a package opened for running."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vlmforge.errors import RunError
+from vlmforge.formats.package import Package, open_package
+from vlmforge.run.context import Context, Inputs
+from vlmforge.run.machine import Machine, open_machine
+from vlmforge.run.preprocess import ImagePreprocessor
+from vlmforge.run.prompt import PromptEncoder, load_tokenizer
+from vlmforge.run.settings import read_settings
+from vlmforge.run.template import ChatTemplate, Message
+from vlmforge.run.vision import VisionEncoder
+
+IMAGE_TOKEN_ID = 151655
+"""Qwen2-VL's ``<|image_pad|>``, where ``config.json`` names no other."""
+
+
+@dataclass(frozen=True)
+class Session:
+    """The machines of a package and what stands around them.
+
+    Attributes:
+        package: the files.
+        text: machine of the text program.
+        vision: runs the vision program, None in a package without one.
+        preprocess: images to the vision program's input.
+        prompts: messages to token ids.
+        stop_tokens: tokens that end an answer.
+        max_length: most tokens of a conversation, images included.
+    """
+
+    package: Package
+    text: Machine
+    vision: VisionEncoder | None
+    preprocess: ImagePreprocessor | None
+    prompts: PromptEncoder
+    stop_tokens: frozenset[int]
+    max_length: int
+
+    @staticmethod
+    def open(package_dir: str | os.PathLike[str], max_length: int | None = None) -> Session:
+        """Open a package directory.
+
+        Args:
+            package_dir: the directory.
+            max_length: most tokens of a conversation; by default, and at most, the cache length
+                the text program was compiled for.
+
+        Raises:
+            PackageError: a file is missing, altered or of another model.
+            RunError: ``max_length`` is out of range.
+        """
+        package = open_package(Path(package_dir))
+        vision = package.vision
+        preprocess = None
+        if vision is not None:
+            settings = read_settings(package.dir / "preprocessor_config.json")
+            preprocess = ImagePreprocessor.of(vision.meta, settings)
+        return Session(
+            package,
+            open_machine(package.text),
+            VisionEncoder(open_machine(vision)) if vision is not None else None,
+            preprocess,
+            _prompt_encoder(package, preprocess),
+            _stop_tokens(package),
+            _max_length(package, max_length),
+        )
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of an image's tokens; (0, 0) without a vision program."""
+        return self.preprocess.grid if self.preprocess is not None else (0, 0)
+
+    def new_context(self) -> Context:
+        """An empty KV cache of the session's maximum length."""
+        return Context(self.text, self.package.embeddings, self.grid, self.max_length)
+
+    def inputs(self, messages: Sequence[Message]) -> Inputs:
+        """The tokens of the messages up to the start of the answer, with image features.
+
+        Raises:
+            RunError: the messages are malformed, an image is unreadable, or the package has no
+                vision program.
+        """
+        prompt = self.prompts.encode(messages)
+        if not prompt.images:
+            return Inputs.of(prompt.token_ids, self.prompts.image_token_id, ())
+        if self.vision is None or self.preprocess is None:
+            raise RunError(
+                "the package has no vision program",
+                where=self.package.dir,
+                mend="build the package with its vision transformer, or ask without images",
+            )
+        features = [self.vision(self.preprocess(image)) for image in prompt.images]
+        return Inputs.of(prompt.token_ids, self.prompts.image_token_id, features)
+
+
+def _prompt_encoder(package: Package, preprocess: ImagePreprocessor | None) -> PromptEncoder:
+    rows, columns = preprocess.grid if preprocess is not None else (1, 1)
+    return PromptEncoder(
+        load_tokenizer(package.dir),
+        ChatTemplate.load(package.dir),
+        package.config.get("image_token_id", IMAGE_TOKEN_ID),
+        rows * columns,
+    )
+
+
+def _stop_tokens(package: Package) -> frozenset[int]:
+    generation = read_settings(package.dir / "generation_config.json", required=False)
+    text = package.config.get("text_config") or {}
+    for settings in (generation, package.config, text):
+        stop = settings.get("eos_token_id")
+        if stop is not None:
+            return frozenset(stop if isinstance(stop, list) else [stop])
+    return frozenset()
+
+
+def _max_length(package: Package, wanted: int | None) -> int:
+    compiled = int(package.text.meta["cache_length"])
+    if wanted is not None and not 1 <= wanted <= compiled:
+        raise RunError(
+            f"max_length is {wanted}, the text program's cache holds {compiled} tokens",
+            where=package.dir,
+            mend=f"choose max_length from 1 to {compiled}",
+        )
+    return wanted or compiled

@@ -1,0 +1,1 @@
+"""The model to compile: its checkpoint, its processor and its original arithmetic."""

@@ -1,0 +1,150 @@
+"""Checkpoint: a model's configuration and its weights, read as they are asked for."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vlmforge.errors import SourceError
+from vlmforge.graph.core import Weight
+from vlmforge.source.architecture import SUPPORTED, architecture_of
+from vlmforge.source.hub import find_model
+from vlmforge.source.shards import Shards
+
+if TYPE_CHECKING:
+    import torch
+
+Progress = Callable[[str, int, int], None]
+"""Is told what is being done, how much of it is done, and how much there is."""
+
+CHUNK = 1 << 24
+"""Bytes hashed at a time."""
+
+LM_HEAD = "lm_head.weight"
+EMBEDDING = "language_model.embed_tokens.weight"
+
+
+@dataclass
+class Checkpoint:
+    """A Hugging Face checkpoint on disk.
+
+    Weights go by canonical names (``language_model.layers.0.mlp.up_proj.weight``,
+    ``visual.blocks.0.norm1.weight``, ``lm_head.weight``) whatever names the files use.
+
+    Attributes:
+        path: the directory of its files.
+        model_id: its id on the Hub; a local directory's name.
+        config: the ``config.json``.
+        architecture: a key of :data:`vlmforge.source.architecture.SUPPORTED`.
+    """
+
+    path: Path
+    model_id: str
+    config: dict[str, Any]
+    architecture: str
+    shards: Shards = field(repr=False)
+    _stored: dict[str, str] = field(repr=False)
+    _fingerprint: str | None = field(default=None, repr=False)
+
+    @staticmethod
+    def open(model: str, revision: str | None = None) -> Checkpoint:
+        """Open a model; reads no weights yet.
+
+        Args:
+            model: a local directory or an id on the Hugging Face Hub.
+            revision: branch, tag or commit on the Hub.
+
+        Raises:
+            SourceError: the model cannot be found, read, or is of an unsupported architecture.
+        """
+        path = find_model(model, revision)
+        config = _read_config(path / "config.json")
+        architecture = architecture_of(config, where=path / "config.json")
+        shards = Shards(path)
+        canonical = SUPPORTED[architecture].canonical
+        stored = {canonical(name): name for name in shards.names()}
+        if LM_HEAD not in stored and _tied(config) and EMBEDDING in stored:
+            stored[LM_HEAD] = stored[EMBEDDING]
+        local = Path(model).expanduser().is_dir()
+        model_id = path.resolve().name if local else model
+        return Checkpoint(path, model_id, config, architecture, shards, stored)
+
+    @property
+    def name(self) -> str:
+        """The last part of the model id, such as ``Qwen2-VL-2B-Instruct``; it names files."""
+        return self.model_id.rsplit("/", 1)[-1]
+
+    def names(self) -> tuple[str, ...]:
+        """The canonical names of all weights, sorted; includes ``lm_head.weight`` where tied."""
+        return tuple(sorted(self._stored))
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """The shape of a weight; raises :class:`SourceError` if there is none of that name."""
+        return self.shards.shape(self._stored_name(name))
+
+    def dtype(self, name: str) -> str:
+        """The dtype a weight is stored in: ``"bfloat16"``, ``"float16"`` or ``"float32"``."""
+        return self.shards.dtype(self._stored_name(name))
+
+    def rows(self, name: str, start: int, stop: int) -> torch.Tensor:
+        """Rows ``[start, stop)`` of a weight, float32; nothing else is read."""
+        return self.shards.rows(self._stored_name(name), start, stop)
+
+    def weight(self, name: str) -> Weight:
+        """The weight, unread; raises :class:`SourceError` if there is none of that name."""
+        return Weight(self.shape(name), partial(self.rows, name), self.dtype(name))
+
+    def fingerprint(self, progress: Progress | None = None) -> str:
+        """SHA-256 of ``config.json`` and the weight files, in hex; computed once."""
+        if self._fingerprint is None:
+            self._fingerprint = _hash(self.path / "config.json", *self.shards.files, tell=progress)
+        return self._fingerprint
+
+    def _stored_name(self, name: str) -> str:
+        if name not in self._stored:
+            raise SourceError(
+                f"the checkpoint has no weight {name}",
+                where=self.path,
+                mend=f"choose a complete checkpoint of {self.architecture}",
+            )
+        return self._stored[name]
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    mend = "give the directory of a Hugging Face model, or download it again"
+    try:
+        config = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError as error:
+        raise SourceError("the model has no config.json", where=path.parent, mend=mend) from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise SourceError(f"config.json cannot be read: {error}", where=path, mend=mend) from error
+    if not isinstance(config, dict):
+        raise SourceError("config.json is not a JSON object", where=path, mend=mend)
+    return config
+
+
+def _tied(config: dict[str, Any]) -> bool:
+    """Whether the logits are computed with the token embedding."""
+    text = config.get("text_config")
+    nested = text.get("tie_word_embeddings", False) if isinstance(text, dict) else False
+    return bool(config.get("tie_word_embeddings", nested))
+
+
+def _hash(*paths: Path, tell: Progress | None) -> str:
+    """SHA-256 of the files' names, sizes and contents."""
+    total, done = sum(path.stat().st_size for path in paths), 0
+    digest = hashlib.sha256()
+    for path in paths:
+        digest.update(f"{path.name}\0{path.stat().st_size}\0".encode())
+        with path.open("rb") as file:
+            while chunk := file.read(CHUNK):
+                digest.update(chunk)
+                done += len(chunk)
+                if tell is not None:
+                    tell("fingerprint of the model", done, total)
+    return digest.hexdigest()

@@ -1,0 +1,119 @@
+"""Shards: the tensors of one or many safetensors files, read by rows."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from safetensors import SafetensorError, safe_open
+
+from vlmforge.errors import SourceError
+
+if TYPE_CHECKING:
+    import torch
+
+INDEX = "model.safetensors.index.json"
+SINGLE = "model.safetensors"
+AGAIN = "download the model again"
+
+DTYPES = {"BF16": "bfloat16", "F16": "float16", "F32": "float32"}
+"""Supported dtypes, as safetensors and as torch call them."""
+
+
+class Shards:
+    """The tensors stored under a directory, by their stored names.
+
+    Only headers are read when it is made, and only the rows asked for afterwards.
+
+    Args:
+        directory: holds ``model.safetensors``, or ``model.safetensors.index.json`` and its shards.
+
+    Raises:
+        SourceError: a file is missing, truncated or malformed; the message names it.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.files = _files(directory)
+        self._tensors: dict[str, Any] = {}
+        for path in self.files:
+            self._tensors.update(_slices(path))
+        _check_index(directory, set(self._tensors))
+
+    def names(self) -> tuple[str, ...]:
+        """The stored names, sorted."""
+        return tuple(sorted(self._tensors))
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """The shape of a tensor."""
+        return tuple(self._tensors[name].get_shape())
+
+    def dtype(self, name: str) -> str:
+        """The dtype of a tensor: a value of :data:`DTYPES`."""
+        return DTYPES[self._tensors[name].get_dtype()]
+
+    def rows(self, name: str, start: int, stop: int) -> torch.Tensor:
+        """Rows ``[start, stop)`` of a tensor, float32."""
+        rows: torch.Tensor = self._tensors[name][start:stop]
+        return rows.float()
+
+
+def _files(directory: Path) -> tuple[Path, ...]:
+    """The weight files in order of their names."""
+    if (directory / INDEX).is_file():
+        shards = sorted(set(_index(directory).values()))
+        for shard in shards:
+            if Path(shard).name != shard or not (directory / shard).is_file():
+                raise SourceError(
+                    f"the weight file {shard} is missing", where=directory, mend=AGAIN
+                )
+        return tuple(directory / shard for shard in shards)
+    if (directory / SINGLE).is_file():
+        return (directory / SINGLE,)
+    raise SourceError(
+        "the model has no safetensors weights",
+        where=directory,
+        mend=f"convert it with save_pretrained(), which writes {SINGLE}",
+    )
+
+
+def _index(directory: Path) -> dict[str, str]:
+    """Tensor name to shard file name, as the index says."""
+    path = directory / INDEX
+    try:
+        files = json.loads(path.read_text("utf-8"))["weight_map"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise SourceError(
+            "the index of the weight files cannot be read", where=path, mend=AGAIN
+        ) from error
+    if not (isinstance(files, dict) and all(isinstance(file, str) for file in files.values())):
+        raise SourceError("the index of the weight files is malformed", where=path, mend=AGAIN)
+    return files
+
+
+def _slices(path: Path) -> dict[str, Any]:
+    """Name to lazy slice of every tensor in a file."""
+    try:
+        file = safe_open(path, framework="pt")
+        slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise SourceError(
+            f"the weight file cannot be read: {error}", where=path, mend=AGAIN
+        ) from error
+    for name, tensor in slices.items():
+        if tensor.get_dtype() not in DTYPES:
+            raise SourceError(
+                f"the weight {name} is stored as {tensor.get_dtype()}",
+                where=path,
+                mend="choose the original checkpoint, in " + ", ".join(DTYPES.values()),
+            )
+    return slices
+
+
+def _check_index(directory: Path, stored: set[str]) -> None:
+    if (directory / INDEX).is_file() and (missing := _index(directory).keys() - stored):
+        raise SourceError(
+            f"{len(missing)} weights of the index are in no file, such as {min(missing)}",
+            where=directory / INDEX,
+            mend=AGAIN,
+        )

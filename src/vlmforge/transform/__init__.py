@@ -1,0 +1,1 @@
+"""Equivalent transformations: other weights, the same function, easier to quantize."""

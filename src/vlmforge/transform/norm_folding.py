@@ -1,0 +1,65 @@
+"""Norm folding: the gain and bias of a norm move into the products that read it.
+
+``W (g * n + b) + c = (W diag(g)) n + (W b + c)``; after it every norm is weightless and an
+RMSNorm commutes with rotations (SliceGPT, Ashkboos et al. 2024, section 3.1).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from torch import Tensor
+
+from vlmforge.errors import GraphError
+from vlmforge.graph.core import Graph, Node, Weight
+from vlmforge.graph.flow import readers
+
+NORMS = ("rms_norm", "layer_norm")
+
+
+def fold_norms(graph: Graph) -> Graph:
+    """The graph with weightless norms.
+
+    Raises:
+        GraphError: a norm with weights is read by something that is not a product.
+    """
+    nodes, weights = dict(graph.nodes), dict(graph.weights)
+    for norm in graph.nodes.values():
+        if norm.op not in NORMS or not norm.weights:
+            continue
+        for reader in readers(graph, norm.name):
+            nodes[reader.name] = _fold(graph, norm, nodes[reader.name], weights)
+        nodes[norm.name] = replace(norm, weights={})
+    return graph.with_nodes(nodes.values(), weights)
+
+
+def _fold(graph: Graph, norm: Node, product: Node, weights: dict[str, Weight]) -> Node:
+    if product.op != "linear":
+        raise GraphError(
+            f"cannot fold the weights of {norm.name}: {product.op} is not a product",
+            where=product.name,
+        )
+    name = product.weights["weight"]
+    original = weights[name]
+    gain = graph.weight(norm, "weight")
+    if gain is not None:
+        columns = original.shape[1]
+        weights[name] = original.map_rows(lambda rows: rows * _tiled(gain, columns))
+    shift = graph.weight(norm, "bias")
+    if shift is None:
+        return product
+    bias_name = product.weights.get("bias", f"{name.removesuffix('.weight')}.bias")
+    weights[bias_name] = _shifted(original, shift, weights.get(bias_name))
+    return replace(product, weights={"weight": name, "bias": bias_name})
+
+
+def _tiled(vector: Weight, columns: int) -> Tensor:
+    return vector.load().repeat(columns // vector.shape[0])
+
+
+def _shifted(weight: Weight, shift: Weight, bias: Weight | None) -> Weight:
+    def read(start: int, stop: int) -> Tensor:
+        moved = weight.read(start, stop).double() @ _tiled(shift, weight.shape[1]).double()
+        return (moved + bias.read(start, stop) if bias else moved).float()
+
+    return Weight((weight.shape[0],), read)

@@ -1,0 +1,161 @@
+"""Samples hold what the original decoder and vision encoder receive."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from vlmforge.calibrate.images import collect_images
+from vlmforge.calibrate.prompts import PROMPTS
+from vlmforge.calibrate.record import record_language, record_vision
+from vlmforge.errors import CalibrationError
+from vlmforge.source.checkpoint import Checkpoint
+from vlmforge.source.image import read_image
+from vlmforge.source.processor import images_to_pixel_values
+from vlmforge.source.reference import ReferenceModel
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tiny_checkpoint: Path) -> Checkpoint:
+    return Checkpoint.open(str(tiny_checkpoint))
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three images of noise and a broken one."""
+    directory = tmp_path_factory.mktemp("images")
+    random = np.random.default_rng(0)
+    for index in range(3):
+        pixels = random.integers(0, 256, (50, 80, 3), np.uint8)
+        Image.fromarray(pixels).save(directory / f"photo{index}.png")
+    (directory / "photo1b.png").write_bytes(b"broken")
+    return directory
+
+
+def metadata(directory: Path) -> dict[str, Any]:
+    """The ``metadata.json``."""
+    value: dict[str, Any] = json.loads((directory / "metadata.json").read_text())
+    return value
+
+
+def listed(directory: Path) -> list[Path]:
+    """The files of ``npy_files.txt``."""
+    return [Path(line) for line in (directory / "npy_files.txt").read_text().splitlines()]
+
+
+def test_language(
+    checkpoint: Checkpoint, images: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    told: list[tuple[str, int, int]] = []
+    with caplog.at_level(logging.WARNING):
+        directory = record_language(
+            checkpoint,
+            images,
+            tmp_path / "data",
+            max_new_tokens=6,
+            progress=lambda *now: told.append(now),
+        )
+    assert "Skipping photo1b.png" in caplog.text
+    assert ("language samples", 4, 4) in told
+    facts = metadata(directory)
+    assert directory == tmp_path / "data" / "language"
+    assert facts["model"] == "Tiny-VL"
+    assert facts["model_fingerprint"] == checkpoint.fingerprint()
+    assert facts["image_size"] == [224, 224]
+    assert facts["image_source"] == "directory"
+    assert [s["image"] for s in facts["samples"]] == ["photo0.png", "photo1.png", "photo2.png"]
+    assert [path.name for path in listed(directory)] == ["inputs_embeds.npy"] * 3
+    for path, sample in zip(listed(directory), facts["samples"], strict=True):
+        embeds, positions, types = (
+            np.load(path.with_name(f"{name}.npy"))
+            for name in ("inputs_embeds", "position_ids", "token_types")
+        )
+        length = embeds.shape[1]
+        assert sample["prompt_length"] < length <= sample["prompt_length"] + 6
+        assert (embeds.shape, embeds.dtype) == ((1, length, 96), np.float32)
+        assert (positions.shape, positions.dtype) == ((3, length), np.int64)
+        assert (types.shape, types.dtype, types.sum()) == ((length,), np.int8, 64)
+
+
+def test_the_recorded_answer_is_the_models_own(
+    checkpoint: Checkpoint, images: Path, tmp_path: Path
+) -> None:
+    directory = record_language(checkpoint, images, tmp_path / "out", 1, max_new_tokens=5)
+    sample = metadata(directory)["samples"][0]
+    reference = ReferenceModel.load(checkpoint)
+    (path,) = listed(directory)
+    embeds = torch.from_numpy(np.load(path))
+    positions = torch.from_numpy(np.load(path.with_name("position_ids.npy")))
+    start = sample["prompt_length"] - 1
+    predicted = reference.logits(embeds, positions, start).argmax(-1)[:-1]
+    prompt = reference.inputs(sample["prompt"], [read_image(images / sample["image"])])
+    assert predicted.tolist() == reference.generate(prompt, 5)
+
+
+def test_images_and_prompts_take_turns(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    collect_images(tmp_path / "images", 2, source_dir=_two(tmp_path / "own"))
+    directory = record_vision(checkpoint, tmp_path / "images", tmp_path / "data", 4)
+    samples = metadata(directory)["samples"]
+    assert [s["image"] for s in samples] == ["image_0000.jpg", "image_0001.jpg"] * 2
+    assert [s["prompt"] for s in samples] == [PROMPTS[i].text for i in (0, 1, 3, 4)]
+
+
+def _two(directory: Path) -> Path:
+    directory.mkdir()
+    for name in ("a.png", "b.png"):
+        Image.new("RGB", (30, 30), "red").save(directory / name)
+    return directory
+
+
+def test_vision(checkpoint: Checkpoint, images: Path, tmp_path: Path) -> None:
+    directory = record_vision(checkpoint, images, tmp_path / "data")
+    assert len(listed(directory)) == 3
+    recorded = np.load(listed(directory)[0])
+    assert (recorded.shape, recorded.dtype) == ((896, 56, 6), np.float32)
+    reference = ReferenceModel.load(checkpoint)
+    inputs = reference.inputs("Hi.", [read_image(images / "photo0.png")])
+    assert np.array_equal(images_to_pixel_values(recorded), inputs.pixel_values.numpy())
+
+
+def test_image_source_is_told(checkpoint: Checkpoint, images: Path, tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    Image.new("RGB", (9, 9)).save(tmp_path / "images" / "a.png")
+    (tmp_path / "images" / "source.json").write_text('{"source": "scenes"}')
+    directory = record_vision(checkpoint, tmp_path / "images", tmp_path / "data")
+    assert metadata(directory)["image_source"] == "scenes"
+
+
+@pytest.mark.parametrize("record", [record_language, record_vision])
+def test_no_readable_image(checkpoint: Checkpoint, tmp_path: Path, record: Any) -> None:
+    with pytest.raises(CalibrationError, match="cannot be read") as caught:
+        record(checkpoint, tmp_path / "absent", tmp_path / "out")
+    assert "vlmforge images" in (caught.value.mend or "")
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "bad.jpg").write_bytes(b"broken")
+    with pytest.raises(CalibrationError, match="no image can be read"):
+        record(checkpoint, tmp_path / "images", tmp_path / "out")
+    assert not list(tmp_path.rglob("sample_*"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"num_samples": 0}, "no samples"),
+        ({"max_new_tokens": 0}, "no length"),
+        ({"dtype": "int8"}, "no dtype int8"),
+        ({"image_size": (224, 225)}, "merge groups of 28"),
+        ({"image_size": (0, 28)}, "merge groups of 28"),
+    ],
+)
+def test_settings_out_of_range(
+    checkpoint: Checkpoint, images: Path, tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(CalibrationError, match=message):
+        record_language(checkpoint, images, tmp_path / "out", **changes)

@@ -1,0 +1,48 @@
+"""Scenes are drawn from their seed alone and show what they say."""
+
+from __future__ import annotations
+
+import pytest
+
+from vlmforge.calibrate.scenes import COLORS, GRID, SIDE, Item, draw_scene, scene_items
+
+
+def test_a_seed_gives_one_scene() -> None:
+    first, second = draw_scene(7), draw_scene(7)
+    assert first.items == second.items == scene_items(7)
+    assert first.image.tobytes() == second.image.tobytes()
+    assert first.image.tobytes() != draw_scene(8).image.tobytes()
+
+
+def test_a_scene_is_a_square_rgb_image() -> None:
+    image = draw_scene(0).image
+    assert (image.mode, image.size) == ("RGB", (SIDE, SIDE))
+
+
+@pytest.mark.parametrize(("least", "most"), [(1, 4), (9, 9)])
+def test_items_lie_in_cells_of_their_own_in_reading_order(least: int, most: int) -> None:
+    for seed in range(50):
+        items = scene_items(seed, least, most)
+        cells = [(item.row, item.column) for item in items]
+        assert least <= len(items) <= most
+        assert cells == sorted(set(cells))
+        assert all(_inside_its_cell(item) for item in items)
+
+
+def test_the_center_of_an_item_has_its_color() -> None:
+    for seed in range(20):
+        scene = draw_scene(seed)
+        for item in scene.items:
+            x, y = (round(part) for part in item.center)
+            pixel = scene.image.getpixel((x, y))
+            wanted = COLORS[item.color]
+            assert all(abs(seen - want) <= 12 for seen, want in zip(pixel, wanted, strict=True))
+
+
+def _inside_its_cell(item: Item) -> bool:
+    cell = SIDE / GRID
+    x, y = item.center
+    return all(
+        index * cell <= middle - item.radius and middle + item.radius <= (index + 1) * cell
+        for index, middle in ((item.column, x), (item.row, y))
+    )

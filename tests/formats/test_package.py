@@ -1,0 +1,195 @@
+"""Packages: files that are missing, altered, swapped or made for something else."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from tests.formats.test_mxq import write
+from tests.run.packages import HIDDEN, ORIGIN, VOCAB, text_program, vision_program, write_package
+from vlmforge.errors import PackageError
+from vlmforge.formats.package import EMBEDDING, open_package, write_embeddings
+from vlmforge.program.core import Program
+
+TEXT, VISION = "tiny_text_model.mxq", "tiny_vision_transformer.mxq"
+TABLE = np.ones((VOCAB, HIDDEN), np.float32)
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint: Path) -> Path:
+    return write_package(tmp_path_factory.mktemp("packages") / "package", tiny_checkpoint)
+
+
+@pytest.fixture
+def package(original: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(original, tmp_path / "package"))
+
+
+def edit(package: Path, **changes: Any) -> None:
+    path = package / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def with_meta(program: Program, **changes: Any) -> Program:
+    return dataclasses.replace(program, meta={**program.meta, **changes})
+
+
+def refused(package: Path, message: str) -> PackageError:
+    with pytest.raises(PackageError, match=message) as caught:
+        open_package(package)
+    return caught.value
+
+
+def test_a_package_opens(original: Path) -> None:
+    package = open_package(original)
+    assert package.dir == original
+    assert package.config["mxq_path"] == TEXT
+    assert package.text.component == "language"
+    assert package.vision is not None
+    assert package.vision.component == "vision"
+    assert package.embeddings.shape == (VOCAB, HIDDEN)
+    assert package.embeddings.dtype == np.float32
+    assert not package.embeddings.flags.writeable
+
+
+def test_a_package_without_vision_opens(package: Path) -> None:
+    edit(package, vision_config={})
+    (package / VISION).unlink()
+    (package / "preprocessor_config.json").unlink()
+    assert open_package(package).vision is None
+
+
+def test_a_missing_directory_is_named(tmp_path: Path) -> None:
+    refused(tmp_path / "none", "directory does not exist")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "config.json",
+        "model.safetensors",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "preprocessor_config.json",
+        TEXT,
+        VISION,
+    ],
+)
+def test_a_missing_file_is_named_with_the_command_that_makes_it(package: Path, name: str) -> None:
+    (package / name).unlink()
+    error = refused(package, f"the package's {name} is missing")
+    assert error.mend is not None
+    assert "vlmforge package" in error.mend
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{", '{"mxq_path": "a", "mxq_path": "b"}'])
+def test_a_malformed_config_is_refused(package: Path, content: str) -> None:
+    (package / "config.json").write_text(content)
+    refused(package, "config.json cannot be read")
+
+
+@pytest.mark.parametrize("name", [None, 1, "../a.mxq", "/etc/passwd", "a/b.mxq", "a\0b"])
+def test_only_files_of_the_package_can_be_named(package: Path, name: object) -> None:
+    edit(package, mxq_path=name)
+    refused(package, "not the name of a file in the package")
+
+
+def test_swapped_programs_are_named(package: Path) -> None:
+    edit(package, mxq_path=VISION, vision_config={"mxq_path": TEXT})
+    error = refused(package, "a vision program where config.json says language")
+    assert error.mend is not None
+    assert "exchange" in error.mend
+
+
+@pytest.mark.parametrize("name", [TEXT, VISION, "model.safetensors"])
+def test_an_altered_file_is_refused(package: Path, name: str) -> None:
+    content = bytearray((package / name).read_bytes())
+    content[-1] ^= 1
+    (package / name).write_bytes(content)
+    refused(package, "was altered")
+    open_package(package, verify=False)
+
+
+@pytest.mark.parametrize("name", [TEXT, VISION, "model.safetensors"])
+def test_a_truncated_file_is_refused(package: Path, name: str) -> None:
+    content = (package / name).read_bytes()
+    (package / name).write_bytes(content[: len(content) // 2])
+    refused(package, f"the package's {name}: the file is truncated")
+
+
+@pytest.mark.parametrize("fact", ["rotation", "model_fingerprint"])
+def test_parts_of_another_model_or_rotation_are_refused(package: Path, fact: str) -> None:
+    message = f"differ in their {fact.replace('_', ' ')} "
+    write(package / VISION, with_meta(vision_program(), **{fact: "2" * 64}))
+    refused(package, message)
+    write(package / VISION, vision_program())
+    write_embeddings(
+        package / "model.safetensors", [TABLE], TABLE.shape, {**ORIGIN, fact: "2" * 64}
+    )
+    refused(package, message)
+
+
+def test_an_embedding_without_fingerprints_is_refused(package: Path) -> None:
+    write_embeddings(package / "model.safetensors", [TABLE], TABLE.shape, {})
+    refused(package, r"differ in their rotation .*the embedding: none")
+
+
+def test_parts_without_rotation_belong_together(package: Path) -> None:
+    write(package / TEXT, with_meta(text_program(), rotation="none"))
+    write(package / VISION, with_meta(vision_program(), rotation="none"))
+    origin = {**ORIGIN, "rotation": "none"}
+    write_embeddings(package / "model.safetensors", [TABLE], TABLE.shape, origin)
+    open_package(package)
+
+
+@pytest.mark.parametrize(
+    ("fact", "value"),
+    [("hidden_size", "96"), ("hidden_size", None), ("rotation", [1]), ("model_fingerprint", 1)],
+)
+def test_malformed_facts_are_refused(package: Path, fact: str, value: object) -> None:
+    write(package / TEXT, with_meta(text_program(), **{fact: value}))
+    refused(package, f"'{fact}' is malformed")
+
+
+def test_another_hidden_size_is_refused(package: Path) -> None:
+    table = np.ones((VOCAB, HIDDEN + 1), np.float32)
+    write_embeddings(package / "model.safetensors", [table], table.shape, ORIGIN)
+    refused(package, f"hidden size .*the embedding: {HIDDEN + 1}")
+
+
+def test_a_table_shorter_than_the_vocabulary_is_refused(package: Path) -> None:
+    table = np.ones((VOCAB - 1, HIDDEN), np.float32)
+    write_embeddings(package / "model.safetensors", [table], table.shape, ORIGIN)
+    refused(package, "vocabulary")
+
+
+@pytest.mark.parametrize(
+    ("tensors", "message"),
+    [
+        ({"other": TABLE}, "must hold the tensor"),
+        ({EMBEDDING: TABLE, "other": TABLE}, "must hold the tensor"),
+        ({EMBEDDING: TABLE.astype(np.float16)}, "F16"),
+        ({EMBEDDING: TABLE[0]}, r"F32\[96\]"),
+        ({EMBEDDING: TABLE}, "has no hash"),
+    ],
+)
+def test_a_malformed_embedding_is_refused(
+    package: Path, tensors: dict[str, np.ndarray], message: str
+) -> None:
+    save_file(tensors, package / "model.safetensors", ORIGIN)
+    refused(package, message)
+
+
+def test_embeddings_are_written_as_rows_arrive(tmp_path: Path) -> None:
+    rows = np.arange(40, dtype=np.float32).reshape(10, 4)
+    for step, name in ((10, "whole"), (3, "pieces")):
+        chunks = (rows[start : start + step] for start in range(0, 10, step))
+        write_embeddings(tmp_path / name, chunks, rows.shape, ORIGIN)
+    assert (tmp_path / "whole").read_bytes() == (tmp_path / "pieces").read_bytes()

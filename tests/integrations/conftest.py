@@ -1,0 +1,30 @@
+"""A package opened as Hugging Face objects."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from transformers import AutoModelForImageTextToText, AutoProcessor
+
+import vlmforge.integrations.transformers  # noqa: F401  registers the classes
+from tests.run.packages import write_package
+
+
+@pytest.fixture(scope="session")
+def tiny_package(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint: Path) -> Path:
+    """The directory of a package with random weights; treat it as read-only."""
+    return write_package(tmp_path_factory.mktemp("packages") / "tiny", tiny_checkpoint)
+
+
+@pytest.fixture(scope="session")
+def model(tiny_package: Path) -> Any:
+    """The package's model."""
+    return AutoModelForImageTextToText.from_pretrained(tiny_package)
+
+
+@pytest.fixture(scope="session")
+def processor(tiny_package: Path) -> Any:
+    """The package's processor."""
+    return AutoProcessor.from_pretrained(tiny_package)

@@ -1,0 +1,265 @@
+"""A package through Hugging Face's classes answers as a session does."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from transformers import (
+    AutoConfig,
+    AutoModelForImageTextToText,
+    AutoTokenizer,
+    DynamicCache,
+    TextIteratorStreamer,
+    pipeline,
+)
+
+from tests.conftest import special_id
+from vlmforge.errors import PackageError, RunError
+from vlmforge.integrations.transformers import (
+    MobilintCache,
+    MobilintQwen2VLConfig,
+    MobilintQwen2VLForConditionalGeneration,
+    MobilintQwen2VLProcessor,
+    register,
+)
+from vlmforge.run.conversation import Conversation
+from vlmforge.run.generate import Options
+
+GREEDY = {"do_sample": False, "repetition_penalty": 1.0, "max_new_tokens": 8}
+
+
+def picture(seed: int, size: tuple[int, int] = (90, 61)) -> Image.Image:
+    pixels = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), np.uint8)
+    return Image.fromarray(pixels)
+
+
+def question(text: str, *images: Image.Image) -> list[dict[str, Any]]:
+    parts: list[dict[str, Any]] = [{"type": "image", "image": image} for image in images]
+    return [{"role": "user", "content": [*parts, {"type": "text", "text": text}]}]
+
+
+def encode(processor: Any, *conversations: list[dict[str, Any]], side: str = "left") -> Any:
+    return processor.apply_chat_template(
+        list(conversations),
+        tokenize=True,
+        return_dict=True,
+        return_tensors="pt",
+        add_generation_prompt=True,
+        processor_kwargs={"padding": True, "padding_side": side},
+    )
+
+
+def session_tokens(model: Any, messages: list[dict[str, Any]], tokens: int = 8) -> list[int]:
+    options = Options(max_new_tokens=tokens)
+    return list(Conversation(model.session).generate(messages, options).token_ids)
+
+
+QUESTIONS = [
+    question("What?"),
+    question("Describe the image.", picture(0)),
+    question("Which?", picture(1), picture(2, (300, 40)), picture(1)),
+]
+
+
+@pytest.mark.parametrize("messages", QUESTIONS)
+def test_generate_equals_the_session(model: Any, processor: Any, messages: Any) -> None:
+    inputs = encode(processor, messages)
+
+    output = model.generate(**inputs, **GREEDY)
+
+    assert output[0, inputs["input_ids"].shape[1] :].tolist() == session_tokens(model, messages)
+
+
+def test_a_padded_batch_equals_its_rows(model: Any, processor: Any) -> None:
+    inputs = encode(processor, *QUESTIONS)
+
+    output = model.generate(**inputs, **GREEDY)
+
+    for row, messages in zip(output, QUESTIONS, strict=True):
+        assert row[inputs["input_ids"].shape[1] :].tolist() == session_tokens(model, messages)
+
+
+def test_without_a_cache(model: Any, processor: Any) -> None:
+    inputs = encode(processor, QUESTIONS[1])
+
+    output = model.generate(**inputs, **GREEDY, use_cache=False)
+
+    assert output[0, -8:].tolist() == session_tokens(model, QUESTIONS[1])
+
+
+def test_the_processor_fixes_the_image_size(model: Any, processor: Any) -> None:
+    inputs = encode(processor, question("?", picture(0, (1000, 30))))
+
+    assert inputs["image_grid_thw"].tolist() == [[1, 16, 16]]
+    np.testing.assert_array_equal(
+        model.session.preprocess.arrange(inputs["pixel_values"].numpy()),
+        model.session.preprocess(picture(0, (1000, 30))),
+    )
+
+
+@pytest.mark.parametrize("messages", QUESTIONS)
+def test_the_processor_equals_the_session(model: Any, processor: Any, messages: Any) -> None:
+    expected = model.session.prompts.encode(messages).token_ids
+
+    assert encode(processor, messages)["input_ids"][0].tolist() == expected.tolist()
+
+
+def test_streamer(model: Any, processor: Any) -> None:
+    streamer = TextIteratorStreamer(
+        processor.tokenizer, skip_prompt=True, skip_special_tokens=True, timeout=60
+    )
+    output = model.generate(**encode(processor, QUESTIONS[1]), **GREEDY, streamer=streamer)
+
+    text = processor.tokenizer.decode(output[0, -8:], skip_special_tokens=True)
+    assert "".join(streamer) == text
+
+
+def test_the_package_generation_settings_apply(model: Any, processor: Any) -> None:
+    assert model.generation_config.repetition_penalty == 1.3
+    assert model.generation_config.eos_token_id == [
+        special_id("<|im_end|>"), special_id("<|endoftext|>")
+    ]  # fmt: skip
+
+
+def test_a_cache_continues_a_dialogue(model: Any, processor: Any) -> None:
+    cache = MobilintCache(model.session.new_context)
+    first = encode(processor, QUESTIONS[1])
+    output = model.generate(**first, **GREEDY, past_key_values=cache)
+    said = processor.tokenizer.decode(output[0, -8:], skip_special_tokens=False)
+    held = cache.get_seq_length()
+    assert held == output.shape[1] - 1
+
+    more = processor.tokenizer(said + "<|im_end|>\nWhy?", return_tensors="pt")["input_ids"]
+    tokens = torch.cat([output, more], dim=1)
+    mask = torch.ones_like(tokens)
+    continued = model.generate(tokens, attention_mask=mask, past_key_values=cache, **GREEDY)
+    afresh = model.generate(**{**first, "input_ids": tokens, "attention_mask": mask}, **GREEDY)
+
+    assert continued.tolist() == afresh.tolist()
+
+
+def test_forward_gives_all_logits_or_those_wanted(model: Any, processor: Any) -> None:
+    inputs = encode(processor, *QUESTIONS)
+    every = model(**inputs).logits
+    last = model(**inputs, logits_to_keep=3).logits
+    chosen = model(**inputs, logits_to_keep=torch.tensor([-1, -3])).logits
+
+    assert every.shape == (3, inputs["input_ids"].shape[1], 320)
+    assert torch.equal(every[:, -3:], last) and torch.equal(last[:, [2, 0]], chosen)
+    assert not every[inputs["attention_mask"] == 0].any()
+
+
+def test_a_cropped_cache_forgets(model: Any, processor: Any) -> None:
+    inputs = encode(processor, QUESTIONS[1])
+    output = model(**inputs)
+    output.past_key_values.crop(5)
+    tail = inputs["input_ids"][:, -5:]
+
+    again = model(tail, past_key_values=output.past_key_values)
+
+    assert torch.equal(again.logits, output.logits[:, -5:])
+    output.past_key_values.reset()
+    assert output.past_key_values.get_seq_length() == 0
+
+
+def test_pipeline(tiny_package: Path, model: Any) -> None:
+    ask = pipeline("image-text-to-text", model=str(tiny_package))
+    expected = model.session.prompts.tokenizer.decode(session_tokens(model, QUESTIONS[1]))
+
+    answers = ask(
+        text=question("Describe the image.", picture(0)),
+        return_full_text=False,
+        max_new_tokens=8,
+        generate_kwargs={"do_sample": False, "repetition_penalty": 1.0},
+    )
+
+    assert answers[0]["generated_text"] == expected
+
+
+def test_auto_classes(tiny_package: Path, model: Any, processor: Any) -> None:
+    register()  # again
+    config = AutoConfig.from_pretrained(tiny_package)
+
+    assert isinstance(config, MobilintQwen2VLConfig)
+    assert config.mxq_path == "tiny_text_model.mxq"
+    assert config.vision_config.mxq_path == "tiny_vision_transformer.mxq"
+    assert config.text_config.hidden_size == 96
+    assert isinstance(processor, MobilintQwen2VLProcessor)
+    assert isinstance(model, MobilintQwen2VLForConditionalGeneration)
+    assert AutoTokenizer.from_pretrained(tiny_package)("hello").input_ids
+
+
+def test_the_model_has_no_parameters(model: Any) -> None:
+    assert list(model.parameters()) == []
+    assert (model.device.type, model.dtype) == ("cpu", torch.float32)
+    assert model.can_generate() and not model.training
+
+
+def test_sampling_several_answers_to_text(model: Any, processor: Any) -> None:
+    inputs = encode(processor, QUESTIONS[0])
+
+    output = model.generate(
+        **inputs, do_sample=True, top_k=50, top_p=1.0, temperature=2.0, max_new_tokens=6,
+        num_return_sequences=3,
+    )  # fmt: skip
+
+    assert output.shape[0] == 3 and len({tuple(row) for row in output.tolist()}) > 1
+
+
+@pytest.mark.parametrize(
+    "setting", [{"num_beams": 2}, {"num_return_sequences": 2, "do_sample": True}]
+)
+def test_what_generate_cannot_do_is_named(model: Any, processor: Any, setting: Any) -> None:
+    with pytest.raises(RunError, match=r"beam search|several answers"):
+        model.generate(**encode(processor, QUESTIONS[1]), **{**GREEDY, **setting})
+
+
+def test_beams_of_text_are_refused(model: Any, processor: Any) -> None:
+    with pytest.raises(RunError, match="beam search"):
+        model.generate(**encode(processor, QUESTIONS[0]), **GREEDY, num_beams=2)
+
+
+def test_inputs_of_another_processor_are_refused(model: Any, processor: Any) -> None:
+    inputs = encode(processor, QUESTIONS[1])
+    with pytest.raises(RunError, match="image_grid_thw"):
+        model(**{**inputs, "image_grid_thw": torch.tensor([[1, 8, 32]])})
+    with pytest.raises(RunError, match="64 image tokens for 0 rows"):
+        model(input_ids=inputs["input_ids"])
+    with pytest.raises(RunError, match="inputs_embeds"):
+        model(input_ids=inputs["input_ids"], inputs_embeds=torch.zeros(1))
+    with pytest.raises(RunError, match="past_key_values"):
+        model(input_ids=inputs["input_ids"], past_key_values=DynamicCache())
+
+
+def test_images_left_over_are_refused(model: Any, processor: Any) -> None:
+    inputs = encode(processor, QUESTIONS[1])
+    with pytest.raises(RunError, match="1 images more"):
+        model(**{**inputs, "input_ids": torch.tensor([[1, 2, 3]]), "attention_mask": None})
+
+
+def test_a_cache_of_another_batch_is_refused(model: Any, processor: Any) -> None:
+    cache = model(**encode(processor, QUESTIONS[0])).past_key_values
+
+    with pytest.raises(RunError, match="1 sequences, the inputs are 2"):
+        model(torch.tensor([[1], [2]]), past_key_values=cache)
+
+
+def test_a_directory_that_is_no_package(tiny_package: Path, tmp_path: Path) -> None:
+    shutil.copy(tiny_package / "config.json", tmp_path)
+
+    with pytest.raises(PackageError):
+        AutoModelForImageTextToText.from_pretrained(tmp_path)
+
+
+def test_a_blind_package(model: Any, processor: Any) -> None:
+    session = dataclasses.replace(model.session, vision=None, preprocess=None)
+    blind = MobilintQwen2VLForConditionalGeneration(model.config, session)
+    with pytest.raises(RunError, match="no vision program"):
+        blind(**encode(processor, QUESTIONS[1]))

@@ -1,0 +1,290 @@
+"""Hostile programs: each breaks one rule and is refused with the instruction's name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.run.decoder import decoder
+from tests.run.single import single
+from vlmforge.errors import FormatError
+from vlmforge.program.core import Buffer, Dim, Instruction, Program
+from vlmforge.program.layout import pack
+from vlmforge.program.verify import verify
+
+Kind = tuple[tuple[Dim, ...], str]
+
+
+def refused(program: Program, rule: str, where: str = "") -> None:
+    """Assert that the program is refused for ``rule``, at ``where``."""
+    with pytest.raises(FormatError) as caught:
+        verify(program)
+    assert rule in caught.value.what
+    assert where in str(caught.value.where)
+    assert caught.value.mend is not None
+
+
+def changed(program: Program, name: str, /, **fields: Any) -> Program:
+    """The program with other fields of one instruction."""
+    steps = [replace(s, **fields) if s.name == name else s for s in program.instructions]
+    return replace(program, instructions=tuple(steps))
+
+
+def with_attrs(name: str, **attrs: Any) -> Program:
+    """The decoder with other attributes of one instruction."""
+    program = decoder()
+    old = next(step for step in program.instructions if step.name == name).attrs
+    return changed(program, name, attrs={**old, **attrs})
+
+
+def with_tensor(name: str, change: Callable[[np.ndarray], np.ndarray]) -> Program:
+    """The decoder with another array for one tensor."""
+    program = decoder()
+    return replace(program, tensors={**program.tensors, name: change(program.tensors[name])})
+
+
+def with_buffer(name: str, /, **fields: Any) -> Program:
+    """The decoder with other fields of one buffer."""
+    program = decoder()
+    buffer = replace(program.buffers[name], **fields)
+    return replace(program, buffers={**program.buffers, name: buffer})
+
+
+def test_a_good_program_passes() -> None:
+    verify(decoder())
+
+
+@pytest.mark.parametrize(
+    ("fields", "rule"),
+    [
+        ({"op": "fly"}, "operation of the instruction set"),
+        ({"op": ["linear"]}, "operation of the instruction set"),
+        ({"inputs": ("logits",)}, "'logits' is written before it is read"),
+        ({"inputs": ("l0_q",)}, "'l0_q' is written before it is read"),
+        ({"inputs": ("nowhere",)}, "'nowhere' is written before it is read"),
+        ({"inputs": ()}, "it has the inputs ['x']"),
+        ({"inputs": ("l0_norm1", "rows")}, "it has the inputs ['x']"),
+        ({"inputs": "x"}, "list of names"),
+        ({"inputs": (1,)}, "list of names"),
+        ({"inputs": ("rope_rows",)}, "x is of ['int8', 'int16'], not float32"),
+        ({"tensors": {"weight": "l0_q.weight"}}, "the tensor multiplier is given"),
+        ({"tensors": {"gain": "l0_q.weight"}}, "not 'gain'"),
+        ({"tensors": {"weight": "nowhere"}}, "'nowhere' (weight) exists"),
+        ({"tensors": {"weight": 3}}, "3 (weight) exists"),
+        ({"tensors": []}, "a mapping"),
+        ({"attrs": None}, "a mapping"),
+        ({"attrs": {"in_features": 22}}, "attribute out_features is given"),
+        ({"name": "rows"}, "written once"),
+        ({"name": "inputs_embeds"}, "written once"),
+        ({"name": "l9"}, "the buffer it writes exists"),
+        ({"name": 3}, "an instruction has a name"),
+    ],
+)
+def test_instruction(fields: dict[str, Any], rule: str) -> None:
+    refused(changed(decoder(), "l0_q", **fields), rule, repr(fields.get("name", "l0_q")))
+
+
+@pytest.mark.parametrize(
+    ("name", "attrs", "rule"),
+    [
+        ("l0_q", {"in_features": 23}, "dimension K is both 22 and 23"),
+        ("l0_q", {"in_features": True}, "in_features is a positive integer"),
+        ("l0_q", {"in_features": 0}, "in_features is a positive integer"),
+        ("l0_q", {"in_features": 2**40}, "in_features is a positive integer"),
+        ("l0_q", {"out_features": 25}, "dimension N is both 25 and 24"),
+        ("l0_q", {"out_features": 10**6}, "in weight, dimension N/16"),
+        ("l0_q", {"threads": 3}, "not 'threads'"),
+        ("embeds", {"inverse_scale": 0.0}, "a positive float32"),
+        ("embeds", {"inverse_scale": float("nan")}, "a positive float32"),
+        ("embeds", {"inverse_scale": 0.1}, "a positive float32"),
+        ("embeds", {"inverse_scale": 1e300}, "a positive float32"),
+        ("embeds", {"inverse_scale": "8"}, "a positive float32"),
+        ("norm", {"epsilon": 0.0}, "epsilon is a positive float32"),
+        ("norm", {"multiplier": float("inf")}, "multiplier is a finite float32"),
+        ("rows", {"shape": ["seq", 23]}, "hold as many elements"),
+        ("rows", {"shape": ["seq", -1]}, "sizes or dimension names"),
+        ("rows", {"shape": ["logits", 22]}, "hold as many elements"),
+        ("rows", {"shape": []}, "sizes or dimension names"),
+        ("rope_rows", {"sections": [1, 1]}, "in cos, dimension C is both 2 and 3"),
+        ("rope_rows", {"sections": [4, -1]}, "list of positive integers"),
+        ("l0_rope_q", {"head_dim": 8}, "dimension D is both 6 and 8"),
+        ("l0_attention", {"heads": 3}, "the 3 heads share 2 kv_heads"),
+        ("l0_attention", {"kv_heads": 4}, "dimension G·D is both 12 and 24"),
+        ("l0_attention", {"heads": 2}, "dimension H·D is both 24 and 12"),
+        ("l0_attention", {"head_dim": 2000}, "head_dim is at most 1024"),
+        ("l0_attention", {"causal": 1}, "causal is true or false"),
+        ("l0_attention", {"cache": 7}, "cache is a name or null"),
+        ("l0_attention", {"cache": "l1"}, "a cache is used by one instruction"),
+    ],
+)
+def test_attribute(name: str, attrs: dict[str, Any], rule: str) -> None:
+    refused(with_attrs(name, **attrs), rule)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "rule"),
+    [
+        ("l0_q.weight", lambda w: w[:1], "in weight, dimension N/16 is both 2 and 1"),
+        ("l0_q.weight", lambda w: w.reshape(2, 6, 4, 16), "a dimension of [2, 6, 4, 16] is 16"),
+        ("l0_q.weight", lambda w: w.view(np.uint8), "an array of"),
+        ("l0_q.weight", lambda w: w.tolist(), "an array of"),
+        ("l0_q.multiplier", lambda m: m[:-1], "in multiplier, dimension N is both 24 and 23"),
+        ("l0_q.multiplier", lambda m: m[None], "the shape [1, 24] has the form [N]"),
+        ("l0_q.multiplier", lambda m: m.astype(">f4"), "an array of"),
+        ("l0_q.multiplier", lambda m: m.astype(np.int64), "not int64"),
+        ("l0_q.multiplier", lambda m: m * np.float32("nan"), "finite"),
+        ("rope_rows.sin", lambda t: t[:-1], "in sin, dimension P is both 64 and 63"),
+        ("rope_rows.cos", lambda t: t[:0], "cos is not empty"),
+        ("l0_attention.score_multiplier", lambda m: -m, "not negative"),
+        ("l0_attention.score_multiplier", lambda m: m[:2], "dimension H is both 4 and 2"),
+    ],
+)
+def test_tensor(name: str, change: Callable[[np.ndarray], np.ndarray], rule: str) -> None:
+    refused(with_tensor(name, change), rule, name.split(".")[0])
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "rule"),
+    [
+        ("l0_q", {"name": "l0_k"}, "under its own name"),
+        ("l0_q", {"dtype": "object"}, "its dtype"),
+        ("l0_q", {"dtype": ["int8"]}, "its dtype"),
+        ("l0_q", {"dtype": "int64"}, "output is of"),
+        ("l0_q", {"shape": ("seq", 25)}, "in output, dimension N is both 24 and 25"),
+        ("l0_q", {"shape": ("logits", 24)}, "in output, dimension M is both seq and logits"),
+        ("l0_q", {"shape": ("seq", 0)}, "positive sizes and names"),
+        ("l0_q", {"shape": ("seq", -24)}, "positive sizes and names"),
+        ("l0_q", {"shape": ("seq", 2.0)}, "positive sizes and names"),
+        ("l0_q", {"shape": ["seq", 24]}, "positive sizes and names"),
+        ("l0_q", {"scale": -1.0}, "a scale is positive"),
+        ("l0_q", {"scale": float("inf")}, "a scale is positive"),
+        ("logits", {"scale": 1.0}, "of an integer buffer"),
+        ("rows", {"dtype": "int8"}, "the output is int16 as the input"),
+        ("l1_q_rows", {"shape": ("seq", 24)}, "dimension n is both logits and seq"),
+    ],
+)
+def test_buffer(name: str, fields: dict[str, Any], rule: str) -> None:
+    refused(with_buffer(name, **fields), rule, name)
+
+
+def test_dimension_of_no_input() -> None:
+    refused(with_buffer("l0_q", shape=("batch", 24)), "dimension ['batch'] of 'l0_q'")
+
+
+def extra(**entries: Any) -> dict[str, Mapping[str, Any]]:
+    return {field: {**getattr(decoder(), field), **more} for field, more in entries.items()}
+
+
+@pytest.mark.parametrize(
+    ("fields", "rule"),
+    [
+        ({"outputs": ("nothing",)}, "every output is a buffer"),
+        ({"outputs": ()}, "there is an output"),
+        ({"outputs": ("logits", "logits")}, "no output is listed twice"),
+        ({"inputs": ("inputs_embeds", "inputs_embeds")}, "no input is listed twice"),
+        ({"inputs": ("nothing",)}, "every input is a buffer"),
+        ({"inputs": None}, "list of names"),
+        ({"instructions": decoder().instructions[:-1]}, "every buffer is written"),
+        (extra(buffers={"z": Buffer("z", (1,), "int8")}), "every buffer is written"),
+        (extra(tensors={"z": np.zeros(1)}), "every tensor is used"),
+        ({"meta": {"cache_length": -4}}, "cache_length"),
+        ({"meta": {"cache_length": "long"}}, "cache_length"),
+    ],
+)
+def test_whole(fields: dict[str, Any], rule: str) -> None:
+    refused(replace(decoder(), **fields), rule, "language")
+
+
+def product(dtype: str, k: int, bias: np.ndarray | None = None) -> Program:
+    tensors = {"weight": pack(np.ones((1, k), np.int8)), "multiplier": np.ones(1, np.float32)}
+    tensors |= {} if bias is None else {"bias": bias}
+    kind = ((1, 1), "int8")
+    inputs: dict[str, Kind] = {"x": ((1, k), dtype)}
+    return single("linear", inputs, kind, tensors, in_features=k, out_features=1)
+
+
+def test_bias_of_the_other_width() -> None:
+    refused(product("int8", 4, np.zeros(1, np.int64)), "the bias is int32")
+    refused(product("int16", 4, np.zeros(1, np.int32)), "the bias is int64")
+
+
+def test_bias_that_overflows() -> None:
+    refused(product("int16", 4, np.array([-(2**63)])), "bias are within")
+    refused(product("int16", 4, np.array([2**52 + 1])), "bias are within")
+
+
+def test_sums_that_overflow() -> None:
+    verify(product("int8", 131072))
+    refused(product("int8", 131073), "in_features is at most")
+
+
+@pytest.mark.parametrize("op", ["rms_norm", "layer_norm"])
+def test_norms(op: str) -> None:
+    kind: Kind = ((1, 4), "int16")
+    refused(single(op, {"x": kind}, kind, epsilon=1.0), "a gain or a multiplier")
+    long: Kind = ((1, 65537), "int16")
+    refused(single(op, {"x": long}, long, epsilon=1.0, multiplier=1.0), "K is at most")
+    free: Kind = ((1, "seq"), "int16")
+    refused(single(op, {"x": free}, free, epsilon=1.0, multiplier=1.0), "K has a fixed size")
+
+
+@pytest.mark.parametrize(
+    ("shape", "kernel", "rule"),
+    [
+        ((6, 4, 1), [4, 2], "whole patches of 4x2"),
+        (("seq", 4, 1), [1, 1], "H has a fixed size"),
+        ((6, 4, 1), [2], "two positive integers"),
+        ((6, 4, 1), [2, 2], "dimension K is both 4 and 2"),
+    ],
+)
+def test_conv2d(shape: tuple[Dim, ...], kernel: list[int], rule: str) -> None:
+    tensors = {"weight": pack(np.ones((1, 2), np.int8)), "multiplier": np.ones(1, np.float32)}
+    sizes = {"kernel": kernel, "in_features": 2, "out_features": 1}
+    refused(single("conv2d", {"x": (shape, "int8")}, ((6, 1), "int8"), tensors, **sizes), rule)
+
+
+@pytest.mark.parametrize("op", ["add", "mul"])
+def test_operands_of_two_shapes(op: str) -> None:
+    inputs: dict[str, Kind] = {"a": ((2, 3), "int16"), "b": ((3,), "int16")}
+    names = ["multiplier"] if op == "mul" else ["multiplier_a", "multiplier_b"]
+    attrs: dict[str, Any] = dict.fromkeys(names, 1.0)
+    program = single(op, inputs, ((2, 3), "int16"), **attrs)
+    refused(program, "the shape is [3], not [2, 3]")
+
+
+def test_constant_with_the_lowest_code() -> None:
+    value = {"value": np.array([-128], np.int8)}
+    refused(single("constant", {}, ((1,), "int8"), value), "above the lowest")
+
+
+def attention(q: Kind, causal: bool, cache: str | None = None) -> Program:
+    kv: Kind = ((3, 2), "int8")
+    tensors = {"score_multiplier": np.ones(1, np.float32), "multiplier": np.ones(2, np.float32)}
+    sizes: dict[str, Any] = {"heads": 1, "kv_heads": 1, "head_dim": 2}
+    inputs = {"q": q, "k": kv, "v": kv}
+    return single("attention", inputs, q, tensors, causal=causal, cache=cache, **sizes)
+
+
+def test_causal_rows_without_an_index() -> None:
+    verify(attention(((5, 2), "int8"), causal=False))
+    refused(attention(((5, 2), "int8"), causal=True), "dimension n is both 5 and 3")
+
+
+def test_caches_that_grow_unequally() -> None:
+    first = attention(((3, 2), "int8"), causal=True, cache="a")
+    kinds = {name: Buffer(name, (4, 2), "int8") for name in ("z", "kv")}
+    second = Instruction(
+        "z", "attention", ("kv", "kv", "kv"), first.instructions[0].tensors,
+        {**first.instructions[0].attrs, "cache": "b"},
+    )  # fmt: skip
+    program = replace(
+        first,
+        inputs=(*first.inputs, "kv"),
+        buffers={**first.buffers, **kinds},
+        instructions=(*first.instructions, second),
+    )
+    refused(program, "all caches take as many rows")

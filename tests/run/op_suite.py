@@ -1,0 +1,333 @@
+"""OpSuite: every instruction against the oracle; any machine can be put through it.
+
+class TestNative(OpSuite):
+    open_machine = staticmethod(NativeMachine)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.run import oracle
+from tests.run.single import single_of
+from vlmforge.program.core import Dim, Program
+from vlmforge.program.layout import pack
+from vlmforge.program.verify import verify
+from vlmforge.run.machine import Machine
+
+SEEDS = st.integers(0, 2**32 - 1)
+DTYPES = st.sampled_from(["int8", "int16"])
+PRODUCT_DTYPES = st.sampled_from(["int8", "int16", "float32"])
+SMALL = st.integers(1, 6)
+WIDE = st.integers(1, 70)
+FLAGS = st.booleans()
+ACTIVATIONS = {"silu": oracle.silu, "gelu": oracle.gelu, "quick_gelu": oracle.quick_gelu}
+
+several = settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.differing_executors]
+)
+
+
+def codes(rng: np.random.Generator, shape: tuple[int, ...], dtype: str) -> np.ndarray:
+    """Codes of one of three kinds: of any size, saturated, or small."""
+    limit = oracle.LIMITS[dtype]
+    kind = rng.integers(3)
+    if kind == 0:
+        return rng.integers(-limit, limit + 1, shape).astype(dtype)
+    if kind == 1:
+        return rng.choice(np.array([-limit, limit], dtype), shape)
+    return rng.integers(-3, 4, shape).astype(dtype)
+
+
+def factors(rng: np.random.Generator, shape: tuple[int, ...], size: float) -> np.ndarray:
+    """Float32 factors around ``size``, negative ones among them."""
+    return (rng.standard_normal(shape) * size).astype(np.float32)
+
+
+def factor(rng: np.random.Generator, low: float, high: float) -> float:
+    """A positive float32, evenly spread in logarithm."""
+    return float(np.float32(np.exp(rng.uniform(np.log(low), np.log(high)))))
+
+
+class OperationTests:
+    """What op suites share: the machine under test and programs of one instruction."""
+
+    def open_machine(self, program: Program) -> Machine:
+        """The machine under test, for a verified program."""
+        raise NotImplementedError
+
+    def compute(
+        self,
+        op: str,
+        arrays: Mapping[str, np.ndarray],
+        output: tuple[tuple[Dim, ...], str],
+        tensors: Mapping[str, np.ndarray] | None = None,
+        **attrs: Any,
+    ) -> np.ndarray:
+        """What the machine makes of a single instruction."""
+        program = single_of(op, arrays, output, tensors, **attrs)
+        verify(program)
+        result = self.open_machine(program).run(arrays)["y"]
+        assert (result.shape, result.dtype) == (output[0], np.dtype(output[1]))
+        return result
+
+
+class OpSuite(OperationTests):
+    """The tests; a subclass names the machine."""
+
+    @several
+    @given(SEEDS, SMALL, WIDE, DTYPES)
+    def test_quantize(self, seed: int, m: int, k: int, dtype: str) -> None:
+        rng = np.random.default_rng(seed)
+        scale = factor(rng, 0.1, 1e5)
+        x = np.concatenate([factors(rng, (m, k), 1.0), np.full((m, 1), 2.5 / scale, np.float32)], 1)
+        y = self.compute("quantize", {"x": x}, (x.shape, dtype), inverse_scale=scale)
+        wanted = oracle.elementwise(lambda v: oracle.code(v * np.float32(scale), dtype), dtype, x)
+        np.testing.assert_array_equal(y, wanted)
+
+    def test_quantize_overflow(self) -> None:
+        x = np.array([3e38, -3e38, 0.0], np.float32)
+        y = self.compute("quantize", {"x": x}, ((3,), "int8"), inverse_scale=1024.0)
+        assert y.tolist() == [127, -127, 0]
+
+    def test_ties_go_to_even(self) -> None:
+        x = np.array([1, 3, 5, -1, -3, 255, -255], np.int16)
+        y = self.compute("requantize", {"x": x}, ((7,), "int8"), multiplier=0.5)
+        assert y.tolist() == [0, 2, 2, 0, -2, 127, -127]
+
+    @several
+    @given(SEEDS, SMALL, WIDE, DTYPES)
+    def test_requantize(self, seed: int, m: int, k: int, dtype: str) -> None:
+        rng = np.random.default_rng(seed)
+        x, scale = codes(rng, (m, k), "int16"), factor(rng, 1e-4, 10)
+        y = self.compute("requantize", {"x": x}, ((m, k), dtype), multiplier=scale)
+        wanted = oracle.elementwise(
+            lambda i: oracle.code(oracle.f32(int(i)) * np.float32(scale), dtype), dtype, x
+        )
+        np.testing.assert_array_equal(y, wanted)
+
+    def test_reshape(self) -> None:
+        x = np.arange(24, dtype=np.int16).reshape(1, 4, 6)
+        y = self.compute("reshape", {"x": x}, ((8, 3), "int16"), shape=[8, 3])
+        np.testing.assert_array_equal(y, x.reshape(8, 3))
+
+    @pytest.mark.parametrize("dtype", ["int8", "int16", "int64", "float32"])
+    def test_constant(self, dtype: str) -> None:
+        value = np.arange(6, dtype=dtype).reshape(2, 3)
+        y = self.compute("constant", {}, ((2, 3), dtype), {"value": value})
+        np.testing.assert_array_equal(y, value)
+
+    @pytest.mark.parametrize("dtype", ["int8", "int16", "int64", "float32"])
+    def test_gather_rows(self, dtype: str) -> None:
+        x, index = np.arange(15).reshape(5, 3).astype(dtype), np.array([4, 0, 0, 2])
+        y = self.compute("gather_rows", {"x": x, "index": index}, ((4, 3), dtype))
+        np.testing.assert_array_equal(y, x[[4, 0, 0, 2]])
+
+    @several
+    @given(SEEDS, SMALL, WIDE, WIDE, DTYPES, PRODUCT_DTYPES, FLAGS)
+    def test_linear(
+        self, seed: int, m: int, k: int, n: int, dtype: str, output: str, biased: bool
+    ) -> None:
+        self.check_linear(np.random.default_rng(seed), m, k, n, dtype, output, biased)
+
+    @pytest.mark.parametrize("dtype", ["int8", "int16"])
+    @pytest.mark.parametrize("k", [1023, 1024, 1025, 2500])
+    def test_linear_of_many_columns(self, k: int, dtype: str) -> None:
+        for seed in range(3):
+            self.check_linear(np.random.default_rng(seed), 2, k, 3, dtype, "float32", seed == 1)
+
+    @pytest.mark.parametrize("dtype", ["int8", "int16"])
+    def test_linear_at_the_largest_sums(self, dtype: str) -> None:
+        limit, rng = oracle.LIMITS[dtype], np.random.default_rng(0)
+        x = rng.integers(limit - 5, limit + 1, (1, 4999)).astype(dtype)
+        weight = rng.integers(-127, -120, (100, 4999)).astype(np.int8)
+        self.compare_linear(x, weight, np.ones(100, np.float32), None, "float32")
+
+    def check_linear(
+        self,
+        rng: np.random.Generator,
+        m: int,
+        k: int,
+        n: int,
+        dtype: str,
+        output: str,
+        biased: bool,
+    ) -> None:
+        x, weight = codes(rng, (m, k), dtype), codes(rng, (n, k), "int8")
+        size = oracle.LIMITS["int8" if output == "int8" else "int16"]
+        spread = float(np.abs(x.astype(float) @ weight.T.astype(float)).max()) or 1.0
+        multiplier = factors(rng, (n,), 2 * size / spread)
+        wide = "int32" if dtype == "int8" else "int64"
+        bias = rng.integers(-(2**31), 2**31, n).astype(wide) if biased else None
+        self.compare_linear(x, weight, multiplier, bias, output)
+
+    def compare_linear(
+        self,
+        x: np.ndarray,
+        weight: np.ndarray,
+        multiplier: np.ndarray,
+        bias: np.ndarray | None,
+        output: str,
+    ) -> None:
+        n, k = weight.shape
+        tensors = {"weight": pack(weight), "multiplier": multiplier}
+        tensors |= {} if bias is None else {"bias": bias}
+        kind = ((len(x), n), output)
+        y = self.compute("linear", {"x": x}, kind, tensors, in_features=k, out_features=n)
+        np.testing.assert_array_equal(y, oracle.linear(x, weight, multiplier, bias, output))
+
+    @several
+    @given(SEEDS, st.tuples(SMALL, SMALL, SMALL, SMALL, SMALL), WIDE, DTYPES)
+    def test_conv2d(
+        self, seed: int, sizes: tuple[int, int, int, int, int], n: int, dtype: str
+    ) -> None:
+        rng = np.random.default_rng(seed)
+        rows, columns, kernel_h, kernel_w, channels = sizes
+        x = codes(rng, (rows * kernel_h, columns * kernel_w, channels), dtype)
+        k = kernel_h * kernel_w * channels
+        weight, multiplier = codes(rng, (n, k), "int8"), factors(rng, (n,), 1 / k)
+        y = self.compute(
+            "conv2d",
+            {"x": x},
+            ((rows * columns, n), "int16"),
+            {"weight": pack(weight), "multiplier": multiplier},
+            kernel=[kernel_h, kernel_w],
+            in_features=k,
+            out_features=n,
+        )
+        flat = oracle.patches(x, kernel_h, kernel_w)
+        np.testing.assert_array_equal(y, oracle.linear(flat, weight, multiplier, None, "int16"))
+
+    @several
+    @given(SEEDS, SMALL, WIDE, DTYPES, FLAGS)
+    def test_rms_norm(self, seed: int, m: int, k: int, dtype: str, gained: bool) -> None:
+        rng = np.random.default_rng(seed)
+        x, gain = codes(rng, (m, k), "int16"), factors(rng, (k,), oracle.LIMITS[dtype] / 3)
+        epsilon, scale = factor(rng, 1e-6, 100), factor(rng, 1, 1e4)
+        tensors = {"gain": gain} if gained else {}
+        y = self.compute(
+            "rms_norm", {"x": x}, ((m, k), dtype), tensors, epsilon=epsilon, multiplier=scale
+        )
+        gains = gain.tolist() if gained else [scale] * k
+        np.testing.assert_array_equal(y, oracle.rms_norm(x, gains, epsilon, dtype))
+
+    @several
+    @given(SEEDS, SMALL, WIDE, DTYPES, FLAGS, FLAGS)
+    def test_layer_norm(
+        self, seed: int, m: int, k: int, dtype: str, gained: bool, biased: bool
+    ) -> None:
+        rng = np.random.default_rng(seed)
+        x, gain = codes(rng, (m, k), "int16"), factors(rng, (k,), oracle.LIMITS[dtype] / 3)
+        bias = factors(rng, (k,), 20)
+        epsilon, scale = factor(rng, 1e-6, 100), factor(rng, 1, 1e4)
+        tensors = ({"gain": gain} if gained else {}) | ({"bias": bias} if biased else {})
+        y = self.compute(
+            "layer_norm", {"x": x}, ((m, k), dtype), tensors, epsilon=epsilon, multiplier=scale
+        )
+        gains = gain.tolist() if gained else [scale] * k
+        biases = bias.tolist() if biased else None
+        np.testing.assert_array_equal(y, oracle.layer_norm(x, gains, biases, epsilon, dtype))
+
+    @several
+    @given(SEEDS, WIDE, DTYPES)
+    def test_add(self, seed: int, k: int, dtype: str) -> None:
+        rng = np.random.default_rng(seed)
+        a, b = codes(rng, (2, k), "int16"), codes(rng, (2, k), "int16")
+        left, right = factor(rng, 1e-3, 2), -factor(rng, 1e-3, 2)
+        y = self.compute(
+            "add", {"a": a, "b": b}, ((2, k), dtype), multiplier_a=left, multiplier_b=right
+        )
+
+        def add(i: int, j: int) -> int:
+            first = np.float32(oracle.f32(int(i)) * np.float32(left))
+            return oracle.code(first + np.float32(oracle.f32(int(j)) * np.float32(right)), dtype)
+
+        np.testing.assert_array_equal(y, oracle.elementwise(add, dtype, a, b))
+
+    @several
+    @given(SEEDS, WIDE, DTYPES)
+    def test_mul(self, seed: int, k: int, dtype: str) -> None:
+        rng = np.random.default_rng(seed)
+        a, b = codes(rng, (2, k), "int16"), codes(rng, (2, k), "int16")
+        scale = factor(rng, 1e-7, 1e-2)
+        y = self.compute("mul", {"a": a, "b": b}, ((2, k), dtype), multiplier=scale)
+
+        def mul(i: int, j: int) -> int:
+            product = np.float32(oracle.f32(int(i)) * oracle.f32(int(j)))
+            return oracle.code(product * np.float32(scale), dtype)
+
+        np.testing.assert_array_equal(y, oracle.elementwise(mul, dtype, a, b))
+
+    @pytest.mark.parametrize("op", list(ACTIVATIONS))
+    @several
+    @given(SEEDS, WIDE, DTYPES)
+    def test_activation(self, op: str, seed: int, k: int, dtype: str) -> None:
+        rng = np.random.default_rng(seed)
+        x, scale = codes(rng, (2, k), "int16"), factor(rng, 1e-5, 10)
+        inverse = factor(rng, 1, 1e4)
+        y = self.compute(op, {"x": x}, ((2, k), dtype), scale=scale, inverse_scale=inverse)
+
+        def apply(i: int) -> int:
+            t = np.float32(oracle.f32(int(i)) * np.float32(scale))
+            return oracle.code(ACTIVATIONS[op](t) * np.float32(inverse), dtype)
+
+        np.testing.assert_array_equal(y, oracle.elementwise(apply, dtype, x))
+
+    @several
+    @given(SEEDS, SMALL, st.lists(SMALL, min_size=1, max_size=6))
+    def test_rope_lookup(self, seed: int, m: int, sections: list[int]) -> None:
+        rng = np.random.default_rng(seed)
+        columns = sum(sections)
+        cos, sin = factors(rng, (9, columns), 1), factors(rng, (9, columns), 1)
+        ids = rng.integers(0, 9, (3, m))
+        kind = ((m, 2, 2 * columns), "float32")
+        tensors = {"cos": cos, "sin": sin}
+        y = self.compute("rope_lookup", {"position_ids": ids}, kind, tensors, sections=sections)
+        np.testing.assert_array_equal(y, oracle.rope_lookup(ids, cos, sin, sections))
+
+    @several
+    @given(SEEDS, SMALL, SMALL, SMALL)
+    def test_rope(self, seed: int, m: int, heads: int, half: int) -> None:
+        rng = np.random.default_rng(seed)
+        width = heads * 2 * half
+        x, rows = codes(rng, (m, width), "int16"), factors(rng, (m, 2, 2 * half), 0.7)
+        multiplier = factors(rng, (width,), 0.005)
+        arrays, kind = {"x": x, "rows": rows}, ((m, width), "int8")
+        y = self.compute("rope", arrays, kind, {"multiplier": multiplier}, head_dim=2 * half)
+        np.testing.assert_array_equal(y, oracle.rope(x, rows, multiplier, 2 * half))
+
+    @several
+    @given(SEEDS, st.tuples(SMALL, SMALL, SMALL, st.integers(1, 20)), DTYPES, FLAGS, FLAGS)
+    def test_attention(
+        self, seed: int, sizes: tuple[int, int, int, int], dtype: str, causal: bool, indexed: bool
+    ) -> None:
+        rng = np.random.default_rng(seed)
+        kv_heads, shared, head_dim, m = sizes
+        heads = kv_heads * shared
+        n = int(rng.integers(1, 5)) if indexed or not causal else m
+        q = codes(rng, (n, heads * head_dim), "int8")
+        k, v = (codes(rng, (m, kv_heads * head_dim), "int8") for _ in range(2))
+        index = rng.integers(0, m, n)
+        arrays = {"q": q, "k": k, "v": v} | ({"index": index} if indexed else {})
+        scores = abs(factors(rng, (heads,), factor(rng, 1e-6, 1)))
+        multiplier = factors(rng, (heads * head_dim,), oracle.LIMITS[dtype] / 100)
+        y = self.compute(
+            "attention",
+            arrays,
+            ((n, heads * head_dim), dtype),
+            {"score_multiplier": scores, "multiplier": multiplier},
+            heads=heads,
+            kv_heads=kv_heads,
+            head_dim=head_dim,
+            causal=causal,
+            cache=None,
+        )
+        last = [m - 1] * n if not causal else index.tolist() if indexed else range(m)
+        wanted = oracle.attention(q, k, v, last, scores, multiplier, kv_heads, dtype)
+        np.testing.assert_array_equal(y, wanted)

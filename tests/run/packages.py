@@ -1,0 +1,170 @@
+"""A tiny package of hand-built integer programs with random weights, for tests of what runs it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from vlmforge.formats.mxq import MxqWriter
+from vlmforge.formats.package import write_embeddings
+from vlmforge.program.core import Buffer, Dim, Instruction, Program
+from vlmforge.program.layout import pack
+
+HIDDEN, VOCAB, CACHE_LENGTH = 96, 320, 512
+HEADS, KV_HEADS, HEAD_DIM = 6, 2, 16
+SECTIONS = [2, 3, 3]
+ORIGIN = {"rotation": "0" * 64, "model_fingerprint": "1" * 64}
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "generation_config.json")
+
+
+class ProgramBuilder:
+    """Collects instructions; every method returns the name of the buffer it writes."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = np.random.default_rng(seed)
+        self.buffers: dict[str, Buffer] = {}
+        self.instructions: list[Instruction] = []
+        self.tensors: dict[str, np.ndarray] = {}
+
+    def buffer(self, name: str, shape: tuple[Dim, ...], dtype: str) -> str:
+        self.buffers[name] = Buffer(name, shape, dtype)
+        return name
+
+    def add(
+        self,
+        op: str,
+        inputs: tuple[str, ...],
+        shape: tuple[Dim, ...],
+        dtype: str,
+        tensors: dict[str, np.ndarray] | None = None,
+        /,
+        **attrs: object,
+    ) -> str:
+        name = f"{op}_{len(self.instructions)}"
+        roles = {role: f"{name}.{role}" for role in tensors or {}}
+        self.tensors |= {roles[role]: tensor for role, tensor in (tensors or {}).items()}
+        self.instructions.append(Instruction(name, op, inputs, roles, dict(attrs)))
+        return self.buffer(name, shape, dtype)
+
+    def product(
+        self, op: str, x: str, rows: Dim, k: int, n: int, dtype: str, **attrs: object
+    ) -> str:
+        """A linear or conv2d whose outputs spread over the codes of ``dtype``."""
+        weight = self.random.integers(-127, 128, (n, k)).astype(np.int8)
+        spread = {"int8": 30.0, "int16": 3000.0, "float32": 3.0}[dtype]
+        multiplier = np.full(n, spread / (30 * 73 * np.sqrt(k)), np.float32)
+        tensors = {"weight": pack(weight), "multiplier": multiplier}
+        return self.add(op, (x,), (rows, n), dtype, tensors, in_features=k, out_features=n, **attrs)
+
+    def rms_norm(self, x: str, rows: Dim, k: int) -> str:
+        return self.add("rms_norm", (x,), (rows, k), "int8", epsilon=2.0**-10, multiplier=30.0)
+
+    def program(self, component: str, inputs: tuple[str, ...], meta: dict[str, object]) -> Program:
+        output = (self.instructions[-1].name,)
+        instructions = tuple(self.instructions)
+        provenance = {"model": "tests/tiny", **ORIGIN, "hidden_size": HIDDEN}
+        return Program(
+            component, inputs, output, self.buffers, instructions, self.tensors, provenance | meta
+        )
+
+
+def text_program(seed: int = 1) -> Program:
+    """One attention layer and a head: every operation a session depends on."""
+    build = ProgramBuilder(seed)
+    embeds = build.buffer("inputs_embeds", (1, "seq", HIDDEN), "float32")
+    positions = build.buffer("position_ids", (3, "seq"), "int64")
+    index = build.buffer("logits_index", ("logits",), "int64")
+    rows = build.add("reshape", (embeds,), ("seq", HIDDEN), "float32", shape=["seq", HIDDEN])
+    x = build.add("quantize", (rows,), ("seq", HIDDEN), "int16", inverse_scale=4096.0)
+    normed = build.rms_norm(x, "seq", HIDDEN)
+    mixed = _attention(build, normed, positions)
+    projected = build.product("linear", mixed, "seq", HEADS * HEAD_DIM, HIDDEN, "int16")
+    x = build.add(
+        "add", (x, projected), ("seq", HIDDEN), "int16", multiplier_a=1.0, multiplier_b=4.0
+    )
+    last = build.add("gather_rows", (x, index), ("logits", HIDDEN), "int16")
+    normed = build.rms_norm(last, "logits", HIDDEN)
+    build.product("linear", normed, "logits", HIDDEN, VOCAB, "float32")
+    return build.program("language", (embeds, positions, index), {"cache_length": CACHE_LENGTH})
+
+
+def _attention(build: ProgramBuilder, normed: str, positions: str) -> str:
+    angles = np.outer(np.arange(CACHE_LENGTH), 100.0 ** -np.linspace(0, 1, HEAD_DIM // 2))
+    tables = {"cos": np.cos(angles).astype(np.float32), "sin": np.sin(angles).astype(np.float32)}
+    turns = build.add(
+        "rope_lookup", (positions,), ("seq", 2, HEAD_DIM), "float32", tables, sections=SECTIONS
+    )
+    turned = []
+    for heads in (HEADS, KV_HEADS):
+        width = heads * HEAD_DIM
+        x = build.product("linear", normed, "seq", HIDDEN, width, "int16")
+        scale = {"multiplier": np.full(width, 0.01, np.float32)}
+        turned.append(
+            build.add("rope", (x, turns), ("seq", width), "int8", scale, head_dim=HEAD_DIM)
+        )
+    value = build.product("linear", normed, "seq", HIDDEN, KV_HEADS * HEAD_DIM, "int8")
+    scales = {
+        "score_multiplier": np.full(HEADS, 0.0005, np.float32),
+        "multiplier": np.full(HEADS * HEAD_DIM, 1.0, np.float32),
+    }
+    return build.add(
+        "attention", (*turned, value), ("seq", HEADS * HEAD_DIM), "int8", scales,
+        heads=HEADS, kv_heads=KV_HEADS, head_dim=HEAD_DIM, causal=True, cache="layer_0",
+    )  # fmt: skip
+
+
+def vision_program(seed: int = 2) -> Program:
+    """A patch convolution and a projection of each merge group."""
+    build = ProgramBuilder(seed)
+    images = build.buffer("images", (896, 56, 6), "float32")
+    codes = build.add("quantize", (images,), (896, 56, 6), "int8", inverse_scale=48.0)
+    patches = build.product("conv2d", codes, 256, 14 * 14 * 6, 16, "int8", kernel=[14, 14])
+    groups = build.add("reshape", (patches,), (64, 64), "int8", shape=[64, 64])
+    build.product("linear", groups, 64, 64, HIDDEN, "float32")
+    sizes = {"image_size": [224, 224], "patch_size": 14, "merge_size": 2, "temporal_patch_size": 2}
+    return build.program("vision", (images,), sizes)
+
+
+def write_package(directory: Path, checkpoint: Path) -> Path:
+    """Write a package with the tokenizer and processor settings of ``checkpoint``."""
+    directory.mkdir()
+    _write_mxq(directory / "tiny_text_model.mxq", text_program())
+    _write_mxq(directory / "tiny_vision_transformer.mxq", vision_program())
+    for name in TOKENIZER_FILES:
+        shutil.copy(checkpoint / name, directory)
+    _write_config(directory, checkpoint)
+    _write_preprocessor_config(directory, checkpoint)
+    table = np.random.default_rng(3).normal(size=(VOCAB, HIDDEN)).astype(np.float32)
+    write_embeddings(directory / "model.safetensors", [table], table.shape, ORIGIN)
+    return directory
+
+
+def _write_mxq(path: Path, program: Program) -> None:
+    with MxqWriter(path) as writer:
+        for name, tensor in program.tensors.items():
+            writer.add(name, tensor)
+        writer.finish(program)
+
+
+def _write_config(directory: Path, checkpoint: Path) -> None:
+    config = json.loads((checkpoint / "config.json").read_text())
+    config |= {
+        "architectures": ["MobilintQwen2VLForConditionalGeneration"],
+        "model_type": "mobilint-qwen2_vl",
+        "mxq_path": "tiny_text_model.mxq",
+        "tie_word_embeddings": True,
+    }
+    config["vision_config"]["mxq_path"] = "tiny_vision_transformer.mxq"
+    (directory / "config.json").write_text(json.dumps(config))
+
+
+def _write_preprocessor_config(directory: Path, checkpoint: Path) -> None:
+    settings = json.loads((checkpoint / "preprocessor_config.json").read_text())
+    settings |= {
+        "image_processor_type": "MobilintQwen2VLImageProcessor",
+        "processor_class": "MobilintQwen2VLProcessor",
+    }
+    (directory / "preprocessor_config.json").write_text(json.dumps(settings))

@@ -1,0 +1,93 @@
+"""Chat: commands, turns, and failures that leave the conversation intact."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from vlmforge.run.chat import HELP, Chat
+from vlmforge.run.conversation import Conversation
+from vlmforge.run.generate import Options
+from vlmforge.run.session import Session
+
+SHORT = Options(max_new_tokens=4)
+
+
+class Transcript(list[str]):
+    """What the chat wrote."""
+
+    def take(self) -> str:
+        text = "".join(self)
+        self.clear()
+        return text
+
+
+@pytest.fixture
+def transcript() -> Transcript:
+    return Transcript()
+
+
+@pytest.fixture
+def chat(session: Session, transcript: Transcript) -> Chat:
+    return Chat(session, transcript.append, SHORT)
+
+
+def test_an_image_and_two_turns(
+    session: Session, chat: Chat, transcript: Transcript, tmp_path: Path
+) -> None:
+    Image.new("RGB", (30, 30), "blue").save(tmp_path / "my image.png")
+    image = {"type": "image", "image": tmp_path / "my image.png"}
+    content = [image, {"type": "text", "text": "What color?"}]
+    messages = [{"role": "user", "content": content}]
+    expected = Conversation(session).generate(messages, SHORT).text
+
+    chat.run([f"/image {tmp_path / 'my image.png'}\n", "What color?\n"])
+    assert transcript.take() == f"{expected}\n"
+
+    messages += [
+        {"role": "assistant", "content": expected},
+        {"role": "user", "content": "Why?"},
+    ]
+    chat.handle("Why?")
+    assert transcript.take() == f"{Conversation(session).generate(messages, SHORT).text}\n"
+
+
+def test_reset_forgets(chat: Chat, transcript: Transcript) -> None:
+    chat.run(["Hello?", "Hello?"])
+    transcript.take()
+    chat.handle("Hello?")
+    later = transcript.take()
+    chat.run(["/reset", "Hello?"])
+
+    assert transcript.take() != later
+
+
+def test_exit_ends_and_empty_lines_do_nothing(chat: Chat, transcript: Transcript) -> None:
+    assert chat.handle("\n") and transcript.take() == ""
+    assert not chat.handle("/exit")
+    chat.run(["/exit", "Hello?"])
+    assert transcript.take() == ""
+
+
+def test_help_and_unknown_commands(chat: Chat, transcript: Transcript) -> None:
+    assert chat.handle("/help") and transcript.take() == HELP
+    assert chat.handle("/dance") and "no command /dance" in transcript.take()
+
+
+def test_a_failure_is_written_and_the_chat_goes_on(
+    chat: Chat, transcript: Transcript, tmp_path: Path
+) -> None:
+    chat.handle("Hello?")
+    chat.handle("Again?")
+    first = transcript.take()
+    chat.handle("/reset")
+    chat.handle("Hello?")
+    assert chat.handle(f"/image {tmp_path / 'none.png'}")
+    assert chat.handle("word " * 600)
+    chat.handle("Again?")
+    later = transcript.take()
+
+    assert "none.png" in later and "maximum length" in later
+    assert first.splitlines()[-1] == later.splitlines()[-1]

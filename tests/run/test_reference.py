@@ -1,0 +1,64 @@
+"""The reference machine: caches, exactness of its float products, memory, and opening one."""
+
+from __future__ import annotations
+
+import resource
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.run.cache_suite import CacheSuite
+from tests.run.decoder import decoder, request
+from tests.run.single import single_of
+from vlmforge.errors import FormatError, RunError
+from vlmforge.program.core import Program
+from vlmforge.program.instructions import INSTRUCTIONS
+from vlmforge.run.cache import KVCache
+from vlmforge.run.machine import Machine, open_machine
+from vlmforge.run.reference import KERNELS, ReferenceMachine
+
+
+class TestReferenceCache(CacheSuite):
+    def open_machine(self, program: Program) -> Machine:
+        return ReferenceMachine(program)
+
+
+def test_every_instruction_has_a_kernel() -> None:
+    assert set(KERNELS) == set(INSTRUCTIONS)
+
+
+def test_long_products_in_row_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = ReferenceMachine(decoder()).run(request(17))["logits"]
+    monkeypatch.setattr("vlmforge.run.reference_products.BLOCK", 100)
+    monkeypatch.setattr("vlmforge.run.reference_attention.BLOCK", 100)
+    np.testing.assert_array_equal(ReferenceMachine(decoder()).run(request(17))["logits"], whole)
+
+
+def test_long_attention_needs_little_memory() -> None:
+    arrays = {"q": np.ones((2000, 64), np.int8), "k": np.ones((2000, 8), np.int8)}
+    arrays["v"] = arrays["k"]
+    tensors = {"score_multiplier": np.ones(8, np.float32), "multiplier": np.ones(64, np.float32)}
+    sizes = {"heads": 8, "kv_heads": 1, "head_dim": 8}
+    kind = ((2000, 64), "int8")
+    machine = open_machine(single_of("attention", arrays, kind, tensors, causal=True, **sizes))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert (machine.run(arrays)["y"] == 1).all()
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 60_000  # KiB
+
+
+def test_open_machine_verifies() -> None:
+    with pytest.raises(FormatError, match="output"):
+        open_machine(replace(decoder(), outputs=("nothing",)))
+
+
+def test_open_machine_by_name() -> None:
+    assert isinstance(open_machine(decoder(), "reference"), ReferenceMachine)
+    with pytest.raises(RunError, match="no machine called 'abacus'"):
+        open_machine(decoder(), "abacus")
+
+
+@pytest.mark.parametrize("length", [-1, 1])
+def test_truncate_to_more_than_there_is(length: int) -> None:
+    with pytest.raises(RunError, match="cannot be cut"):
+        KVCache({"a": 3}, 5).truncate(length)

@@ -1,0 +1,233 @@
+"""Sessions: opening packages, and running only what a conversation has not run yet."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from vlmforge.errors import PackageError, RunError
+from vlmforge.run.context import CHUNK, Context, Inputs
+from vlmforge.run.conversation import Conversation
+from vlmforge.run.generate import Options
+from vlmforge.run.session import Session
+from vlmforge.run.vision import VisionEncoder
+
+SHORT = Options(max_new_tokens=6)
+
+
+class CountingMachine:
+    """Notes how many rows each run had."""
+
+    def __init__(self, machine: Any) -> None:
+        self.machine, self.program, self.rows = machine, machine.program, []
+        self.new_cache = machine.new_cache
+
+    def run(self, inputs: Mapping[str, np.ndarray], *args: Any) -> dict[str, np.ndarray]:
+        self.rows.append(inputs[self.program.inputs[0]].shape[-2])
+        outputs: dict[str, np.ndarray] = self.machine.run(inputs, *args)
+        return outputs
+
+
+@pytest.fixture
+def counted(session: Session) -> Session:
+    """The session with machines that count."""
+    assert session.vision is not None
+    vision = VisionEncoder(CountingMachine(session.vision.machine))
+    return dataclasses.replace(session, text=CountingMachine(session.text), vision=vision)
+
+
+def picture(seed: int) -> dict[str, Any]:
+    pixels = np.random.default_rng(seed).integers(0, 256, (60, 90, 3), np.uint8)
+    return {"type": "image", "image": Image.fromarray(pixels)}
+
+
+def user(*parts: Any) -> dict[str, Any]:
+    texts = [{"type": "text", "text": part} if isinstance(part, str) else part for part in parts]
+    return {"role": "user", "content": texts}
+
+
+def assistant(text: str) -> dict[str, Any]:
+    return {"role": "assistant", "content": [{"type": "text", "text": text}]}
+
+
+def test_later_turns_equal_a_fresh_conversation(session: Session) -> None:
+    conversation, messages = Conversation(session), []
+    for question in (user(picture(0), "a"), user("b"), user(picture(1), picture(0), "c")):
+        messages.append(question)
+        answer = conversation.generate(messages, SHORT)
+        assert answer == Conversation(session).generate(messages, SHORT)
+        messages.append(assistant(answer.text))
+
+
+def test_images_matter(session: Session) -> None:
+    logits = [
+        Conversation(session).teacher_forced([user(picture(seed), "what?")], [1]) for seed in (0, 1)
+    ]
+    assert not np.array_equal(*logits)
+
+
+def test_only_new_tokens_run(counted: Session) -> None:
+    conversation = Conversation(counted)
+    first = [user(picture(0), "What is it?")]
+    conversation.generate(first, Options(max_new_tokens=1))
+    before = len(counted.inputs(first))
+    second = [*first, assistant("A star."), user("Where?")]
+    conversation.generate(second, Options(max_new_tokens=1))
+
+    assert counted.text.rows == [before, len(counted.inputs(second)) - before]
+
+
+def test_an_edited_past_is_run_again_from_the_edit(counted: Session) -> None:
+    conversation = Conversation(counted)
+    conversation.generate([user("What?"), assistant("A star."), user("Where?")], SHORT)
+    edited = [user("What?"), assistant("A cross."), user("Where?")]
+    counted.text.rows.clear()
+    answer = conversation.generate(edited, SHORT)
+
+    assert counted.text.rows[0] < len(counted.inputs(edited))
+    assert answer == Conversation(counted).generate(edited, SHORT)
+
+
+def test_another_image_in_the_same_place_is_noticed(counted: Session) -> None:
+    conversation, other = Conversation(counted), [user("x", picture(1), "y")]
+    conversation.generate([user("x", picture(0), "y")], SHORT)
+    counted.text.rows.clear()
+    answer = conversation.generate(other, SHORT)
+
+    assert 64 < counted.text.rows[0] < len(counted.inputs(other))
+    assert answer == Conversation(counted).generate(other, SHORT)
+
+
+def test_an_image_is_encoded_once(counted: Session) -> None:
+    for text in ("a", "b"):
+        Conversation(counted).generate([user(picture(0), picture(0), text)], SHORT)
+
+    assert counted.vision is not None and len(counted.vision.machine.rows) == 1
+
+
+def test_long_prompts_run_in_chunks_with_the_same_bits(session: Session) -> None:
+    inputs = session.inputs([user(picture(0), "word " * 80)])
+    assert len(inputs) > CHUNK
+    whole = session.new_context().fill(inputs, logits=len(inputs))
+
+    pieces, context = [], session.new_context()
+    for start, stop in pairwise([0, 110, 111, 300, len(inputs)]):
+        pieces.append(context.extend(inputs.slice(start, stop), logits=stop - start))
+
+    assert whole.shape == (len(inputs), session.package.embeddings.shape[0])
+    np.testing.assert_array_equal(np.concatenate(pieces), whole)
+    np.testing.assert_array_equal(session.new_context().fill(inputs), whole[-1:])
+
+
+def test_teacher_forcing_agrees_with_generation(session: Session) -> None:
+    messages = [user(picture(0), "What is it?")]
+    answer = Conversation(session).generate(messages, SHORT)
+
+    logits = Conversation(session).teacher_forced(messages, answer.token_ids)
+
+    assert tuple(logits.argmax(-1)) == answer.token_ids
+
+
+def test_too_long_a_prompt_names_the_maximum(tiny_package: Path) -> None:
+    session = Session.open(tiny_package, max_length=40)
+
+    with pytest.raises(RunError, match="maximum length is 40"):
+        Conversation(session).generate([user("word " * 40)])
+
+
+def test_an_empty_prompt(session: Session) -> None:
+    nothing = np.empty(0, np.int64)
+    with pytest.raises(RunError, match="no tokens"):
+        session.new_context().fill(Inputs(nothing, nothing, np.empty((0, 0), np.float32)))
+
+
+def test_the_cache_survives_an_interrupted_run(session: Session) -> None:
+    conversation = Conversation(session)
+    steps = conversation.stream([user("Describe the image.")], SHORT)
+    next(steps)
+    steps.close()
+    other = [user("Where is it?")]
+
+    assert conversation.generate(other, SHORT) == Conversation(session).generate(other, SHORT)
+
+
+def test_truncation_keeps_images_whole(session: Session) -> None:
+    context: Context = session.new_context()
+    inputs = session.inputs([user("x", picture(0), "y")])
+    context.fill(inputs)
+    start = int(np.flatnonzero(inputs.keys < 0)[0])
+
+    assert context.truncate(start + 5) == start
+    assert context.token_ids.tolist() == inputs.token_ids[:start].tolist()
+
+
+@pytest.mark.parametrize("length", [0, -1, 10**6])
+def test_max_length_out_of_range(tiny_package: Path, length: int) -> None:
+    with pytest.raises(RunError, match="max_length"):
+        Session.open(tiny_package, max_length=length)
+
+
+def test_stop_tokens_come_from_the_settings(tiny_package: Path, tmp_path: Path) -> None:
+    generation = json.loads((tiny_package / "generation_config.json").read_text())
+    config = json.loads((tiny_package / "config.json").read_text())
+    assert Session.open(tiny_package).stop_tokens == set(generation["eos_token_id"])
+
+    other = shutil.copytree(tiny_package, tmp_path / "other")
+    (other / "generation_config.json").unlink()
+
+    assert Session.open(other).stop_tokens == {config["eos_token_id"]}
+
+
+def test_a_package_without_vision_refuses_images(session: Session) -> None:
+    blind = dataclasses.replace(session, vision=None, preprocess=None)
+
+    with pytest.raises(RunError, match="no vision program"):
+        Conversation(blind).generate([user(picture(0), "?")])
+    assert Conversation(blind).generate([user("?")], SHORT).token_ids
+
+
+@pytest.mark.parametrize("name", ["tokenizer.json", "preprocessor_config.json", "config.json"])
+def test_a_missing_file_is_named(tiny_package: Path, tmp_path: Path, name: str) -> None:
+    broken = shutil.copytree(tiny_package, tmp_path / "broken")
+    (broken / name).unlink()
+
+    with pytest.raises(PackageError, match=name):
+        Session.open(broken)
+
+
+BLOCKED = """
+import sys
+for name in ("torch", "transformers"):
+    sys.modules[name] = None
+import numpy as np
+from PIL import Image
+from vlmforge.run.chat import Chat
+from vlmforge.run.evaluate import evaluate
+from vlmforge.run.conversation import Conversation
+from vlmforge.run.generate import Options
+from vlmforge.run.session import Session
+image = {"type": "image", "image": Image.new("RGB", (30, 30))}
+question = {"role": "user", "content": [image, {"type": "text", "text": "what?"}]}
+answer = Conversation(Session.open(sys.argv[1])).generate([question], Options(max_new_tokens=3))
+assert len(answer.token_ids) <= 3
+"""
+
+
+def test_runs_without_torch_and_transformers(tiny_package: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    command = [sys.executable, "-c", BLOCKED, str(tiny_package)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr

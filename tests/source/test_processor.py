@@ -1,0 +1,90 @@
+"""The processor works without torchvision, and the image layout is the documented one."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from tokenizers import Tokenizer
+
+from vlmforge.errors import SourceError
+from vlmforge.source.processor import images_to_pixel_values, load_processor, pixel_values_to_images
+
+
+def noise(height: int, width: int, seed: int = 0) -> Image.Image:
+    """An RGB image of random pixels."""
+    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+    return Image.fromarray(pixels)
+
+
+def test_placeholders_match_the_image(tiny_checkpoint: Path) -> None:
+    processor = load_processor(tiny_checkpoint)
+    message = {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "What?"}]}
+    text = processor.apply_chat_template([message], add_generation_prompt=True)
+    batch = processor(text=[text], images=[noise(224, 224)], return_tensors="np")
+    assert batch["pixel_values"].shape == (256, 1176)
+    assert (batch["input_ids"] == processor.image_token_id).sum() == 64
+    assert batch["mm_token_type_ids"].sum() == 64
+
+
+def test_tokens_are_those_of_the_tokenizer_file(tiny_checkpoint: Path) -> None:
+    text = "<|im_start|>user\n  Two  crosses,\té 42!\n\n<|im_end|>"
+    ids = load_processor(tiny_checkpoint).tokenizer(text).input_ids
+    assert ids == Tokenizer.from_file(str(tiny_checkpoint / "tokenizer.json")).encode(text).ids
+
+
+def test_template_of_its_own_file(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(tiny_checkpoint, tmp_path / "copy")
+    settings = json.loads((copy / "tokenizer_config.json").read_text())
+    template = settings.pop("chat_template")
+    (copy / "tokenizer_config.json").write_text(json.dumps(settings))
+    with pytest.raises(SourceError, match="no chat template"):
+        load_processor(copy)
+    (copy / "chat_template.json").write_text(json.dumps({"chat_template": template}))
+    assert load_processor(copy).chat_template == template
+    (copy / "chat_template.json").write_text("[]")
+    with pytest.raises(SourceError, match="chat template cannot be read"):
+        load_processor(copy)
+
+
+@pytest.mark.parametrize("file", ["tokenizer.json", "preprocessor_config.json"])
+def test_malformed_files_are_refused(tiny_checkpoint: Path, tmp_path: Path, file: str) -> None:
+    copy = shutil.copytree(tiny_checkpoint, tmp_path / "copy")
+    (copy / file).write_text("{")
+    with pytest.raises(SourceError, match="cannot be read"):
+        load_processor(copy)
+
+
+def test_layout_holds_each_patch_in_its_place(tiny_checkpoint: Path) -> None:
+    image = noise(224, 224)
+    batch = load_processor(tiny_checkpoint).image_processor(images=[image], return_tensors="np")
+    pixel_values = batch["pixel_values"]
+    images = pixel_values_to_images(pixel_values)
+    assert images.shape == (896, 56, 6)
+    assert images.dtype == np.float32
+    for patch in (0, 1, 2, 3, 4, 77, 255):
+        row, column = patch // 4 * 14, patch % 4 * 14
+        block = images[row : row + 14, column : column + 14]
+        planes = pixel_values[patch].reshape(6, 14, 14)
+        assert np.array_equal(block, planes.transpose(1, 2, 0))
+
+
+@given(
+    groups=st.integers(1, 4),
+    patch=st.integers(1, 5),
+    merge=st.integers(1, 3),
+    time=st.integers(1, 3),
+    channels=st.integers(1, 4),
+)
+def test_layout_inverts(groups: int, patch: int, merge: int, time: int, channels: int) -> None:
+    shape = (groups * merge**2, channels * time * patch**2)
+    pixel_values = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
+    images = pixel_values_to_images(pixel_values, patch, merge, time)
+    assert images.shape == (groups * patch, merge**2 * patch, channels * time)
+    assert np.array_equal(images_to_pixel_values(images, patch, merge), pixel_values)
