@@ -32,16 +32,23 @@ def _question(scene: int, kind: str) -> Question | None:
     return ask(scene_items(scene), kind, random.Random(f"{kind} {scene}"))
 
 
+def lines(image: str, questions: list[Question]) -> str:
+    """Return `questions` about the picture at `image` as JSON lines."""
+    rows = (
+        {"image": image, "question": q.text, "answer": q.answer, "kind": q.kind} for q in questions
+    )
+    return "".join(json.dumps(row) + "\n" for row in rows)
+
+
 def write(folder: Path, questions: Iterator[tuple[int, Question]]) -> None:
     """Draw each question's scene and write both under `folder`."""
     (folder / "images").mkdir(parents=True, exist_ok=True)
-    lines = []
+    text = ""
     for index, (seed, question) in enumerate(questions):
         name = f"images/{index:04}.png"
         draw_scene(seed).image.save(folder / name)
-        line = {"image": name, "question": question.text, "answer": question.answer}
-        lines.append(json.dumps(line | {"kind": question.kind}) + "\n")
-    (folder / "questions.jsonl").write_text("".join(lines), encoding="utf-8")
+        text += lines(name, [question])
+    (folder / "questions.jsonl").write_text(text, encoding="utf-8")
 
 
 def main() -> None:

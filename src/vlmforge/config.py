@@ -172,7 +172,10 @@ class EquivalentTransformationConfig(_Config):
     """Rewrites that leave the float model unchanged and make it easier to quantize."""
 
     class Qk(_Config):
-        """Scales query and key channels against each other."""
+        """Scales query and key channels against each other.
+
+        The integer machine always does: keys have a scale a channel, folded into the queries.
+        """
 
         apply: StrictBool = False
         learn: StrictBool = False
@@ -283,6 +286,8 @@ SUPPORTED: dict[str, tuple[Any, ...]] = {
     "calibration.method": (CalibrationMethod.LAYER, CalibrationMethod.MULTI),
     "calibration.output": (CalibrationOutput.LAYER,),
     "calibration.mode": (CalibrationMode.MAX, CalibrationMode.PERCENTILE),
+    "equivalentTransformation.UD.apply": (False,),
+    "equivalentTransformation.VO.apply": (False,),
     "equivalentTransformation.NormConv.apply": (False,),
     "equivalentTransformation.QkRotation.apply": (False,),
     **{f"equivalentTransformation.{name}.learn": (False,) for name in _TRANSFORMATIONS},

@@ -273,13 +273,15 @@ def package(
     checkpoint: Checkpoint, space: Workspace, output: Path, config: CompileConfig | None = None
 ) -> Path:
     """Join the compiled parts of a workspace into a package directory."""
-    rotation = None
-    if config is None or config.equivalent_transformation.spin_r1.apply:
-        size = checkpoint.shape("language_model.embed_tokens.weight")[1]
-        rotation = read_rotation(
-            space.rotation, size=size, model_fingerprint=checkpoint.fingerprint()
-        )
+    rotated = config is None or config.equivalent_transformation.spin_r1.apply
+    rotation = read_r1(checkpoint, space.rotation) if rotated else None
     return build_package(checkpoint, space.mxq("language"), space.mxq("vision"), rotation, output)
+
+
+def read_r1(checkpoint: Checkpoint, path: Path) -> Rotation:
+    """The rotation a language model's compilation wrote; raises :class:`RotationError`."""
+    size = checkpoint.shape("language_model.embed_tokens.weight")[1]
+    return read_rotation(path, size=size, model_fingerprint=checkpoint.fingerprint())
 
 
 def _passes(graph: Graph, config: CompileConfig, rotation: Rotation | None) -> list[Pass]:

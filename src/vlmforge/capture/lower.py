@@ -163,7 +163,7 @@ class _Lowerer:
             self.names[argument] = name
         return self.names[argument]
 
-    def _weight(self, argument: fx.Node) -> str:
+    def _weight(self, argument: Any) -> str:
         path = self.parameters[argument.name]
         self.weights.setdefault(path, self.resolve(path))
         return path

@@ -148,16 +148,14 @@ def _attention(node: Node, inputs: list[Tensor], cache: FloatCache | None) -> Te
     new = len(key)
     if cache is not None and node.attrs["cache"] is not None:
         key, value = cache.append(node.attrs["cache"], key, value)
-    query, key, value = (t.unflatten(1, (-1, node.attrs["head_dim"])) for t in (query, key, value))
+    heads = [t.unflatten(1, (-1, node.attrs["head_dim"])) for t in (query, key, value)]
+    queries, keys, values = (t.transpose(0, 1)[None] for t in heads)
     mask = None
     if node.attrs["causal"]:
         past = len(key) - new
         mask = torch.arange(len(key), device=query.device)[None] <= past + rows[:, None]
     context = F.scaled_dot_product_attention(
-        *(t.transpose(0, 1)[None] for t in (query, key, value)),
-        attn_mask=mask,
-        scale=node.attrs["scale"],
-        enable_gqa=True,
+        queries, keys, values, attn_mask=mask, scale=node.attrs["scale"], enable_gqa=True
     )
     return context[0].transpose(0, 1).flatten(1)
 

@@ -1,0 +1,90 @@
+"""Captured graphs compute what the original model computes."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+from transformers.vision_utils import get_vision_position_ids
+
+from tests.graphs import captured, language_feeds, relative_error, vision_feeds
+from vlmforge.capture.check import check
+from vlmforge.capture.original import load_streamed, run_language, run_vision
+from vlmforge.capture.qwen2_vl import capture_vision
+from vlmforge.errors import CaptureError
+from vlmforge.graph.evaluate import FloatCache, evaluate
+from vlmforge.source.processor import images_to_pixel_values
+
+
+def test_language_agrees_with_the_original(tiny_checkpoint: Path) -> None:
+    checkpoint, graph, _ = captured(tiny_checkpoint)
+    feeds = language_feeds(graph)
+    report = check(graph, feeds, partial(run_language, load_streamed(checkpoint), feeds))
+    assert report["worst"]["relative"] < 1e-5
+    assert report["compared"] == 3 * 11 + 2
+
+
+def test_vision_agrees_with_the_original(tiny_checkpoint: Path) -> None:
+    checkpoint, _, graph = captured(tiny_checkpoint)
+    feeds = vision_feeds()
+    pixels = torch.from_numpy(images_to_pixel_values(feeds["images"].numpy()))
+    original = load_streamed(checkpoint)
+    run = partial(run_vision, original, pixels, torch.tensor([[1, 16, 16]]))
+    report = check(graph, feeds, run)
+    assert report["worst"]["relative"] < 1e-4
+    assert report["compared"] == 1 + 2 * 7 + 4
+
+
+def test_a_wrong_weight_is_found(tiny_checkpoint: Path) -> None:
+    checkpoint, graph, _ = captured(tiny_checkpoint)
+    name = "model.layers.1.mlp.up_proj.weight"
+    wrong = graph.with_weights({name: graph.weights[name].map_rows(lambda rows: rows * 1.01)})
+    feeds = language_feeds(graph)
+    with pytest.raises(CaptureError, match="differs from the original"):
+        check(wrong, feeds, partial(run_language, load_streamed(checkpoint), feeds))
+
+
+def test_names_follow_the_modules(tiny_checkpoint: Path) -> None:
+    _, language, vision = captured(tiny_checkpoint)
+    assert next(iter(language.nodes)) == "inputs_embeds/reshape"
+    assert "model_layers_0_mlp_down_proj" in language.nodes
+    assert vision.outputs == ("model_merger_fc2",)
+
+
+def test_only_wanted_rows_reach_the_head(tiny_checkpoint: Path) -> None:
+    _, graph, _ = captured(tiny_checkpoint)
+    feeds = language_feeds(graph)
+    whole = evaluate(graph, feeds)["lm_head"]
+    feeds["logits_index"] = torch.tensor([19, 3])
+    assert relative_error(evaluate(graph, feeds)["lm_head"], whole[[19, 3]]) < 1e-5
+
+
+def test_chunks_with_a_cache_equal_the_whole(tiny_checkpoint: Path) -> None:
+    _, graph, _ = captured(tiny_checkpoint)
+    feeds, cache, rows = language_feeds(graph), FloatCache(), []
+    for start, stop in ((0, 7), (7, 8), (8, 20)):
+        part = {
+            "inputs_embeds": feeds["inputs_embeds"][:, start:stop],
+            "position_ids": feeds["position_ids"][:, start:stop],
+            "logits_index": torch.arange(stop - start),
+        }
+        rows.append(evaluate(graph, part, cache)["lm_head"])
+    assert relative_error(torch.cat(rows), evaluate(graph, feeds)["lm_head"]) < 1e-5
+
+
+def test_rope_rows_are_in_the_order_of_the_patches(tiny_checkpoint: Path) -> None:
+    _, _, graph = captured(tiny_checkpoint)
+    rows = graph.weights["model.rope_rows"].load()
+    positions = get_vision_position_ids(torch.tensor([[1, 16, 16]]), 2).reshape(256, 2)
+    dim = rows.shape[2]
+    inverse = 1.0 / (10000.0 ** (torch.arange(0, dim // 2, 2).float() / (dim // 2)))
+    angles = (positions[:, :, None] * inverse).flatten(1)
+    assert torch.allclose(rows[:, 0], torch.cat([angles, angles], 1).cos(), atol=1e-5)
+
+
+def test_an_image_of_broken_groups_is_refused(tiny_checkpoint: Path) -> None:
+    checkpoint, _, _ = captured(tiny_checkpoint)
+    with pytest.raises(CaptureError, match="multiples of 28"):
+        capture_vision(checkpoint, (224, 230))

@@ -1,0 +1,80 @@
+"""The commands: what they print, and failures without a traceback."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def vlmforge(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "vlmforge.cli", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, env=os.environ, check=False)
+
+
+@pytest.fixture(scope="module")
+def work(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Every stage's command in turn, from images to a package."""
+    root = tmp_path_factory.mktemp("work")
+    data, images = root / "calibration_data", root / "images"
+    calibrate = ("--images", images, "--output-dir", data, "--num-samples", 2)
+    for command in (
+        ("images", "--num-images", 2, "--output-dir", images),
+        ("calibrate", "language", tiny_checkpoint, *calibrate, "--max-new-tokens", 4),
+        ("calibrate", "vision", tiny_checkpoint, *calibrate),
+        ("mblt", "language", tiny_checkpoint, "--calibration", data, "--work-dir", root),
+        ("mblt", "vision", tiny_checkpoint, "--calibration", data, "--work-dir", root),
+        ("mxq", "language", "--calibration", data, "--work-dir", root),
+        ("mxq", "vision", "--calibration", data, "--work-dir", root),
+        ("package", tiny_checkpoint, "--work-dir", root, "--out", root / "package"),
+    ):
+        done = vlmforge(*command)
+        assert done.returncode == 0, done.stderr
+    return root
+
+
+def test_stages_run_one_by_one_and_the_package_answers(work: Path) -> None:
+    image = work / "images" / "image_0000.jpg"
+    done = vlmforge(
+        "chat", work / "package", "--image", image, "--prompt", "Hi?", "--max-new-tokens", 3
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("\n")
+
+
+def test_eval_compares_with_the_original(work: Path, tiny_checkpoint: Path) -> None:
+    line = {"image": "images/image_0000.jpg", "question": "What?", "answer": "nothing"}
+    (work / "questions.jsonl").write_text(json.dumps(line) + "\n", encoding="utf-8")
+    arguments = ("--questions", work / "questions.jsonl", "--reference", tiny_checkpoint)
+    done = vlmforge("eval", work / "package", *arguments, "--max-new-tokens", 3, "--json")
+    facts = json.loads(done.stdout)
+    assert facts["n"] == 1
+    assert {"accuracy", "reference_accuracy", "top1_agreement", "kl"} <= set(facts)
+
+
+def test_inspect_knows_every_kind_of_file(work: Path) -> None:
+    for file in ("mblt/Tiny-VL_text_model.mblt", "mxq/Tiny-VL_text_model.mxq", "package"):
+        facts = json.loads(vlmforge("inspect", work / file, "--json").stdout)
+        assert facts["kind"] in ("mblt", "mxq", "package")
+    assert "model_merger_fc2" in vlmforge("inspect", work / "package").stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("chat", "nowhere", "--prompt", "Hi?"),
+        ("mxq", "language", "--work-dir", "nowhere"),
+        ("inspect", "README.md"),
+        ("compile", "/nowhere/at/all", "--out", "nowhere"),
+    ],
+)
+def test_failures_say_where_and_how_to_mend(arguments: tuple[str, ...]) -> None:
+    done = vlmforge(*arguments)
+    assert done.returncode == 2
+    assert "error:" in done.stderr
+    assert "mend:" in done.stderr
+    assert "Traceback" not in done.stderr

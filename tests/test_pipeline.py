@@ -1,0 +1,207 @@
+"""The whole flow on a model that is not the bundled one, and what stops it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from vlmforge import pipeline
+from vlmforge.config import CompileConfig
+from vlmforge.errors import (
+    CalibrationError,
+    ConfigError,
+    FormatError,
+    PackageError,
+    RotationError,
+    SourceError,
+)
+from vlmforge.formats.infer import read_infer
+from vlmforge.formats.package import open_package
+from vlmforge.pipeline import Summary, compile_model, mxq_compile
+from vlmforge.run.conversation import Conversation
+from vlmforge.run.generate import Options
+from vlmforge.run.session import Session
+from vlmforge.source.checkpoint import Checkpoint
+from vlmforge.source.reference import ReferenceModel
+from vlmforge.workspace import Workspace
+
+
+def compiled(model: Path, out: Path) -> Summary:
+    return compile_model(str(model), out, num_samples=3, max_new_tokens=6)
+
+
+@pytest.fixture(scope="module")
+def package(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("compiled") / "package"
+    summary = compiled(tiny_checkpoint, out)
+    assert set(summary.checks) == {"language", "vision"}
+    assert all(error < 1e-4 for error in summary.checks.values())
+    return out
+
+
+@pytest.fixture
+def space(package: Path, tmp_path: Path) -> Workspace:
+    work = tmp_path / "work"
+    shutil.copytree(package.with_name("package.work"), work)
+    return Workspace(work, "Tiny-VL")
+
+
+def test_the_package_stands_alone(package: Path, tmp_path: Path) -> None:
+    alone = tmp_path / "alone"
+    shutil.copytree(package, alone)
+    image = next((package.with_name("package.work") / "images").glob("*.jpg"))
+    parts = [{"type": "image", "image": str(image)}, {"type": "text", "text": "Describe."}]
+    answer = Conversation(Session.open(alone)).generate(
+        [{"role": "user", "content": parts}], Options(max_new_tokens=4)
+    )
+    assert len(answer.token_ids) == 4
+
+
+def test_logits_follow_the_original(package: Path, tiny_checkpoint: Path) -> None:
+    original = ReferenceModel.load(Checkpoint.open(str(tiny_checkpoint)))
+    image = next((package.with_name("package.work") / "images").glob("*.jpg"))
+    answer = original.answer(image, "Describe the image.", 8)
+    parts = [
+        {"type": "image", "image": str(image)},
+        {"type": "text", "text": "Describe the image."},
+    ]
+    messages = [{"role": "user", "content": parts}]
+    logits = Conversation(Session.open(package)).teacher_forced(messages, answer.token_ids)
+    noise = np.square(logits - answer.logits.numpy()).mean()
+    assert noise < 0.05 * np.square(answer.logits.numpy()).mean()
+
+
+def test_config_and_embedding_are_as_in_the_tutorial(package: Path) -> None:
+    config = json.loads((package / "config.json").read_text("utf-8"))
+    assert config["architectures"] == ["MobilintQwen2VLForConditionalGeneration"]
+    assert config["mxq_path"] == "Tiny-VL_text_model.mxq"
+    assert config["vision_config"]["mxq_path"] == "Tiny-VL_vision_transformer.mxq"
+    assert list(load_file(package / "model.safetensors")) == ["model.embed_tokens.weight"]
+
+
+def test_every_value_of_a_sample_is_kept(space: Workspace) -> None:
+    values = read_infer(space.mblt("vision").with_suffix(".infer"))
+    report = json.loads(space.mblt("vision").with_suffix(".json").read_text("utf-8"))
+    assert {entry["name"] for entry in report["values"]} <= set(values)
+
+
+def test_two_compiles_give_the_same_bytes(
+    package: Path, tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    compiled(tiny_checkpoint, tmp_path / "again")
+    for file in package.glob("*.mxq"):
+        assert file.read_bytes() == (tmp_path / "again" / file.name).read_bytes()
+
+
+def quantize(space: Workspace, component: str, **options: object) -> Path:
+    arguments = {"calib_data_path": space.calibration, "rotation_path": space.rotation, **options}
+    return mxq_compile(space.mblt(component), space.mxq(component), **arguments)
+
+
+def test_vision_needs_the_rotation(space: Workspace) -> None:
+    space.rotation.unlink()
+    with pytest.raises(RotationError, match=r"global_rotation\.pth") as caught:
+        quantize(space, "vision")
+    assert "vlmforge mxq language" in str(caught.value)
+
+
+def other_model(tiny_checkpoint: Path, directory: Path) -> Path:
+    shutil.copytree(tiny_checkpoint, directory)
+    weights = load_file(directory / "model.safetensors")
+    weights["model.norm.weight"] = weights["model.norm.weight"] * 2
+    save_file(weights, directory / "model.safetensors", {"format": "pt"})
+    return directory
+
+
+def test_rotation_and_samples_of_another_model(
+    space: Workspace, tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "other" / "package"
+    compiled(other_model(tiny_checkpoint, tmp_path / "Other-VL"), out)
+    other = Workspace(out.with_name("package.work"), "Other-VL")
+    with pytest.raises(RotationError, match="another model"):
+        quantize(space, "vision", rotation_path=other.rotation)
+    with pytest.raises(CalibrationError, match="another model"):
+        quantize(space, "language", calib_data_path=other.calibration)
+    shutil.copyfile(other.mxq("vision"), space.mxq("vision"))
+    with pytest.raises(PackageError):
+        pipeline.package(Checkpoint.open(str(tiny_checkpoint)), space, tmp_path / "mixed")
+    assert not (tmp_path / "mixed").exists()
+
+
+def test_missing_calibration_data(space: Workspace, tmp_path: Path) -> None:
+    with pytest.raises(CalibrationError, match="vlmforge calibrate"):
+        quantize(space, "language", calib_data_path=tmp_path / "nowhere")
+
+
+def test_an_altered_graph_is_refused(space: Workspace) -> None:
+    path = space.mblt("language")
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(FormatError):
+        quantize(space, "language")
+
+
+def test_unknown_overrides_are_found_before_anything_is_written(space: Workspace) -> None:
+    config = CompileConfig.parse({"bit": {"layerOverrides": {"activation16Bits": ["lm_haed"]}}})
+    before = space.mxq("language").read_bytes()
+    with pytest.raises(ConfigError, match="lm_head"):
+        quantize(space, "language", compile_config=config)
+    assert space.mxq("language").read_bytes() == before
+
+
+@pytest.mark.parametrize("stage", ["mblt_compile", "mxq_compile", "build_package"])
+def test_an_interrupted_compile_starts_clean(
+    package: Path,
+    tiny_checkpoint: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    stage: str,
+) -> None:
+    out = tmp_path / "package"
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline, stage, interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            compiled(tiny_checkpoint, out)
+    assert not out.exists()
+    assert not list(tmp_path.rglob("*.partial-*"))
+    compiled(tiny_checkpoint, out)
+    for file in package.glob("*.mxq"):
+        assert file.read_bytes() == (out / file.name).read_bytes()
+
+
+def interrupted(*arguments: object, **options: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_package_with_a_missing_file(package: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken"
+    shutil.copytree(package, broken)
+    (broken / "model.safetensors").unlink()
+    with pytest.raises(PackageError, match=r"model\.safetensors"):
+        open_package(broken)
+
+
+def test_other_files_are_never_replaced(
+    package: Path, tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    space = Workspace(package.with_name("package.work"), "Tiny-VL")
+    (tmp_path / "thesis.txt").write_text("mine", encoding="utf-8")
+    with pytest.raises(PackageError, match="other files"):
+        pipeline.package(Checkpoint.open(str(tiny_checkpoint)), space, tmp_path)
+    assert (tmp_path / "thesis.txt").exists()
+
+
+def test_an_unsupported_architecture_names_the_supported(tmp_path: Path) -> None:
+    config = {"architectures": ["LlamaForCausalLM"], "model_type": "llama"}
+    (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    save_file({"x": torch.zeros(1)}, tmp_path / "model.safetensors")
+    with pytest.raises(SourceError, match="Qwen2VLForConditionalGeneration"):
+        compile_model(str(tmp_path), tmp_path / "out")
