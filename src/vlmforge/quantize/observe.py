@@ -16,7 +16,7 @@ from torch import Tensor
 from vlmforge.graph.core import Graph, Node, Weight
 from vlmforge.graph.evaluate import apply, last_uses
 
-SEGMENT_BYTES = 256 << 20
+SEGMENT_BYTES = 64 << 20
 """Float bytes of the weights held at once, unless a single node needs more."""
 
 Progress = Callable[[str, int, int], None]
@@ -87,6 +87,7 @@ def observe(
                 for name in node.inputs:
                     if ends[name] == position[node.name]:
                         values.pop(name, None)
+        del held
         if progress is not None:
             progress(f"observing the {graph.component} model", done + 1, len(parts))
     return ranges

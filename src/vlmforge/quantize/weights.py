@@ -10,7 +10,7 @@ from torch import Tensor
 
 from vlmforge.graph.core import Weight
 
-ROWS = 8192
+ROWS = 2048
 """Output channels quantized at once."""
 
 INT8_MAX = 127
