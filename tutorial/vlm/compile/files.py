@@ -7,8 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from vlmforge import console
+from vlmforge.config import CompileConfig, InferenceScheme
 from vlmforge.console import Report
 from vlmforge.formats.private import private_directory
+from vlmforge.pipeline import mblt_compile, mxq_compile
+from vlmforge.source.checkpoint import Checkpoint
 from vlmforge.workspace import Workspace
 
 MODEL = "Qwen/Qwen2-VL-2B-Instruct"
@@ -38,3 +41,43 @@ def run(work: Callable[[Report], object]) -> None:
     """Do the work under a progress bar; an expected failure exits with status 2."""
     with console.expected_failures(), console.progress() as report:
         console.OUTPUT.print(work(report))
+
+
+def capture(component: str, description: str) -> None:
+    """The command that writes a component's ``.mblt``."""
+    parser = arguments(description)
+    parser.add_argument("--calib-data", type=Path, default=CALIBRATION)
+    args = parser.parse_args()
+
+    def work(report: Report) -> Path:
+        path = workspace(args.model_name).mblt(component)
+        mblt_compile(Checkpoint.open(args.model_name), component, path, args.calib_data, report)
+        return path
+
+    run(work)
+
+
+def quantize(
+    component: str, description: str, config: CompileConfig, scheme: InferenceScheme
+) -> None:
+    """The command that writes a component's ``.mxq``."""
+    parser = arguments(description)
+    parser.add_argument("--calib-data", type=Path, default=CALIBRATION)
+    parser.add_argument("--device", choices=("cpu", "gpu"), default="cpu")
+    add_spin_weight_dir(parser)
+    args = parser.parse_args()
+
+    def work(report: Report) -> Path:
+        space = workspace(args.model_name, args.spin_weight_dir)
+        return mxq_compile(
+            space.mblt(component),
+            space.mxq(component),
+            args.calib_data,
+            args.device,
+            scheme,
+            config,
+            space.rotation,
+            progress=report,
+        )
+
+    run(work)
