@@ -213,6 +213,19 @@ def test_sampling_several_answers_to_text(model: Any, processor: Any) -> None:
     assert output.shape[0] == 3 and len({tuple(row) for row in output.tolist()}) > 1
 
 
+def test_a_generated_image_token_is_an_ordinary_token(model: Any, processor: Any) -> None:
+    image_token = model.session.prompts.image_token_id
+
+    output = model.generate(
+        **encode(processor, QUESTIONS[0]), **GREEDY,
+        logits_processor=[lambda ids, scores: torch.full_like(scores, -1e9).index_fill_(
+            1, torch.tensor([image_token]), 0.0
+        )],
+    )  # fmt: skip
+
+    assert output[0, -3:].tolist() == [image_token] * 3
+
+
 @pytest.mark.parametrize(
     "setting", [{"num_beams": 2}, {"num_return_sequences": 2, "do_sample": True}]
 )

@@ -100,7 +100,7 @@ class MobilintQwen2VLForConditionalGeneration(PreTrainedModel, GenerationMixin):
         tokens, mask = input_ids.cpu().numpy(), _token_mask(input_ids, attention_mask)
         wanted = _positions(tokens.shape[1], logits_to_keep)
         rows = [
-            _run_row(context, self._inputs(ids[keep], images), keep, wanted)
+            _run_row(context, self._inputs(ids[keep], images, context.length), keep, wanted)
             for context, ids, keep in zip(cache.rows(len(tokens)), tokens, mask, strict=True)
         ]
         if images:
@@ -113,8 +113,13 @@ class MobilintQwen2VLForConditionalGeneration(PreTrainedModel, GenerationMixin):
     def _new_cache(self) -> MobilintCache:
         return MobilintCache(self.session.new_context)
 
-    def _inputs(self, token_ids: np.ndarray, images: list[ImageFeatures]) -> Inputs:
-        """The tokens with as many of the images as they have room for; those are used up."""
+    def _inputs(self, token_ids: np.ndarray, images: list[ImageFeatures], past: int) -> Inputs:
+        """The tokens with as many of the images as they have room for; those are used up.
+
+        A single token behind others is one the model generated, whatever its id.
+        """
+        if past > 0 and len(token_ids) == 1 and not images:
+            return Inputs.plain(token_ids)
         image_token = self.session.prompts.image_token_id
         used = int((token_ids == image_token).sum()) // self.session.prompts.image_tokens
         taken, images[:used] = images[:used], []

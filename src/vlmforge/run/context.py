@@ -47,6 +47,11 @@ class Inputs:
             keys[is_image] = np.concatenate([np.full(len(i.rows), i.key) for i in images])
         return Inputs(token_ids, keys, rows)
 
+    @staticmethod
+    def plain(token_ids: np.ndarray) -> Inputs:
+        """Tokens none of which stands for an image, such as those a model generated."""
+        return Inputs(token_ids, token_ids, np.empty((0, 0), np.float32))
+
     def __len__(self) -> int:
         return self.token_ids.size
 

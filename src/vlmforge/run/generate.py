@@ -96,8 +96,7 @@ def generate(
             yield Step(token, text + stream.flush(), "length")
             return
         yield Step(token, text, None)
-        new = np.array([token], np.int64)
-        logits = context.extend(Inputs(new, new, np.empty((0, 0), np.float32)))[0]
+        logits = context.extend(Inputs.plain(np.array([token], np.int64)))[0]
 
 
 def collect(steps: Iterable[Step], on_text: Callable[[str], None] | None = None) -> Generation:
