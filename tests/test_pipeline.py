@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -157,28 +161,24 @@ def test_unknown_overrides_are_found_before_anything_is_written(space: Workspace
     assert space.mxq("language").read_bytes() == before
 
 
-@pytest.mark.parametrize("stage", ["mblt_compile", "mxq_compile", "build_package"])
-def test_an_interrupted_compile_starts_clean(
-    package: Path,
-    tiny_checkpoint: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    stage: str,
+@pytest.mark.parametrize("reached", ["calibration_data/*", "mblt/*", "mxq/*", "package*partial*"])
+def test_a_killed_compile_starts_clean(
+    package: Path, tiny_checkpoint: Path, tmp_path: Path, reached: str
 ) -> None:
     out = tmp_path / "package"
-    with monkeypatch.context() as patch:
-        patch.setattr(pipeline, stage, interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            compiled(tiny_checkpoint, out)
-    assert not out.exists()
-    assert not list(tmp_path.rglob("*.partial-*"))
+    command = [
+        *(sys.executable, "-m", "vlmforge", "compile", str(tiny_checkpoint), "--out", str(out)),
+        *("--num-samples", "3", "--max-new-tokens", "6"),
+    ]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while process.poll() is None and not list(tmp_path.rglob(reached)):
+        time.sleep(0.001)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL and not out.exists()
     compiled(tiny_checkpoint, out)
+    assert not list(tmp_path.rglob("*.partial-*"))
     for file in package.glob("*.mxq"):
         assert file.read_bytes() == (out / file.name).read_bytes()
-
-
-def interrupted(*arguments: object, **options: object) -> None:
-    raise KeyboardInterrupt
 
 
 def test_a_package_with_a_missing_file(package: Path, tmp_path: Path) -> None:
