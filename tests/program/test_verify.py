@@ -13,7 +13,7 @@ from tests.run.decoder import decoder
 from tests.run.single import single
 from vlmforge.errors import FormatError
 from vlmforge.program.core import Buffer, Dim, Instruction, Program
-from vlmforge.program.layout import pack
+from vlmforge.program.layout import pack, pack_group_scale, pack_int4
 from vlmforge.program.verify import verify
 
 Kind = tuple[tuple[Dim, ...], str]
@@ -130,7 +130,9 @@ def test_attribute(name: str, attrs: dict[str, Any], rule: str) -> None:
     [
         ("l0_q.weight", lambda w: w[:1], "in weight, dimension N/16 is both 2 and 1"),
         ("l0_q.weight", lambda w: w.reshape(2, 6, 4, 16), "a dimension of [2, 6, 4, 16] is 16"),
-        ("l0_q.weight", lambda w: w.view(np.uint8), "an array of"),
+        ("l0_q.weight", lambda w: w.view(np.uint8), "dimension L is both 3 and 6"),
+        ("l0_q.weight", lambda w: w.astype(np.int16), "weight is of ['int8', 'uint8']"),
+        ("l0_q.weight", lambda w: np.full_like(w, -128), "codes above the lowest"),
         ("l0_q.weight", lambda w: w.tolist(), "an array of"),
         ("l0_q.multiplier", lambda m: m[:-1], "in multiplier, dimension N is both 24 and 23"),
         ("l0_q.multiplier", lambda m: m[None], "the shape [1, 24] has the form [N]"),
@@ -218,8 +220,55 @@ def test_bias_that_overflows() -> None:
 
 
 def test_sums_that_overflow() -> None:
-    verify(product("int8", 131072))
-    refused(product("int8", 131073), "in_features is at most")
+    verify(product("int8", 65536))
+    refused(product("int8", 65537), "in_features is at most")
+
+
+def narrow(
+    change: Callable[[np.ndarray], np.ndarray] = lambda weight: weight,
+    scales: np.ndarray | None = None,
+    **attrs: Any,
+) -> Program:
+    """A product of 17 outputs and 67 inputs with an int4 weight."""
+    codes = np.random.default_rng(0).integers(-7, 8, (17, 67)).astype(np.int8)
+    tensors = {"weight": change(pack_int4(codes)), "multiplier": np.ones(17, np.float32)}
+    tensors |= {} if scales is None else {"group_scale": pack_group_scale(scales)}
+    sizes = {"in_features": 67, "out_features": 17} | attrs
+    return single("linear", {"x": ((2, 67), "int8")}, ((2, 17), "int8"), tensors, **sizes)
+
+
+def with_byte(value: int) -> Callable[[np.ndarray], np.ndarray]:
+    """A change of a weight's last byte."""
+
+    def change(weight: np.ndarray) -> np.ndarray:
+        weight[-1, -1, -1, -1] = value
+        return weight
+
+    return change
+
+
+def test_int4_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    verify(narrow())
+    refused(narrow(lambda w: w[:, :8]), "dimension L is both 9 and 8")
+    monkeypatch.setattr("vlmforge.program.instructions.SCANNED", 100)
+    for value in (0x80, 0x08, 0x00):
+        refused(narrow(with_byte(value)), "no nibble 0")
+
+
+def test_groups() -> None:
+    three = np.full((17, 3), 255, np.uint8)
+    verify(narrow(scales=three, group=32))
+    verify(narrow(scales=three[:, :1], group=128))
+    refused(narrow(scales=three, group=64), "dimension G is both 2 and 3")
+    refused(narrow(scales=three[:16], group=32), "dimension N/16 is both 2 and 1")
+    refused(narrow(scales=three * np.uint8(0), group=32), "group_scale are at least 1")
+    refused(narrow(scales=three), "given together")
+    refused(narrow(group=32), "given together")
+    for group in (16, True, 32.0, 2**40):
+        refused(narrow(scales=three, group=group), "group is one of")
+    wide = {"weight": pack(np.ones((17, 67), np.int8))}
+    program = narrow(scales=three, group=32)
+    refused(replace(program, tensors={**program.tensors, **wide}), "only an int4 weight has groups")
 
 
 @pytest.mark.parametrize("op", ["rms_norm", "layer_norm"])

@@ -7,6 +7,7 @@ class TestNative(OpSuite):
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 from tests.run import oracle
 from tests.run.single import single_of
 from vlmforge.program.core import Dim, Program
-from vlmforge.program.layout import pack
+from vlmforge.program.layout import pack, pack_group_scale, pack_int4
 from vlmforge.program.verify import verify
 from vlmforge.run.machine import Machine
 
@@ -27,6 +28,7 @@ PRODUCT_DTYPES = st.sampled_from(["int8", "int16", "float32"])
 SMALL = st.integers(1, 6)
 WIDE = st.integers(1, 70)
 FLAGS = st.booleans()
+WEIGHTS = st.sampled_from([None, 0, 32, 64, 128])
 ACTIVATIONS = {"silu": oracle.silu, "gelu": oracle.gelu, "quick_gelu": oracle.quick_gelu}
 
 several = settings(
@@ -43,6 +45,51 @@ def codes(rng: np.random.Generator, shape: tuple[int, ...], dtype: str) -> np.nd
     if kind == 1:
         return rng.choice(np.array([-limit, limit], dtype), shape)
     return rng.integers(-3, 4, shape).astype(dtype)
+
+
+@dataclass(frozen=True)
+class Weight:
+    """Codes of a product's weight ``[N, K]`` as one of the kinds a machine knows.
+
+    Attributes:
+        codes: int8.
+        scales: uint8 ``[N, groups]``, if the weight has groups.
+        group: columns of a group; 0 is int4 without groups, None int8.
+    """
+
+    codes: np.ndarray
+    scales: np.ndarray | None = None
+    group: int | None = None
+
+    @property
+    def tensors(self) -> dict[str, np.ndarray]:
+        packed = {"weight": (pack if self.group is None else pack_int4)(self.codes)}
+        grouped = self.scales is not None
+        return packed | ({"group_scale": pack_group_scale(self.scales)} if grouped else {})
+
+    @property
+    def attrs(self) -> dict[str, int]:
+        sizes = dict(zip(("out_features", "in_features"), self.codes.shape, strict=True))
+        return sizes | ({"group": self.group} if self.group else {})
+
+    def linear(
+        self, x: np.ndarray, multiplier: np.ndarray, bias: np.ndarray | None, dtype: str
+    ) -> np.ndarray:
+        """What the oracle makes of it."""
+        grouping = (self.scales, self.group or 1)
+        return oracle.linear(x, self.codes, multiplier, bias, dtype, *grouping)
+
+
+def weights(rng: np.random.Generator, n: int, k: int, group: int | None) -> Weight:
+    """A weight of the kind ``group`` names; its codes and scales are of one of three kinds."""
+    if group is None:
+        return Weight(codes(rng, (n, k), "int8"))
+    low, high = ((7, 8), (-7, 8), (-1, 2))[rng.integers(3)]
+    narrow = (rng.integers(low, high, (n, k)) * rng.choice([-1, 1], (n, k))).astype(np.int8)
+    if group == 0:
+        return Weight(narrow, None, 0)
+    low, high = ((255, 256), (1, 256), (1, 3))[rng.integers(3)]
+    return Weight(narrow, rng.integers(low, high, (n, -(-k // group))).astype(np.uint8), group)
 
 
 def factors(rng: np.random.Generator, shape: tuple[int, ...], size: float) -> np.ndarray:
@@ -130,79 +177,86 @@ class OpSuite(OperationTests):
         np.testing.assert_array_equal(y, x[[4, 0, 0, 2]])
 
     @several
-    @given(SEEDS, SMALL, WIDE, WIDE, DTYPES, PRODUCT_DTYPES, FLAGS)
+    @given(SEEDS, SMALL, WIDE, WIDE, DTYPES, PRODUCT_DTYPES, FLAGS, WEIGHTS)
     def test_linear(
-        self, seed: int, m: int, k: int, n: int, dtype: str, output: str, biased: bool
-    ) -> None:
-        self.check_linear(np.random.default_rng(seed), m, k, n, dtype, output, biased)
-
-    @pytest.mark.parametrize("dtype", ["int8", "int16"])
-    @pytest.mark.parametrize("k", [1023, 1024, 1025, 2500])
-    def test_linear_of_many_columns(self, k: int, dtype: str) -> None:
-        for seed in range(3):
-            self.check_linear(np.random.default_rng(seed), 2, k, 3, dtype, "float32", seed == 1)
-
-    @pytest.mark.parametrize("dtype", ["int8", "int16"])
-    def test_linear_at_the_largest_sums(self, dtype: str) -> None:
-        limit, rng = oracle.LIMITS[dtype], np.random.default_rng(0)
-        x = rng.integers(limit - 5, limit + 1, (1, 4999)).astype(dtype)
-        weight = rng.integers(-127, -120, (100, 4999)).astype(np.int8)
-        self.compare_linear(x, weight, np.ones(100, np.float32), None, "float32")
-
-    def check_linear(
         self,
-        rng: np.random.Generator,
+        seed: int,
         m: int,
         k: int,
         n: int,
         dtype: str,
         output: str,
         biased: bool,
+        group: int | None,
     ) -> None:
-        x, weight = codes(rng, (m, k), dtype), codes(rng, (n, k), "int8")
-        size = oracle.LIMITS["int8" if output == "int8" else "int16"]
-        spread = float(np.abs(x.astype(float) @ weight.T.astype(float)).max()) or 1.0
-        multiplier = factors(rng, (n,), 2 * size / spread)
-        wide = "int32" if dtype == "int8" else "int64"
+        rng = np.random.default_rng(seed)
+        x, weight = codes(rng, (m, k), dtype), weights(rng, n, k, group)
+        self.check_linear(rng, x, weight, output, biased)
+
+    @pytest.mark.parametrize("dtype", ["int8", "int16"])
+    @pytest.mark.parametrize("group", [None, 0, 32, 64, 128])
+    @pytest.mark.parametrize("k", [1023, 1024, 1025, 2500])
+    def test_linear_of_many_columns(self, k: int, group: int | None, dtype: str) -> None:
+        for seed in range(3):
+            rng = np.random.default_rng(seed)
+            x, weight = codes(rng, (2, k), dtype), weights(rng, 3, k, group)
+            self.check_linear(rng, x, weight, "float32", seed == 1)
+
+    @pytest.mark.parametrize("dtype", ["int8", "int16"])
+    @pytest.mark.parametrize("group", [None, 0, 32, 64, 128])
+    def test_linear_at_the_largest_sums(self, group: int | None, dtype: str) -> None:
+        limit, rng = oracle.LIMITS[dtype], np.random.default_rng(0)
+        n, k = 20, 12001
+        x = rng.integers(limit - 5, limit + 1, (1, k)).astype(dtype)
+        low = rng.integers(*((-127, -120) if group is None else (-7, -5)), (n, k)).astype(np.int8)
+        scales = rng.integers(250, 256, (n, -(-k // group))).astype(np.uint8) if group else None
+        weight = Weight(low, scales, group)
+        self.compare_linear(x, weight, np.ones(n, np.float32), None, "float32")
+
+    def check_linear(
+        self, rng: np.random.Generator, x: np.ndarray, weight: Weight, output: str, biased: bool
+    ) -> None:
+        n, size = len(weight.codes), oracle.LIMITS["int8" if output == "int8" else "int16"]
+        spread = float(np.abs(weight.linear(x, np.ones(n, np.float32), None, "float32")).max())
+        multiplier = factors(rng, (n,), 2 * size / (spread or 1.0))
+        wide = "int32" if x.dtype == np.int8 else "int64"
         bias = rng.integers(-(2**31), 2**31, n).astype(wide) if biased else None
         self.compare_linear(x, weight, multiplier, bias, output)
 
     def compare_linear(
         self,
         x: np.ndarray,
-        weight: np.ndarray,
+        weight: Weight,
         multiplier: np.ndarray,
         bias: np.ndarray | None,
         output: str,
     ) -> None:
-        n, k = weight.shape
-        tensors = {"weight": pack(weight), "multiplier": multiplier}
+        tensors = weight.tensors | {"multiplier": multiplier}
         tensors |= {} if bias is None else {"bias": bias}
-        kind = ((len(x), n), output)
-        y = self.compute("linear", {"x": x}, kind, tensors, in_features=k, out_features=n)
-        np.testing.assert_array_equal(y, oracle.linear(x, weight, multiplier, bias, output))
+        kind = ((len(x), len(weight.codes)), output)
+        y = self.compute("linear", {"x": x}, kind, tensors, **weight.attrs)
+        np.testing.assert_array_equal(y, weight.linear(x, multiplier, bias, output))
 
     @several
-    @given(SEEDS, st.tuples(SMALL, SMALL, SMALL, SMALL, SMALL), WIDE, DTYPES)
+    @given(SEEDS, st.tuples(SMALL, SMALL, SMALL, SMALL, SMALL), WIDE, DTYPES, WEIGHTS)
     def test_conv2d(
-        self, seed: int, sizes: tuple[int, int, int, int, int], n: int, dtype: str
+        self,
+        seed: int,
+        sizes: tuple[int, int, int, int, int],
+        n: int,
+        dtype: str,
+        group: int | None,
     ) -> None:
         rng = np.random.default_rng(seed)
         rows, columns, kernel_h, kernel_w, channels = sizes
         x = codes(rng, (rows * kernel_h, columns * kernel_w, channels), dtype)
         k = kernel_h * kernel_w * channels
-        weight, multiplier = codes(rng, (n, k), "int8"), factors(rng, (n,), 1 / k)
-        y = self.compute(
-            "conv2d",
-            {"x": x},
-            ((rows * columns, n), "int16"),
-            {"weight": pack(weight), "multiplier": multiplier},
-            kernel=[kernel_h, kernel_w],
-            in_features=k,
-            out_features=n,
-        )
+        weight, multiplier = weights(rng, n, k, group), factors(rng, (n,), 1 / k)
+        tensors = weight.tensors | {"multiplier": multiplier}
+        sized = {"kernel": [kernel_h, kernel_w], **weight.attrs}
+        y = self.compute("conv2d", {"x": x}, ((rows * columns, n), "int16"), tensors, **sized)
         flat = oracle.patches(x, kernel_h, kernel_w)
-        np.testing.assert_array_equal(y, oracle.linear(flat, weight, multiplier, None, "int16"))
+        np.testing.assert_array_equal(y, weight.linear(flat, multiplier, None, "int16"))
 
     @several
     @given(SEEDS, SMALL, WIDE, DTYPES, FLAGS)

@@ -96,13 +96,18 @@ def linear(
     multiplier: np.ndarray,
     bias: np.ndarray | None,
     dtype: str,
+    group_scale: np.ndarray | None = None,
+    group: int = 1,
 ) -> np.ndarray:
-    """x ``[M, K]``, row-major weight ``[N, K]``."""
+    """x ``[M, K]``, row-major weight codes ``[N, K]``, group_scale ``[N, ceil(K / group)]``."""
     output = np.empty((len(x), len(weight)), dtype)
     rows, columns = x.tolist(), weight.tolist()
     for m, n in np.ndindex(output.shape):
-        total = sum(a * b for a, b in zip(rows[m], columns[n], strict=True))
-        y = F(f32(total + (0 if bias is None else int(bias[n]))) * multiplier[n])
+        products = [a * b for a, b in zip(rows[m], columns[n], strict=True)]
+        if group_scale is not None:
+            products = [p * int(group_scale[n, k // group]) for k, p in enumerate(products)]
+        total = sum(products) + (0 if bias is None else int(bias[n]))
+        y = F(f32(total) * multiplier[n])
         output[m, n] = y if dtype == "float32" else code(y, dtype)
     return output
 

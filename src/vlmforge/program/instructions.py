@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 
 from vlmforge.fixed_point import LIMITS
-from vlmforge.program.layout import COLUMNS, ROWS
+from vlmforge.program.layout import COLUMNS, INT4_COLUMNS, ROWS
 from vlmforge.program.spec import (
     Attribute,
     Case,
@@ -21,14 +21,20 @@ from vlmforge.program.spec import (
     require,
 )
 
-MAX_FEATURES: Final = 131072
-"""Most columns of a product, so that int8 products of int8 codes sum within 32 bits."""
+MAX_FEATURES: Final = 65536
+"""Most columns of a product, so that sums of int8 × int8 fit 31 bits in whatever order they run."""
+
+GROUPS: Final = (32, 64, 128)
+"""Columns that may share a scale of an int4 weight."""
 
 MAX_CHANNELS: Final = 65536
 """Most columns of a normalization, so that its sums stay within 63 bits."""
 
 MAX_HEAD_DIM: Final = 1024
 """Largest attention head, so that every score is exact in float32."""
+
+SCANNED: Final = 1 << 18
+"""Bytes of a weight examined at once, so that checking gigabytes stays in the processor's cache."""
 
 CODES: Final = ("int8", "int16")
 DTYPES: Final = (*CODES, "int64", "float32")
@@ -46,6 +52,9 @@ COUNTS = Attribute("a list of positive integers", lambda value: _is_list(value, 
 PAIR = Attribute("two positive integers", lambda value: _is_list(value, is_count, 2))
 SHAPE = Attribute("a list of sizes or dimension names", lambda value: _is_list(value, is_dim))
 FLAG = Attribute("true or false", lambda value: isinstance(value, bool))
+GROUP = Attribute(
+    f"one of {GROUPS}", lambda value: is_count(value) and value in GROUPS, optional=True
+)
 CACHE = Attribute(
     "a name or null", lambda value: value is None or (isinstance(value, str) and value != ""), True
 )
@@ -64,6 +73,18 @@ def _are_values(array: np.ndarray) -> bool:
 
 
 CODES_OR_FINITE = Values("finite, or codes above the lowest", _are_values)
+
+
+def _are_weights(array: np.ndarray) -> bool:
+    if array.dtype == np.int8:
+        return int(array.min()) >= -LIMITS["int8"]
+    flat = array.reshape(-1)
+    parts = (flat[start : start + SCANNED] for start in range(0, flat.size, SCANNED))
+    return all(part.min() > 15 and (part & np.uint8(15)).min() > 0 for part in parts)
+
+
+WEIGHT_CODES = Values("codes above the lowest, no nibble 0", _are_weights)
+NOT_ZERO = Values("at least 1", lambda array: bool(array.all()))
 
 
 def _codes(shape: str, *dtypes: str) -> Operand:
@@ -99,9 +120,19 @@ def _linear(case: Case) -> None:
     case.sizes.bind("K", features)
     case.sizes.bind("N", outputs)
     case.sizes.bind("N/16", math.ceil(outputs / ROWS))
-    case.sizes.bind("K/4", math.ceil(features / COLUMNS))
+    columns = COLUMNS if case.dtypes["weight"] == "int8" else INT4_COLUMNS
+    case.sizes.bind("L", math.ceil(features / columns))
+    _groups(case)
     wanted = {"int8": "int32", "int16": "int64"}[case.dtypes["x"]]
     require(case.dtypes.get("bias", wanted) == wanted, f"the bias is {wanted}")
+
+
+def _groups(case: Case) -> None:
+    grouped = "group_scale" in case.dtypes
+    require(grouped == ("group" in case.attrs), "group and group_scale are given together")
+    if grouped:
+        require(case.dtypes["weight"] == "uint8", "only an int4 weight has groups")
+        case.sizes.bind("G", math.ceil(case.attrs["in_features"] / case.attrs["group"]))
 
 
 def _conv2d(case: Case) -> None:
@@ -145,10 +176,12 @@ def _attention(case: Case) -> None:
 
 
 PRODUCT_TENSORS: Final = {
-    "weight": Operand("N/16 K/4 16 4", ("int8",)),
+    "weight": Operand("N/16 L 16 4", ("int8", "uint8"), values=WEIGHT_CODES),
+    "group_scale": Operand("N/16 G 16", ("uint8",), True, NOT_ZERO),
     "multiplier": _float32("N"),
     "bias": Operand("N", ("int32", "int64"), True, BIAS_RANGE),
 }
+PRODUCT_ATTRS: Final = {"in_features": COUNT, "out_features": COUNT, "group": GROUP}
 GAIN: Final = _float32("K", optional=True)
 NORM_ATTRS: Final = {
     "epsilon": POSITIVE,
@@ -190,14 +223,14 @@ INSTRUCTIONS: Final[dict[str, InstructionSpec]] = {
         inputs={"x": _codes("M K")},
         output=Operand("M N", (*CODES, "float32")),
         tensors=PRODUCT_TENSORS,
-        attrs={"in_features": COUNT, "out_features": COUNT},
+        attrs=PRODUCT_ATTRS,
         rule=_linear,
     ),
     "conv2d": InstructionSpec(
         inputs={"x": _codes("H W C")},
         output=Operand("M N", (*CODES, "float32")),
         tensors=PRODUCT_TENSORS,
-        attrs={"kernel": PAIR, "in_features": COUNT, "out_features": COUNT},
+        attrs={"kernel": PAIR, **PRODUCT_ATTRS},
         rule=_conv2d,
     ),
     "rms_norm": InstructionSpec(

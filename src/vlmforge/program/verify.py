@@ -27,7 +27,7 @@ from vlmforge.program.spec import (
 )
 
 MEND = "the file was altered or written by another version: compile the model again"
-TENSOR_DTYPES = tuple(map(np.dtype, (*DTYPES, "int32")))
+TENSOR_DTYPES = tuple(map(np.dtype, (*DTYPES, "int32", "uint8")))
 
 
 def verify(program: Program) -> None:

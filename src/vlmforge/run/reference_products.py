@@ -32,28 +32,29 @@ def conv2d(step: Step, frame: Frame, x: np.ndarray) -> np.ndarray:
 
 
 def _scaled(step: Step, x: np.ndarray) -> np.ndarray:
-    sums = _wide_sums(x, step.weight) if x.dtype == np.int16 else _sums(x, step.weight)
+    sums = _wide_sums(step, x) if x.dtype == np.int16 else _sums(step, x)
     if "bias" in step.tensors:
         sums = sums + step.tensors["bias"].astype(np.float64)
     scaled = sums.astype(np.float32) * step.tensors["multiplier"]
     return scaled if step.dtype == "float32" else to_code(scaled, step.dtype)
 
 
-def _wide_sums(x: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Exact ``x @ weight.T`` of int16 codes, float64, as two int8 halves."""
+def _wide_sums(step: Step, x: np.ndarray) -> np.ndarray:
+    """Exact sums of int16 codes, float64, as two int8 halves."""
     high = (x.astype(np.int32) + 128) >> 8
     low = x - (high << 8)
-    sums = _sums(np.concatenate([high, low]), weight).astype(np.float64)
+    sums = _sums(step, np.concatenate([high, low])).astype(np.float64)
     return sums[: len(x)] * 256 + sums[len(x) :]
 
 
-def _sums(x: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Exact ``x @ weight.T`` of values within ±128: float32 for one chunk, else float64."""
-    columns = x.astype(np.float32)
-    sums = columns[:, :CHUNK] @ weight[:, :CHUNK].T
-    if columns.shape[1] <= CHUNK:
-        return sums
-    total = sums.astype(np.float64)
-    for start in range(CHUNK, columns.shape[1], CHUNK):
-        total += columns[:, start : start + CHUNK] @ weight[:, start : start + CHUNK].T
+def _sums(step: Step, x: np.ndarray) -> np.ndarray:
+    """Exact sums of values within ±128: float32 for one chunk without groups, else float64."""
+    columns, weight, scales = x.astype(np.float32), step.weight, step.group_scale
+    if scales is None and columns.shape[1] <= CHUNK:
+        return columns @ weight.T
+    chunk = CHUNK if scales is None else step.attrs["group"]
+    total = np.zeros((len(x), len(weight)))
+    for part, start in enumerate(range(0, columns.shape[1], chunk)):
+        sums = columns[:, start : start + chunk] @ weight[:, start : start + chunk].T
+        total += sums if scales is None else sums * scales[part]
     return total

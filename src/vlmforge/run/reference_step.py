@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from vlmforge.program.core import Instruction, Program
-from vlmforge.program.layout import unpack
+from vlmforge.program.layout import unpack, unpack_group_scale
 from vlmforge.run.cache import KVCache
 from vlmforge.run.request import Sizes
 
@@ -41,6 +41,14 @@ class Step:
         """The product weight, float32 ``[out_features, in_features]``, unpacked at first use."""
         sizes = self.attrs["out_features"], self.attrs["in_features"]
         return unpack(self.tensors["weight"], *sizes).astype(np.float32)
+
+    @cached_property
+    def group_scale(self) -> np.ndarray | None:
+        """The scales of the weight's groups, float64 ``[groups, out_features]``, if it has any."""
+        if "group_scale" not in self.tensors:
+            return None
+        scales = unpack_group_scale(self.tensors["group_scale"], self.attrs["out_features"])
+        return scales.T.astype(np.float64)
 
 
 @dataclass(frozen=True)
