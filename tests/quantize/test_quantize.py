@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from tests.graphs import captured, language_feeds
 from vlmforge.errors import ConfigError
+from vlmforge.graph import stream as streaming
 from vlmforge.graph.core import Weight
 from vlmforge.graph.evaluate import evaluate
-from vlmforge.quantize import observe as observing
 from vlmforge.quantize.observe import Range, observe
 from vlmforge.quantize.scheme import assign_codes
 from vlmforge.quantize.weights import quantize_weight
@@ -54,7 +54,7 @@ def test_impossible_overrides_are_refused(tiny_checkpoint: Path, name: str, mess
 
 def test_ranges_cover_all_samples(tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _, graph, _ = captured(tiny_checkpoint)
-    monkeypatch.setattr(observing, "SEGMENT_BYTES", 40_000)
+    monkeypatch.setattr(streaming, "SEGMENT_BYTES", 40_000)
     feeds = [language_feeds(graph, 12, seed) for seed in range(3)]
     ranges = observe(graph, [lambda f=f: f for f in feeds])
     seen: dict[str, list[torch.Tensor]] = {}
