@@ -28,6 +28,14 @@ class Component(str, Enum):
     VISION = "vision"
 
 
+class Recorded(str, Enum):
+    """What calibration samples are made of."""
+
+    LANGUAGE = "language"
+    VISION = "vision"
+    TEXT = "text"
+
+
 class Device(str, Enum):
     """Where the compiler computes."""
 
@@ -41,6 +49,8 @@ WorkDir = Annotated[Path, typer.Option(help="Directory of the stages' files.")]
 Samples = Annotated[int, typer.Option(min=1, help="Calibration samples of each component.")]
 NewTokens = Annotated[int, typer.Option(min=1, help="Most tokens of one answer.")]
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="JSON, see docs/config.md.")]
+Length = Annotated[int, typer.Option(min=8, help="Tokens of a text sample.")]
+Seed = Annotated[int, typer.Option(min=0, help="Chooses among the windows of the texts.")]
 On = Annotated[Device, typer.Option(help="Where the compiler computes.")]
 Scheme = Annotated[InferenceScheme, typer.Option(help="How cores share the work.")]
 Json = Annotated[bool, typer.Option("--json", help="Write JSON, for programs.")]
@@ -67,8 +77,9 @@ def images(
 
 @app.command()
 def calibrate(
-    component: Part,
+    component: Annotated[Recorded, typer.Argument(help="language, vision, or text.")],
     model: Model,
+    texts: Annotated[list[Path] | None, typer.Argument(help="Files, for text.")] = None,
     images_dir: Annotated[Path, typer.Option("--images", help="Calibration images.")] = Path(
         "images"
     ),
@@ -77,16 +88,21 @@ def calibrate(
     ),
     num_samples: Samples = 100,
     max_new_tokens: NewTokens = 500,
+    length: Length = 512,
+    seed: Seed = 0,
     device: On = Device.CPU,
 ) -> None:
-    """Record what a component receives: prompts with answers, or pixels."""
+    """Record what a component receives: prompts with answers, pixels, or windows of texts."""
     from vlmforge.calibrate.record import record_vision
+    from vlmforge.calibrate.text import record_text
     from vlmforge.pipeline import calibrate_language
     from vlmforge.source.checkpoint import Checkpoint
 
     checkpoint = Checkpoint.open(model)
     with console.progress() as report:
-        if component is Component.VISION:
+        if component is Recorded.TEXT:
+            record_text(checkpoint, texts or [], output_dir, num_samples, length, seed, report)
+        elif component is Recorded.VISION:
             record_vision(checkpoint, images_dir, output_dir, num_samples, progress=report)
         else:
             calibrate_language(
@@ -169,7 +185,8 @@ def package(
 
     checkpoint = Checkpoint.open(model)
     build(checkpoint, Workspace(work_dir, checkpoint.name, spin_weight_dir), out, _config(config))
-    console.OUTPUT.print(f"{out} is ready: vlmforge chat {out} --image FILE")
+    image = " --image FILE" if "vision" in checkpoint.components else ""
+    console.OUTPUT.print(f"{out} is ready: vlmforge chat {out}{image}")
 
 
 @app.command("compile")
@@ -177,6 +194,11 @@ def compile_(
     model: Model,
     out: Annotated[Path, typer.Option(help="Package directory to make.")],
     images: Annotated[Path | None, typer.Option(help="Your own calibration images.")] = None,
+    calibration_text: Annotated[
+        list[Path] | None, typer.Option(help="Text to calibrate a plain decoder with.")
+    ] = None,
+    calibration_length: Length = 512,
+    calibration_seed: Seed = 0,
     num_samples: Samples = 100,
     max_new_tokens: NewTokens = 500,
     config: ConfigFile = None,
@@ -188,13 +210,16 @@ def compile_(
     as_json: Json = False,
 ) -> None:
     """Run every stage: from a checkpoint to a package."""
-    from vlmforge.pipeline import compile_model
+    from vlmforge.pipeline import TextCalibration, compile_model
 
+    texts = calibration_text or []
+    text = TextCalibration(texts, calibration_length, calibration_seed) if texts else None
     with console.progress() as report:
         summary = compile_model(
             model,
             out,
             images=images,
+            text=text,
             num_samples=num_samples,
             max_new_tokens=max_new_tokens,
             config=_config(config),

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -22,16 +22,17 @@ import torch
 
 from vlmforge.calibrate.images import collect_images
 from vlmforge.calibrate.record import record_language, record_vision
+from vlmforge.calibrate.text import record_text
 from vlmforge.capture.check import check
+from vlmforge.capture.families import capture
 from vlmforge.capture.original import Observer, load_streamed, run_language, run_vision
-from vlmforge.capture.qwen2_vl import capture_language, capture_vision
 from vlmforge.config import (
     CalibrationMode,
     CompileConfig,
     InferenceScheme,
     require_supported,
 )
-from vlmforge.errors import ConfigError
+from vlmforge.errors import CalibrationError, ConfigError
 from vlmforge.formats.atomic import atomic_file
 from vlmforge.formats.container import ContainerWriter
 from vlmforge.formats.mblt import read_mblt, write_mblt
@@ -50,7 +51,7 @@ from vlmforge.source.processor import images_to_pixel_values
 from vlmforge.source.reference import torch_device
 from vlmforge.transform.hadamard import random_rotation
 from vlmforge.transform.order import Pass, language_passes, transform, vision_passes
-from vlmforge.workspace import COMPONENTS, Workspace
+from vlmforge.workspace import Workspace
 
 logger = logging.getLogger(__name__)
 
@@ -62,6 +63,21 @@ CHECKED_ROWS = 128
 
 FLOAT32_BYTES = 1 << 30
 """A model larger than this answers the calibration prompts in bfloat16."""
+
+
+@dataclass(frozen=True)
+class TextCalibration:
+    """What a plain decoder is calibrated with.
+
+    Attributes:
+        files: UTF-8 texts.
+        length: tokens of a sample.
+        seed: of the choice of samples.
+    """
+
+    files: Sequence[Path]
+    length: int = 512
+    seed: int = 0
 
 
 @dataclass
@@ -84,6 +100,7 @@ def compile_model(
     out: Path,
     *,
     images: Path | None = None,
+    text: TextCalibration | None = None,
     num_samples: int = 100,
     max_new_tokens: int = 500,
     config: CompileConfig | None = None,
@@ -98,6 +115,7 @@ def compile_model(
         model: a local directory or an id on the Hugging Face Hub.
         out: the package directory to make.
         images: the user's own calibration images; COCO, or drawn scenes, without.
+        text: what a plain decoder is calibrated with, and nothing else is.
         num_samples: calibration samples of each component.
         max_new_tokens: longest calibration answer.
         config: how to quantize.
@@ -105,40 +123,72 @@ def compile_model(
         scheme: how the cores of the target share the work.
         work_dir: for everything between; ``<out>.work`` by default.
         progress: is told of every step.
+
+    Raises:
+        CalibrationError: a plain decoder without texts, or texts for another model.
     """
     config = config or CompileConfig()
     require_supported(config)
     torch_device(device)
     checkpoint = Checkpoint.open(model)
+    _require_calibration(checkpoint, text)
     space = Workspace(work_dir or out.with_name(f"{out.name}.work"), checkpoint.name)
     summary = Summary()
     stage = partial(_timed, summary)
 
-    source = stage("images", collect_images, space.images, num_samples, images, progress=progress)
-    stage(
-        "calibrate language", calibrate_language, checkpoint, source, space.calibration,
-        num_samples, max_new_tokens, device, progress,
-    )  # fmt: skip
-    stage(
-        "calibrate vision", record_vision, checkpoint, source, space.calibration, num_samples,
-        progress=progress,
-    )  # fmt: skip
-    for component in COMPONENTS:
+    if text is not None:
+        stage(
+            "calibrate text", record_text, checkpoint, text.files, space.calibration,
+            num_samples, text.length, text.seed, progress,
+        )  # fmt: skip
+    else:
+        settings = (images, num_samples, max_new_tokens, device, progress)
+        _calibrate_with_images(stage, checkpoint, space, *settings)
+    for component in checkpoint.components:
         report = stage(
-            f"mblt {component}", mblt_compile, checkpoint, component, space.mblt(component),
-            space.calibration, progress=progress,
+            f"mblt {component}", mblt_compile, checkpoint, component,
+            space.mblt(component), space.calibration, progress,
         )  # fmt: skip
         summary.checks[component] = report["worst"]["relative"]
-    wide = _split_overrides(config, space)
-    for component in COMPONENTS:
+    _quantize(stage, checkpoint, space, device, scheme, config, progress)
+    stage("package", package, checkpoint, space, out, config)
+    graphs = [space.mblt(component) for component in checkpoint.components]
+    summary.files = _sizes([*graphs, *sorted(p for p in out.iterdir() if p.is_file())])
+    return summary
+
+
+def _calibrate_with_images(
+    stage: Callable[..., Any],
+    checkpoint: Checkpoint,
+    space: Workspace,
+    images: Path | None,
+    num_samples: int,
+    max_new_tokens: int,
+    device: str,
+    progress: Progress | None,
+) -> None:
+    source = stage("images", collect_images, space.images, num_samples, images, progress=progress)
+    where = (checkpoint, source, space.calibration, num_samples)
+    options = (max_new_tokens, device, progress)
+    stage("calibrate language", calibrate_language, *where, *options)
+    stage("calibrate vision", record_vision, *where, progress=progress)
+
+
+def _quantize(
+    stage: Callable[..., Any],
+    checkpoint: Checkpoint,
+    space: Workspace,
+    device: str,
+    scheme: InferenceScheme,
+    config: CompileConfig,
+    progress: Progress | None,
+) -> None:
+    wide = _split_overrides(config, space, checkpoint.components)
+    for component in checkpoint.components:
         stage(
             f"mxq {component}", mxq_compile, space.mblt(component), space.mxq(component),
             space.calibration, device, scheme, config, space.rotation, wide[component], progress,
         )  # fmt: skip
-    stage("package", package, checkpoint, space, out, config)
-    made = [*(space.mblt(c) for c in COMPONENTS), *sorted(p for p in out.iterdir() if p.is_file())]
-    summary.files = {str(path): path.stat().st_size for path in made}
-    return summary
 
 
 def calibrate_language(
@@ -172,8 +222,7 @@ def mblt_compile(
     Raises:
         CaptureError: a value differs from the original's by more than 1e-4 of its range.
     """
-    capture = capture_language if component == "language" else capture_vision
-    graph = capture(checkpoint)
+    graph = capture(checkpoint, component)
     samples = _samples(graph, calib_data_path)
     write_mblt(graph, save_path, progress)
     feeds = _feeds(graph, samples[0], CHECKED_ROWS)
@@ -275,7 +324,8 @@ def package(
     """Join the compiled parts of a workspace into a package directory."""
     rotated = config is None or config.equivalent_transformation.spin_r1.apply
     rotation = read_r1(checkpoint, space.rotation) if rotated else None
-    return build_package(checkpoint, space.mxq("language"), space.mxq("vision"), rotation, output)
+    vision = space.mxq("vision") if "vision" in checkpoint.components else None
+    return build_package(checkpoint, space.mxq("language"), vision, rotation, output)
 
 
 def read_r1(checkpoint: Checkpoint, path: Path) -> Rotation:
@@ -336,11 +386,36 @@ def _pixels(graph: Graph, images: torch.Tensor) -> tuple[torch.Tensor, torch.Ten
     return torch.from_numpy(values), torch.tensor([grid])
 
 
-def _split_overrides(config: CompileConfig, space: Workspace) -> dict[str, tuple[str, ...]]:
-    graphs = [read_mblt(space.mblt(component), verify=False) for component in COMPONENTS]
+def _require_calibration(checkpoint: Checkpoint, text: TextCalibration | None) -> None:
+    """A plain decoder is calibrated with texts, a vision-language model with images."""
+    plain = "vision" not in checkpoint.components
+    if plain and text is None:
+        raise CalibrationError(
+            "a plain decoder is calibrated with texts, and none are given",
+            where=checkpoint.path,
+            mend="name them with --calibration-text FILE",
+        )
+    if not plain and text is not None:
+        raise CalibrationError(
+            "texts calibrate plain decoders only; this model also sees",
+            where=checkpoint.path,
+            mend="leave out --calibration-text; --images DIR names your own images",
+        )
+
+
+def _split_overrides(
+    config: CompileConfig, space: Workspace, components: Sequence[str]
+) -> dict[str, tuple[str, ...]]:
+    """The 16-bit overrides of each component."""
+    graphs = [read_mblt(space.mblt(component), verify=False) for component in components]
     names = config.bit.layer_overrides.activation_16bits
-    require_nodes(graphs[0], [n for n in names if n not in graphs[1].nodes])
+    elsewhere = {name for graph in graphs[1:] for name in graph.nodes}
+    require_nodes(graphs[0], [n for n in names if n not in elsewhere])
     return {g.component: tuple(n for n in names if n in g.nodes) for g in graphs}
+
+
+def _sizes(paths: Sequence[Path]) -> dict[str, int]:
+    return {str(path): path.stat().st_size for path in paths}
 
 
 def _timed(

@@ -2,42 +2,70 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import Qwen2VLConfig, Qwen2VLForConditionalGeneration
+from transformers import (
+    PreTrainedModel,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+    Qwen2VLConfig,
+    Qwen2VLForConditionalGeneration,
+)
+from transformers.models.qwen2.modeling_qwen2 import Qwen2RotaryEmbedding
 from transformers.models.qwen2_vl.modeling_qwen2_vl import (
     Qwen2VLRotaryEmbedding,
     Qwen2VLVisionRotaryEmbedding,
 )
 
+from vlmforge.source.architecture import SUPPORTED
 from vlmforge.source.checkpoint import Checkpoint
 
 Observer = Callable[[str, Tensor], None]
 
 
-def load_streamed(checkpoint: Checkpoint) -> Qwen2VLForConditionalGeneration:
+def load_streamed(checkpoint: Checkpoint) -> PreTrainedModel:
     """The original model in float32, its parameters read just before each module runs.
 
     The model is built on the ``meta`` device; hooks read a module's own parameters from the
     checkpoint and drop them after its forward, so no float copy of the model is ever held.
     """
-    config = Qwen2VLConfig.from_dict(checkpoint.config)
-    with torch.device("meta"):
-        model = Qwen2VLForConditionalGeneration(config)
-    model.model.language_model.rotary_emb = Qwen2VLRotaryEmbedding(config.text_config)
-    model.model.visual.rotary_pos_emb = Qwen2VLVisionRotaryEmbedding(config.vision_config)
+    model = _EMPTY[checkpoint.architecture](checkpoint.config)
     for path, module in model.named_modules():
         if any(True for _ in module.parameters(recurse=False)):
             _stream(checkpoint, path, module)
     return model.eval()
 
 
+def _empty_qwen2(settings: dict[str, Any]) -> PreTrainedModel:
+    config = Qwen2Config.from_dict(settings)
+    with torch.device("meta"):
+        model = Qwen2ForCausalLM(config)
+    model.model.rotary_emb = Qwen2RotaryEmbedding(config)
+    return model
+
+
+def _empty_qwen2_vl(settings: dict[str, Any]) -> PreTrainedModel:
+    config = Qwen2VLConfig.from_dict(settings)
+    with torch.device("meta"):
+        model = Qwen2VLForConditionalGeneration(config)
+    model.model.language_model.rotary_emb = Qwen2VLRotaryEmbedding(config.text_config)
+    model.model.visual.rotary_pos_emb = Qwen2VLVisionRotaryEmbedding(config.vision_config)
+    return model
+
+
+_EMPTY: dict[str, Callable[[dict[str, Any]], PreTrainedModel]] = {
+    "Qwen2ForCausalLM": _empty_qwen2,
+    "Qwen2VLForConditionalGeneration": _empty_qwen2_vl,
+}
+"""Architecture to the model of a ``config.json`` without weights, which computes its RoPE."""
+
+
 def _stream(checkpoint: Checkpoint, path: str, module: nn.Module) -> None:
     names = [name for name, _ in module.named_parameters(recurse=False)]
-    canonical = re.sub(r"^model\.", "", path)
+    canonical = SUPPORTED[checkpoint.architecture].canonical(path)
     empty = {name: getattr(module, name) for name in names}
 
     def materialize(module: nn.Module, arguments: object) -> None:
@@ -54,24 +82,26 @@ def _stream(checkpoint: Checkpoint, path: str, module: nn.Module) -> None:
 
 
 @torch.no_grad()
-def run_language(
-    model: Qwen2VLForConditionalGeneration, feeds: Mapping[str, Tensor], observe: Observer
-) -> None:
+def run_language(model: PreTrainedModel, feeds: Mapping[str, Tensor], observe: Observer) -> None:
     """Run the text side on ``inputs_embeds`` [1, seq, hidden] and ``position_ids`` [3, seq].
 
     ``observe`` is called with each module's path and output, flattened to rows.
     """
     with _Observed(model, observe):
-        position_ids = feeds["position_ids"][:, None]
-        hidden = model.model.language_model(
-            inputs_embeds=feeds["inputs_embeds"], position_ids=position_ids, use_cache=False
+        sees = isinstance(model, Qwen2VLForConditionalGeneration)
+        decoder = model.model.language_model if sees else model.model
+        positions = feeds["position_ids"]
+        hidden = decoder(
+            inputs_embeds=feeds["inputs_embeds"],
+            position_ids=positions[:, None] if sees else positions[:1],
+            use_cache=False,
         )
         model.lm_head(hidden.last_hidden_state)
 
 
 @torch.no_grad()
 def run_vision(
-    model: Qwen2VLForConditionalGeneration, pixel_values: Tensor, grid: Tensor, observe: Observer
+    model: PreTrainedModel, pixel_values: Tensor, grid: Tensor, observe: Observer
 ) -> None:
     """Run the vision side on ``pixel_values`` [patches, 1176] with ``grid`` [images, 3]."""
     with _Observed(model, observe):

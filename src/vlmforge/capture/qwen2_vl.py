@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,51 +13,28 @@ from transformers.models.qwen2_vl.modeling_qwen2_vl import (
     Qwen2VLVisionRotaryEmbedding,
 )
 
-from vlmforge.capture.decoder import DecoderSizes, LanguageModel
 from vlmforge.capture.encoder import EncoderSizes, VisionEncoder
 from vlmforge.capture.lower import lower
-from vlmforge.capture.modules import ACTIVATIONS, RopeTable
+from vlmforge.capture.text import (
+    capture_decoder,
+    decoder_sizes,
+    original_module,
+    provenance,
+    require_activation,
+    rope_tables,
+)
 from vlmforge.errors import CaptureError
 from vlmforge.graph.core import Graph, Weight
 from vlmforge.source.checkpoint import Checkpoint
-
-POSITIONS = 16384
-"""Rows of the cached RoPE table, and so the longest sequence."""
 
 
 def capture_language(checkpoint: Checkpoint) -> Graph:
     """The text decoder: ``inputs_embeds``, ``position_ids``, ``logits_index`` to logits."""
     config = Qwen2VLConfig.from_dict(checkpoint.config).text_config
-    sizes = _decoder_sizes(config)
-    cos, sin = rope_tables(config, POSITIONS)
     sections = list(config.rope_parameters["mrope_section"])
-    with torch.device("meta"):
-        module = LanguageModel(sizes, RopeTable(cos.to("meta"), sin.to("meta"), sections))
-        seq = torch.export.Dim("seq", min=2, max=POSITIONS)
-        logits = torch.export.Dim("logits", min=2, max=POSITIONS)
-        arguments = (
-            torch.empty(1, 7, sizes.hidden),
-            torch.empty(3, 7, dtype=torch.int64),
-            torch.empty(5, dtype=torch.int64),
-        )
-    exported = torch.export.export(
-        module, arguments, dynamic_shapes=({1: seq}, {1: seq}, {0: logits}), strict=False
-    )
-    tables = {"model.rotary_emb.cos": Weight.of(cos), "model.rotary_emb.sin": Weight.of(sin)}
-
-    def resolve(path: str) -> Weight:
-        if path in tables:
-            return tables[path]
-        return checkpoint.weight(re.sub(r"^model\.", "language_model.", path))
-
-    dims = {
-        "inputs_embeds": (1, "seq", sizes.hidden),
-        "position_ids": (3, "seq"),
-        "logits_index": ("logits",),
-    }
-    graph = lower(exported, "language", resolve, dims, _original_text_module)
-    graph.meta = {**_provenance(checkpoint, sizes.hidden), "cache_length": POSITIONS}
-    return graph
+    rope = rope_tables(Qwen2VLRotaryEmbedding(config))
+    sizes = decoder_sizes(config)
+    return capture_decoder(checkpoint, sizes, rope, sections, "model.language_model")
 
 
 def capture_vision(checkpoint: Checkpoint, image_size: tuple[int, int] = (224, 224)) -> Graph:
@@ -78,20 +54,13 @@ def capture_vision(checkpoint: Checkpoint, image_size: tuple[int, int] = (224, 2
 
     graph = lower(exported, "vision", resolve, {"images": shape}, _original_vision_module)
     graph.meta = {
-        **_provenance(checkpoint, sizes.hidden),
+        **provenance(checkpoint, sizes.hidden),
         "image_size": list(image_size),
         "patch_size": sizes.patch,
         "merge_size": sizes.merge,
         "temporal_patch_size": config.temporal_patch_size,
     }
     return graph
-
-
-def rope_tables(config: Any, positions: int) -> tuple[Tensor, Tensor]:
-    """cos and sin ``[positions, head_dim / 2]`` of the text model, float32, as HF computes them."""
-    rotary = Qwen2VLRotaryEmbedding(config)
-    angles = torch.arange(positions)[:, None].float() * rotary.inv_freq[None]
-    return angles.cos() * rotary.attention_scaling, angles.sin() * rotary.attention_scaling
 
 
 def grid_rope_rows(config: Qwen2VLVisionConfig, image_size: tuple[int, int]) -> Tensor:
@@ -146,23 +115,8 @@ def _flat_convolution(weight: Weight) -> Weight:
     return Weight(shape, lambda start, stop: flat(weight.read(start, stop)), weight.dtype)
 
 
-def _decoder_sizes(config: Any) -> DecoderSizes:
-    _require_activation(config.hidden_act)
-    return DecoderSizes(
-        hidden=config.hidden_size,
-        intermediate=config.intermediate_size,
-        layers=config.num_hidden_layers,
-        heads=config.num_attention_heads,
-        kv_heads=config.num_key_value_heads,
-        head_dim=config.hidden_size // config.num_attention_heads,
-        vocabulary=config.vocab_size,
-        eps=config.rms_norm_eps,
-        activation=config.hidden_act,
-    )
-
-
 def _encoder_sizes(config: Qwen2VLVisionConfig) -> EncoderSizes:
-    _require_activation(config.hidden_act)
+    require_activation(config.hidden_act)
     return EncoderSizes(
         embed=config.embed_dim,
         depth=config.depth,
@@ -175,30 +129,6 @@ def _encoder_sizes(config: Qwen2VLVisionConfig) -> EncoderSizes:
         activation=config.hidden_act,
     )
 
-
-def _require_activation(name: str) -> None:
-    if name not in ACTIVATIONS:
-        known = ", ".join(ACTIVATIONS)
-        raise CaptureError(f"the activation {name!r} is not supported", mend=f"use one of {known}")
-
-
-def _provenance(checkpoint: Checkpoint, hidden: int) -> dict[str, Any]:
-    return {
-        "model": checkpoint.model_id,
-        "model_name": checkpoint.name,
-        "model_fingerprint": checkpoint.fingerprint(),
-        "hidden_size": hidden,
-    }
-
-
-_TEXT_MODULES = (
-    (r"model_layers_(\d+)_self_attn_([qkvo]_proj)", r"model.language_model.layers.\1.self_attn.\2"),
-    (r"model_layers_(\d+)_mlp_(\w+)", r"model.language_model.layers.\1.mlp.\2"),
-    (r"model_layers_(\d+)_(\w+_layernorm)", r"model.language_model.layers.\1.\2"),
-    (r"model_layers_(\d+)/add_1", r"model.language_model.layers.\1"),
-    (r"model_norm", r"model.language_model.norm"),
-    (r"lm_head", r"lm_head"),
-)
 
 _VISION_MODULES = (
     (r"model_patch_embed", r"model.visual.patch_embed"),
@@ -213,16 +143,5 @@ _VISION_MODULES = (
 )
 
 
-def _original_module(node: str, table: tuple[tuple[str, str], ...]) -> str | None:
-    for pattern, module in table:
-        if match := re.fullmatch(pattern, node):
-            return match.expand(module)
-    return None
-
-
-def _original_text_module(node: str) -> str | None:
-    return _original_module(node, _TEXT_MODULES)
-
-
 def _original_vision_module(node: str) -> str | None:
-    return _original_module(node, _VISION_MODULES)
+    return original_module(node, _VISION_MODULES)

@@ -29,7 +29,7 @@ COPIED = (
 """Tokenizer files, taken over unchanged where the checkpoint has them."""
 
 PROCESSOR_FILE = "preprocessor_config.json"
-REQUIRED = ("tokenizer.json", "tokenizer_config.json", PROCESSOR_FILE)
+REQUIRED = ("tokenizer.json", "tokenizer_config.json")
 
 PROCESSOR_CLASSES = {
     "processor_class": "MobilintQwen2VLProcessor",
@@ -40,13 +40,17 @@ EMBEDDING_NAME = "language_model.embed_tokens.weight"
 
 
 def build_package(
-    checkpoint: Checkpoint, text: Path, vision: Path, rotation: Rotation | None, output: Path
+    checkpoint: Checkpoint,
+    text: Path,
+    vision: Path | None,
+    rotation: Rotation | None,
+    output: Path,
 ) -> Path:
     """Build and check a package; ``output`` is replaced only by a whole, consistent one.
 
     Args:
         checkpoint: the original model.
-        text, vision: the compiled ``.mxq`` files.
+        text, vision: the compiled ``.mxq`` files; a plain decoder has no vision program.
         rotation: the language model's R1, None if it was compiled without.
         output: the directory to make.
 
@@ -57,10 +61,11 @@ def build_package(
     _require_replaceable(output)
     with atomic_directory(output) as partial:
         shutil.copyfile(text, partial / text_file(checkpoint.name))
-        shutil.copyfile(vision, partial / vision_file(checkpoint.name))
+        if vision is not None:
+            shutil.copyfile(vision, partial / vision_file(checkpoint.name))
+            write_processor_config(checkpoint, partial / PROCESSOR_FILE)
         write_config(checkpoint, partial / "config.json")
         write_embedding(checkpoint, rotation, partial / "model.safetensors")
-        write_processor_config(checkpoint, partial / PROCESSOR_FILE)
         for name in COPIED:
             if (checkpoint.path / name).is_file():
                 shutil.copyfile(checkpoint.path / name, partial / name)
@@ -70,7 +75,10 @@ def build_package(
 
 def write_config(checkpoint: Checkpoint, path: Path) -> None:
     """Write the package's ``config.json``."""
-    _write_json(path, package_config(checkpoint.config, checkpoint.name))
+    vision = "vision" in checkpoint.components
+    architecture = checkpoint.architecture
+    config = package_config(checkpoint.config, checkpoint.name, architecture, vision=vision)
+    _write_json(path, config)
 
 
 def write_processor_config(checkpoint: Checkpoint, path: Path) -> None:
@@ -97,13 +105,13 @@ def _write_json(path: Path, value: dict[str, Any]) -> None:
         file.write((json.dumps(value, indent=2) + "\n").encode())
 
 
-def _require_files(checkpoint: Checkpoint, text: Path, vision: Path) -> None:
+def _require_files(checkpoint: Checkpoint, text: Path, vision: Path | None) -> None:
     for path, command in ((text, "mxq language"), (vision, "mxq vision")):
-        if not path.is_file():
+        if path is not None and not path.is_file():
             raise PackageError(
                 "a compiled part is missing", where=path, mend=f"run `vlmforge {command}`"
             )
-    for name in REQUIRED:
+    for name in REQUIRED if vision is None else (*REQUIRED, PROCESSOR_FILE):
         if not (checkpoint.path / name).is_file():
             raise PackageError(
                 f"the checkpoint has no {name}, which a package needs",

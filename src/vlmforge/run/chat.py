@@ -64,11 +64,12 @@ class Chat:
 
     def ask(self, text: str) -> None:
         """Ask, and write the answer as it is generated; raises :class:`RunError`."""
-        content = [*self._images, {"type": "text", "text": text}]
+        parts = [*self._images, {"type": "text", "text": text}]
+        content = parts if self._images else text  # templates of plain decoders take texts only
         messages = [*self._messages, {"role": "user", "content": content}]
         answer = self._conversation.generate(messages, self._options, self._write)
         self._write("\n")
-        reply = {"role": "assistant", "content": [{"type": "text", "text": answer.text}]}
+        reply = {"role": "assistant", "content": answer.text}
         self._messages, self._images = [*messages, reply], []
 
     def _command(self, command: str, argument: str) -> None:

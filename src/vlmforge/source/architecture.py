@@ -40,6 +40,10 @@ SUPPORTED: dict[str, Architecture] = {
             ("model.", "language_model."),
         ),
     ),
+    "Qwen2ForCausalLM": Architecture(
+        components=("language",),
+        prefixes=(("model.", "language_model."),),
+    ),
 }
 """``architectures[0]`` of ``config.json`` to what is known of it."""
 

@@ -75,6 +75,11 @@ class Checkpoint:
         return Checkpoint(path, model_id, config, architecture, shards, stored)
 
     @property
+    def components(self) -> tuple[str, ...]:
+        """What is compiled of it: ``"language"``, and ``"vision"`` if the model sees."""
+        return SUPPORTED[self.architecture].components
+
+    @property
     def name(self) -> str:
         """The last part of the model id, such as ``Qwen2-VL-2B-Instruct``; it names files."""
         return self.model_id.rsplit("/", 1)[-1]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tokenizers import Tokenizer
 from transformers import AutoTokenizer, Qwen2VLProcessor
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
@@ -48,6 +49,26 @@ def load_processor(path: Path) -> ImageTextProcessor:
             "the model has no chat template", where=path, mend="choose an instruction-tuned model"
         )
     return ImageTextProcessor(images, tokenizer, chat_template=template)
+
+
+def load_tokenizer(path: Path) -> Tokenizer:
+    """The tokenizer of the checkpoint in directory ``path``, without truncation or padding.
+
+    Raises:
+        SourceError: ``tokenizer.json`` is missing or unreadable.
+    """
+    file = path / "tokenizer.json"
+    try:
+        tokenizer = Tokenizer.from_file(str(file))
+    except Exception as error:  # the tokenizers library raises bare Exception
+        raise SourceError(
+            f"the tokenizer cannot be read: {error}",
+            where=file,
+            mend="download the model again, with its tokenizer.json",
+        ) from error
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
 
 
 def _older_template(path: Path) -> str | None:

@@ -1,0 +1,111 @@
+"""Records windows of text files as a plain decoder receives them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from vlmforge.errors import CalibrationError
+from vlmforge.formats.samples import SampleWriter
+from vlmforge.source.checkpoint import EMBEDDING, Checkpoint, Progress
+from vlmforge.source.processor import load_tokenizer
+
+SHORTEST = 8
+"""Tokens of the shortest window worth observing."""
+
+
+def record_text(
+    checkpoint: Checkpoint,
+    files: Sequence[Path],
+    output_dir: Path | str,
+    num_samples: int = 100,
+    length: int = 512,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Path:
+    """Cut texts into windows of tokens, choose some, and record their embeddings.
+
+    A sample is ``inputs_embeds`` float32 ``[1, length, hidden]``, ``position_ids`` int64
+    ``[3, length]`` (three equal rows) and ``token_types`` int8 ``[length]`` (all 0). Only the
+    embedding rows of the tokens met are read from the checkpoint.
+
+    Args:
+        checkpoint: of a plain decoder.
+        files: UTF-8 texts; a window never crosses from one to the next.
+        output_dir: of all calibration data; the samples go to ``language`` in it.
+        num_samples: most samples; fewer if the texts have fewer windows.
+        length: tokens of a window. What is left at a file's end is a window of its own only
+            where the whole file is shorter.
+        seed: of the choice among the windows.
+        progress: is told of every sample.
+
+    Returns:
+        The directory of the samples.
+
+    Raises:
+        CalibrationError: a file cannot be read, there is no window, or a number is out of range.
+        SourceError: the checkpoint has no tokenizer.
+    """
+    if length < SHORTEST or num_samples < 1:
+        raise CalibrationError(
+            f"{num_samples} samples of {length} tokens cannot be made",
+            mend=f"ask for at least one sample of at least {SHORTEST} tokens",
+        )
+    windows = _windows(load_tokenizer(checkpoint.path), files, length)
+    order = np.random.default_rng(seed).permutation(len(windows))[:num_samples]
+    facts = {
+        "model": checkpoint.model_id,
+        "model_fingerprint": checkpoint.fingerprint(progress),
+        "texts": [file.name for file in files],
+        "length": length,
+        "seed": seed,
+    }
+    with SampleWriter(Path(output_dir), "language", facts) as writer:
+        for done, index in enumerate(order, start=1):
+            name, start, ids = windows[index]
+            writer.add(_arrays(checkpoint, ids), text=name, start=start)
+            if progress is not None:
+                progress("text samples", done, len(order))
+    return writer.path
+
+
+def _windows(
+    tokenizer: Tokenizer, files: Sequence[Path], length: int
+) -> list[tuple[str, int, np.ndarray]]:
+    """File name, first token and token ids of every window."""
+    windows = []
+    for file in files:
+        ids = np.array(tokenizer.encode(_text(file), add_special_tokens=False).ids, np.int64)
+        stop = max(len(ids) - length, 0) + 1 if len(ids) >= SHORTEST else 0
+        windows += [(file.name, s, ids[s : s + length]) for s in range(0, stop, length)]
+    if not windows:
+        raise CalibrationError(
+            f"the calibration texts hold no window of at least {SHORTEST} tokens",
+            where=", ".join(map(str, files)) or None,
+            mend="name text files with --calibration-text",
+        )
+    return windows
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text("utf-8")
+    except (OSError, ValueError) as error:
+        raise CalibrationError(
+            f"the calibration text cannot be read: {error}",
+            where=file,
+            mend="name UTF-8 text files",
+        ) from error
+
+
+def _arrays(checkpoint: Checkpoint, ids: np.ndarray) -> dict[str, np.ndarray]:
+    tokens, places = np.unique(ids, return_inverse=True)
+    rows = [checkpoint.rows(EMBEDDING, int(token), int(token) + 1).numpy() for token in tokens]
+    return {
+        "inputs_embeds": np.concatenate(rows)[places][None],
+        "position_ids": np.tile(np.arange(ids.size), (3, 1)),
+        "token_types": np.zeros(ids.size, np.int8),
+    }
