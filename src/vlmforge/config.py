@@ -268,11 +268,15 @@ class CompileConfig(_Config):
         """All keys and values as a JSON object, defaults included."""
         return self.model_dump(mode="json", by_alias=True)
 
-    def fingerprint(self) -> str:
-        """SHA-256 in hex of what is asked for; where a matrix lies does not change it."""
+    def portable_document(self) -> dict[str, Any]:
+        """:meth:`document` without ``matrixPath``: what is asked for, on whatever machine."""
         document = self.document()
         del document["equivalentTransformation"]["HeadOutChRotation"]["matrixPath"]
-        canonical = json.dumps(document, sort_keys=True, separators=(",", ":"))
+        return document
+
+    def fingerprint(self) -> str:
+        """SHA-256 in hex of what is asked for; where a matrix lies does not change it."""
+        canonical = json.dumps(self.portable_document(), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()
 
 

@@ -279,6 +279,7 @@ def mxq_compile(
         "rotation": rotation.fingerprint if rotation else "none",
         "calibration": samples.fingerprint(),
         "config": config.fingerprint(),
+        "compile_config": config.portable_document(),
         "inference_scheme": inference_scheme.value,
     }
     percentile, tail = _percentile(config)
