@@ -66,6 +66,16 @@ TEMPLATE = """\
 """
 
 
+PLAIN_TEMPLATE = """\
+{%- for message in messages -%}
+{{- '<|im_start|>' + message.role + '\\n' + message.content + '<|im_end|>\\n' -}}
+{%- endfor -%}
+{%- if add_generation_prompt -%}
+{{- '<|im_start|>assistant\\n' -}}
+{%- endif -%}
+"""
+
+
 def special_id(token: str) -> int:
     """The id of a special token."""
     return WORDS + SPECIAL.index(token)
@@ -114,6 +124,29 @@ CONFIG: dict[str, Any] = {
     "vocab_size": VOCABULARY,
 }
 """Flat, as the original Qwen2-VL checkpoints have it."""
+
+DECODER_CONFIG: dict[str, Any] = {
+    "architectures": ["Qwen2ForCausalLM"],
+    "model_type": "qwen2",
+    "bos_token_id": special_id("<|endoftext|>"),
+    "eos_token_id": special_id("<|im_end|>"),
+    "hidden_act": "silu",
+    "hidden_size": 96,
+    "intermediate_size": 152,
+    "max_position_embeddings": 32768,
+    "num_attention_heads": 6,
+    "num_hidden_layers": 3,
+    "num_key_value_heads": 2,
+    "rms_norm_eps": 1e-06,
+    "rope_theta": 1000000.0,
+    "tie_word_embeddings": False,
+    "torch_dtype": "bfloat16",
+    "use_sliding_window": False,
+    "vocab_size": VOCABULARY,
+}
+"""A plain decoder, as checkpoints of Qwen2 have it."""
+
+FINAL_NORMS = ("language_model.norm.weight", "model.norm.weight")
 
 PREPROCESSOR = {
     "min_pixels": 3136,
@@ -167,15 +200,36 @@ def make_weights(seed: int = 0) -> dict[str, torch.Tensor]:
 
     with torch.device("meta"):
         model = Qwen2VLForConditionalGeneration(Qwen2VLConfig.from_dict(CONFIG))
+    weights = {
+        name.removeprefix("model.").replace("language_model.", "model."): value
+        for name, value in random_weights(model, seed).items()
+    }
+    weights.pop("lm_head.weight", None)
+    return weights
+
+
+def make_decoder_weights(tied: bool, seed: int = 0) -> dict[str, torch.Tensor]:
+    """The same of :data:`DECODER_CONFIG`, with a head of its own unless tied."""
+    from transformers import Qwen2Config, Qwen2ForCausalLM
+
+    settings = {**DECODER_CONFIG, "tie_word_embeddings": tied}
+    with torch.device("meta"):
+        model = Qwen2ForCausalLM(Qwen2Config.from_dict(settings))
+    weights = random_weights(model, seed)
+    if tied:
+        weights.pop("lm_head.weight", None)
+    return weights
+
+
+def random_weights(model: torch.nn.Module, seed: int) -> dict[str, torch.Tensor]:
+    """A random value of every parameter, bfloat16, by its name."""
     generator = torch.Generator().manual_seed(seed)
     weights = {}
     for name, parameter in sorted(model.named_parameters()):
         value = torch.randn(parameter.shape, generator=generator) * _spread(name, parameter)
         if parameter.dim() == 1 and name.endswith("weight"):
-            value += 4.0 if name.endswith("language_model.norm.weight") else 1.0
-        stored = name.removeprefix("model.").replace("language_model.", "model.")
-        weights[stored] = value.to(torch.bfloat16)
-    weights.pop("lm_head.weight", None)
+            value += 4.0 if name.endswith(FINAL_NORMS) else 1.0
+        weights[name] = value.to(torch.bfloat16)
     return weights
 
 
@@ -187,14 +241,14 @@ def _spread(name: str, parameter: torch.Tensor) -> float:
     return float(parameter[0].numel() ** -0.5) * (1.5 if sharp else 1.0)
 
 
-def write_tokenizer(directory: Path) -> None:
+def write_tokenizer(directory: Path, template: str = TEMPLATE) -> None:
     """Write ``tokenizer.json`` and ``tokenizer_config.json`` with the chat template."""
     make_tokenizer().save(str(directory / "tokenizer.json"))
     settings = {
         "add_prefix_space": False,
         "additional_special_tokens": list(SPECIAL[1:]),
         "bos_token": None,
-        "chat_template": TEMPLATE,
+        "chat_template": template,
         "clean_up_tokenization_spaces": False,
         "eos_token": "<|im_end|>",
         "errors": "replace",
@@ -220,6 +274,22 @@ def write_checkpoint(directory: Path) -> Path:
     write_json(directory / "generation_config.json", GENERATION)
     save_file(make_weights(), directory / "model.safetensors", {"format": "pt"})
     return directory
+
+
+def write_decoder(directory: Path, tied: bool = False) -> Path:
+    """Write a tiny plain decoder; its template takes contents that are texts only."""
+    write_tokenizer(directory, PLAIN_TEMPLATE)
+    write_json(directory / "config.json", {**DECODER_CONFIG, "tie_word_embeddings": tied})
+    save_file(make_decoder_weights(tied), directory / "model.safetensors", {"format": "pt"})
+    return directory
+
+
+@pytest.fixture(scope="session")
+def tiny_decoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory of a tiny random Qwen2 with a head of its own; treat it as read-only."""
+    directory = tmp_path_factory.mktemp("models") / "Tiny-LM"
+    directory.mkdir()
+    return write_decoder(directory)
 
 
 @pytest.fixture(scope="session")

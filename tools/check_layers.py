@@ -21,7 +21,7 @@ LAYERS = (
     ("graph", "program"),
     ("formats", "source"),
     ("calibrate", "capture", "transform", "quantize", "package", "run", "integrations"),
-    ("workspace", "inspection"),
+    ("workspace", "inspection", "evaluation"),
     ("pipeline",),
     ("console",),
     ("cli",),

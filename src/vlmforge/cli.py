@@ -271,13 +271,58 @@ def chat(
 @app.command("eval")
 def evaluate(
     package: Annotated[Path, typer.Argument(help="Package directory.")],
-    questions: Annotated[Path, typer.Option(help="JSONL: image, question, answer.")],
+    questions: Annotated[Path | None, typer.Option(help="JSONL: image, question, answer.")] = None,
+    text: Annotated[list[Path] | None, typer.Option(help="Text to predict instead.")] = None,
     reference: Annotated[str | None, typer.Option(help="Original model to compare with.")] = None,
     max_new_tokens: NewTokens = 64,
+    context: Annotated[int, typer.Option(help="Tokens of a window of text.")] = 512,
+    stride: Annotated[
+        int | None, typer.Option(min=1, help="Tokens between windows; the context by default.")
+    ] = None,
+    min_context: Annotated[int, typer.Option(help="Tokens before one that counts.")] = 1,
+    max_tokens: Annotated[int | None, typer.Option(min=1, help="Tokens read of the texts.")] = None,
     device: Annotated[Device, typer.Option(help="Where the reference computes.")] = Device.CPU,
     as_json: Json = False,
 ) -> None:
-    """Answer questions greedily and count exact matches."""
+    """Answer questions greedily and count exact matches, or predict texts."""
+    if (questions is None) == (not text):
+        raise typer.BadParameter("name either --questions FILE or --text FILE")
+    if text:
+        windowing = (context, stride, min_context, max_tokens)
+        _evaluate_text(package, text, reference, windowing, device, as_json)
+    elif questions is not None:
+        _evaluate_questions(package, questions, reference, max_new_tokens, device, as_json)
+
+
+def _evaluate_text(
+    package: Path,
+    texts: list[Path],
+    reference: str | None,
+    windowing: tuple[int, int | None, int, int | None],
+    device: Device,
+    as_json: bool,
+) -> None:
+    from vlmforge.evaluation import evaluate_package
+    from vlmforge.run.windows import Windowing
+
+    with console.progress() as report:
+        facts = evaluate_package(
+            package, texts, Windowing(*windowing), reference, device.value, report
+        )
+    if as_json:
+        console.print_json(facts)
+        return
+    console.print_facts("Evaluation", facts)
+
+
+def _evaluate_questions(
+    package: Path,
+    questions: Path,
+    reference: str | None,
+    max_new_tokens: int,
+    device: Device,
+    as_json: bool,
+) -> None:
     from vlmforge.run.evaluate import evaluate as run
     from vlmforge.run.evaluate import read_questions
     from vlmforge.run.session import Session

@@ -45,7 +45,7 @@ from vlmforge.package.build import build_package
 from vlmforge.quantize.lower import lower
 from vlmforge.quantize.observe import observe
 from vlmforge.quantize.scales import choose_scales
-from vlmforge.quantize.scheme import assign_codes, require_nodes
+from vlmforge.quantize.scheme import assign_codes, product_inputs, require_nodes
 from vlmforge.source.checkpoint import Checkpoint
 from vlmforge.source.processor import images_to_pixel_values
 from vlmforge.source.reference import torch_device
@@ -284,7 +284,8 @@ def mxq_compile(
     }
     percentile, tail = _percentile(config)
     loaders = [partial(_rotated_feeds, graph, sample, rotation) for sample in samples]
-    ranges = observe(graph, loaders, tail, str(torch_device(device)), progress)
+    where = str(torch_device(device))
+    ranges = observe(graph, loaders, tail, where, progress, product_inputs(graph))
     codes = assign_codes(graph, wide)
     with MxqWriter(save_path) as writer:
         scales = choose_scales(graph, codes, ranges, percentile)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from vlmforge.graph.core import Graph, Node
+from vlmforge.graph.flow import MOVES
 from vlmforge.quantize.observe import Range
 
 LIMITS = {"int8": 127, "int16": 32767}
@@ -41,10 +42,14 @@ class Scales:
 def choose_scales(
     graph: Graph, codes: dict[str, str], ranges: dict[str, Range], percentile: float
 ) -> Scales:
-    """Scales for every observed value; int8 clips at ``percentile``, int16 never clips."""
+    """Scales for every observed value; int8 clips at ``percentile``, int16 never clips.
+
+    A value that was only moved keeps the scale of its source.
+    """
     scales = Scales()
     for name, observed in ranges.items():
-        if codes[name] in LIMITS:
+        moved = name in graph.nodes and graph.nodes[name].op in MOVES
+        if codes[name] in LIMITS and not moved:
             wide = codes[name] == "int16"
             bound = observed.bound() * HEADROOM if wide else observed.bound(percentile)
             scales.tensor[name] = (bound or 1.0) / LIMITS[codes[name]]

@@ -42,6 +42,12 @@ def require_nodes(graph: Graph, names: Iterable[str]) -> None:
             raise ConfigError(f"the {graph.component} graph has no node {name!r}", mend=hint)
 
 
+def product_inputs(graph: Graph) -> set[str]:
+    """Names of the values a product reads, seen through moves."""
+    nodes = graph.nodes.values()
+    return {_moved_from(graph, node.inputs[0]) for node in nodes if node.op in PRODUCTS}
+
+
 def attention_operands(graph: Graph) -> set[str]:
     """Names of the values that are an attention's q, k or v."""
     nodes = graph.nodes.values()

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 
 from vlmforge.errors import RunError
 from vlmforge.run.conversation import Conversation
+from vlmforge.run.divergence import compare
 from vlmforge.run.generate import Options
 from vlmforge.run.session import Session
 from vlmforge.run.template import Message
@@ -138,26 +139,6 @@ def evaluate(
         report["top1_agreement"] = float(agree.mean())
         report["kl"] = float(divergence.mean())
     return report
-
-
-def compare(reference: np.ndarray, package: np.ndarray) -> np.ndarray:
-    """Agreement of two models at each position.
-
-    Args:
-        reference, package: logits, float32 ``[T, vocab]``.
-
-    Returns:
-        float64 ``[2, T]``: whether the most probable tokens are equal (0 or 1), and
-        KL(reference ‖ package) in nats.
-    """
-    agree = reference.argmax(-1) == package.argmax(-1)
-    expected, found = _log_softmax(reference), _log_softmax(package)
-    return np.stack([agree, (np.exp(expected) * (expected - found)).sum(-1)])
-
-
-def _log_softmax(logits: np.ndarray) -> np.ndarray:
-    shifted = logits.astype(np.float64) - logits.max(-1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
 
 
 def _question(record: object, directory: Path) -> Question:

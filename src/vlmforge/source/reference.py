@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from PIL import Image
 from transformers import GenerationConfig, Qwen2VLForConditionalGeneration
-from transformers.utils.logging import disable_progress_bar
 
 from vlmforge.errors import SourceError
 from vlmforge.source.checkpoint import Checkpoint
 from vlmforge.source.image import IMAGE_SIZE, read_image, resize_image
 from vlmforge.source.inputs import Embedded, ReferenceInputs
+from vlmforge.source.model import load_model
 from vlmforge.source.processor import ImageTextProcessor, load_processor
 
 
@@ -67,7 +68,7 @@ class ReferenceModel:
         """
         target = torch_device(device)
         processor = load_processor(checkpoint.path)
-        model = _load_model(checkpoint, dtype).to(target).eval()
+        model: Any = load_model(checkpoint, dtype).to(target)
         model.generation_config = _greedy(model.generation_config)
         return ReferenceModel(model, processor, image_size)
 
@@ -181,31 +182,6 @@ def torch_device(device: str) -> torch.device:
             mend="use --device cpu, or install a CUDA build of PyTorch and its driver",
         )
     return torch.device("cuda")
-
-
-def _load_model(checkpoint: Checkpoint, dtype: torch.dtype) -> Qwen2VLForConditionalGeneration:
-    disable_progress_bar()
-    try:
-        model, report = Qwen2VLForConditionalGeneration.from_pretrained(
-            checkpoint.path,
-            dtype=dtype,
-            local_files_only=True,
-            use_safetensors=True,
-            output_loading_info=True,
-        )
-    except Exception as error:  # transformers raises what it likes
-        raise SourceError(
-            f"transformers cannot load the model: {error}",
-            where=checkpoint.path,
-            mend="download the model again",
-        ) from error
-    if report["missing_keys"]:
-        raise SourceError(
-            f"the checkpoint lacks weights, such as {min(report['missing_keys'])}",
-            where=checkpoint.path,
-            mend="download the model again",
-        )
-    return model
 
 
 def _greedy(config: GenerationConfig) -> GenerationConfig:
