@@ -117,7 +117,8 @@ def test_an_unknown_key_near_to_none_lists_the_keys() -> None:
     with pytest.raises(ConfigError) as caught:
         CompileConfig.parse({"zzzz": 1})
     assert caught.value.mend is not None
-    assert "bit, calibration, equivalentTransformation, seed" in caught.value.mend
+    keys = "bit, calibration, equivalentTransformation, searchWeightScale, hessianQuant, seed"
+    assert keys in caught.value.mend
 
 
 @pytest.mark.parametrize(
@@ -126,6 +127,9 @@ def test_an_unknown_key_near_to_none_lists_the_keys() -> None:
         ("bit", 3),
         ("bit.transformer.weight.query", 5),
         ("bit.transformer.weight.query", "8"),
+        ("bit.transformer.weightGroup", 16),
+        ("hessianQuant.attributes.percDamp", 0.0),
+        ("hessianQuant.attributes.blockSize", 0),
         ("bit.layerOverrides.activation16Bits", "one"),
         ("bit.layerOverrides.activation16Bits", [1]),
         ("calibration.mode", 3),
@@ -168,7 +172,6 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("path", "value"),
     [
-        ("bit.transformer.weight.ffn", 4),
         ("calibration.method", 2),
         ("calibration.output", 1),
         ("calibration.mode", 2),

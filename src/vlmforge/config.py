@@ -106,6 +106,8 @@ class BitConfig(_Config):
             head: Bits = 8
 
         weight: Weight = Weight()
+        weight_group: Literal[32, 64, 128] | None = 128
+        """Columns of a 4-bit weight that share a scale; None for one scale an output channel."""
 
     layer_overrides: LayerOverrides = LayerOverrides()
     transformer: Transformer = Transformer()
@@ -233,12 +235,48 @@ class EquivalentTransformationConfig(_Config):
     head_out_ch_rotation: HeadOutChRotation = HeadOutChRotation()
 
 
+class SearchWeightScaleConfig(_Config):
+    """Whether the scales of 4-bit weights are searched: the largest weights may be clipped."""
+
+    class Transformer(_Config):
+        """Which products take part, as in :class:`BitConfig.Transformer.Weight`."""
+
+        query: StrictBool = True
+        key: StrictBool = True
+        value: StrictBool = True
+        out: StrictBool = True
+        ffn: StrictBool = True
+        head: StrictBool = True
+
+    apply: StrictBool = True
+    transformer: Transformer = Transformer()
+
+
+class HessianQuantConfig(_Config):
+    """Rounding of weights with error compensation (GPTQ) on the calibration samples."""
+
+    class Attributes(_Config):
+        """Settings of the solver."""
+
+        act_order: StrictBool = True
+        """Whether columns with large inputs are rounded first."""
+        block_size: StrictInt = Field(default=128, gt=0)
+        """Columns rounded before their errors reach the rest; groups are blocks of their own."""
+        perc_damp: StrictFloat = Field(default=0.1, gt=0)
+        """Share of the Hessian's mean diagonal that is added to its diagonal."""
+
+    apply: StrictBool = True
+    attributes: Attributes = Attributes()
+
+
 class CompileConfig(_Config):
     """Everything a compilation is asked to do; :func:`require_supported` says what it can."""
 
     bit: BitConfig = BitConfig()
     calibration: CalibrationConfig = CalibrationConfig()
     equivalent_transformation: EquivalentTransformationConfig = EquivalentTransformationConfig()
+    search_weight_scale: SearchWeightScaleConfig = SearchWeightScaleConfig()
+    hessian_quant: HessianQuantConfig = HessianQuantConfig()
     seed: StrictInt = Field(default=0, ge=0, lt=2**63)
     """Seed of the random rotations."""
 
@@ -283,10 +321,6 @@ class CompileConfig(_Config):
 _TRANSFORMATIONS = ("QK", "UD", "VO", "SpinR1", "SpinR2", "NormConv", "QkRotation")
 
 SUPPORTED: dict[str, tuple[Any, ...]] = {
-    **{
-        f"bit.transformer.weight.{name}": (8,)
-        for name in ("query", "key", "value", "output", "ffn", "head")
-    },
     "calibration.method": (CalibrationMethod.LAYER, CalibrationMethod.MULTI),
     "calibration.output": (CalibrationOutput.LAYER,),
     "calibration.mode": (CalibrationMode.MAX, CalibrationMode.PERCENTILE),

@@ -27,6 +27,7 @@ from vlmforge.capture.check import check
 from vlmforge.capture.families import capture
 from vlmforge.capture.original import Observer, load_streamed, run_language, run_vision
 from vlmforge.config import (
+    BitConfig,
     CalibrationMode,
     CompileConfig,
     InferenceScheme,
@@ -44,6 +45,8 @@ from vlmforge.graph.verify import verify
 from vlmforge.package.build import build_package
 from vlmforge.quantize.lower import lower
 from vlmforge.quantize.observe import observe
+from vlmforge.quantize.quantized_path import QuantizedPath
+from vlmforge.quantize.rounding import choose_rounding, weight_formats
 from vlmforge.quantize.scales import choose_scales
 from vlmforge.quantize.scheme import assign_codes, product_inputs, require_nodes
 from vlmforge.source.checkpoint import Checkpoint
@@ -183,11 +186,12 @@ def _quantize(
     config: CompileConfig,
     progress: Progress | None,
 ) -> None:
-    wide = _split_overrides(config, space, checkpoint.components)
+    overrides = _split_overrides(config, space, checkpoint.components)
     for component in checkpoint.components:
         stage(
             f"mxq {component}", mxq_compile, space.mblt(component), space.mxq(component),
-            space.calibration, device, scheme, config, space.rotation, wide[component], progress,
+            space.calibration, device, scheme, config, space.rotation, overrides[component],
+            progress,
         )  # fmt: skip
 
 
@@ -249,7 +253,7 @@ def mxq_compile(
     inference_scheme: InferenceScheme = InferenceScheme.SINGLE,
     compile_config: CompileConfig | None = None,
     rotation_path: Path | None = None,
-    wide_nodes: tuple[str, ...] | None = None,
+    overrides: BitConfig.LayerOverrides | None = None,
     progress: Progress | None = None,
 ) -> Path:
     """Quantize a captured component to an integer program.
@@ -263,15 +267,16 @@ def mxq_compile(
         compile_config: how to quantize.
         rotation_path: R1's file, written for a language model and read for a vision encoder;
             ``matrixPath`` of the configuration overrides it.
-        wide_nodes: the 16-bit overrides of this component; those of the configuration by default.
+        overrides: those of this component; those of the configuration by default.
         progress: is told of every step.
     """
     config = compile_config or CompileConfig()
     require_supported(config)
     graph = read_mblt(model)
     verify(graph)
-    wide = config.bit.layer_overrides.activation_16bits if wide_nodes is None else wide_nodes
-    require_nodes(graph, wide)
+    overrides = overrides or config.bit.layer_overrides
+    require_nodes(graph, overrides.activation_16bits)
+    formats = weight_formats(graph, config, overrides.weight_8bits)
     samples = _samples(graph, calib_data_path)
     rotation = component_rotation(graph, config, rotation_path)
     graph = transform(graph, _passes(graph, config, rotation))
@@ -286,10 +291,12 @@ def mxq_compile(
     loaders = [partial(_rotated_feeds, graph, sample, rotation) for sample in samples]
     where = str(torch_device(device))
     ranges = observe(graph, loaders, tail, where, progress, product_inputs(graph))
-    codes = assign_codes(graph, wide)
+    codes = assign_codes(graph, overrides.activation_16bits)
     with MxqWriter(save_path) as writer:
         scales = choose_scales(graph, codes, ranges, percentile)
-        writer.finish(lower(graph, codes, scales, writer, progress))
+        path = partial(QuantizedPath, graph, codes, scales, device=where)
+        rounding = choose_rounding(graph, formats, config.hessian_quant, path, loaders)
+        writer.finish(lower(graph, codes, scales, rounding, writer, progress))
     return save_path
 
 
@@ -407,13 +414,20 @@ def _require_calibration(checkpoint: Checkpoint, text: TextCalibration | None) -
 
 def _split_overrides(
     config: CompileConfig, space: Workspace, components: Sequence[str]
-) -> dict[str, tuple[str, ...]]:
-    """The 16-bit overrides of each component."""
+) -> dict[str, BitConfig.LayerOverrides]:
+    """The overrides of each component."""
     graphs = [read_mblt(space.mblt(component), verify=False) for component in components]
-    names = config.bit.layer_overrides.activation_16bits
+    names = config.bit.layer_overrides.model_dump()
     elsewhere = {name for graph in graphs[1:] for name in graph.nodes}
-    require_nodes(graphs[0], [n for n in names if n not in elsewhere])
-    return {g.component: tuple(n for n in names if n in g.nodes) for g in graphs}
+    for listed in names.values():
+        require_nodes(graphs[0], [name for name in listed if name not in elsewhere])
+    return {graph.component: _within(graph, names) for graph in graphs}
+
+
+def _within(graph: Graph, names: Mapping[str, Sequence[str]]) -> BitConfig.LayerOverrides:
+    """The overrides of the nodes the graph has."""
+    found = {key: tuple(n for n in listed if n in graph.nodes) for key, listed in names.items()}
+    return BitConfig.LayerOverrides(**found)
 
 
 def _sizes(paths: Sequence[Path]) -> dict[str, int]:

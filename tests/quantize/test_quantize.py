@@ -1,10 +1,9 @@
-"""Codes, ranges, scales and weights of the integer program."""
+"""Codes, ranges and scales of the integer program."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -13,11 +12,9 @@ from hypothesis import strategies as st
 from tests.graphs import captured, language_feeds
 from vlmforge.errors import ConfigError
 from vlmforge.graph import stream as streaming
-from vlmforge.graph.core import Weight
 from vlmforge.graph.evaluate import evaluate
 from vlmforge.quantize.observe import Range, observe
 from vlmforge.quantize.scheme import assign_codes
-from vlmforge.quantize.weights import quantize_weight
 
 
 def test_product_inputs_are_int8_and_the_rest_int16(tiny_checkpoint: Path) -> None:
@@ -76,17 +73,3 @@ def test_percentiles_are_exact(size: int, seed: int, percentile: float) -> None:
     bound = observed.bound(percentile)
     assert (values.abs() > bound).sum() <= int(size * (1 - percentile) + 1e-9)
     assert bound in values.abs()
-
-
-@given(st.integers(1, 40), st.integers(1, 50), st.integers(0, 1000), st.floats(1e-6, 1e6))
-def test_weights_round_to_nearest(rows: int, columns: int, seed: int, size: float) -> None:
-    weight = torch.randn(rows, columns, generator=torch.Generator().manual_seed(seed)) * size
-    quantized = quantize_weight(Weight.of(weight))
-    assert np.abs(quantized.codes.astype(int)).max() <= 127
-    error = np.abs(quantized.codes * quantized.scales[:, None] - weight.double().numpy())
-    assert (error <= quantized.scales[:, None] * 0.5 * (1 + 1e-9)).all()
-
-
-def test_a_dead_row_has_zero_codes() -> None:
-    quantized = quantize_weight(Weight.of(torch.tensor([[0.0, 0.0], [1.0, -2.0]])))
-    assert quantized.codes.tolist() == [[0, 0], [64, -127]]

@@ -10,8 +10,9 @@ import numpy as np
 from vlmforge.graph.core import Graph, Node
 from vlmforge.program import layout
 from vlmforge.program.core import Buffer, Instruction, Program
+from vlmforge.quantize.rounding import Rounding
 from vlmforge.quantize.scales import Scales
-from vlmforge.quantize.weights import quantize_weight
+from vlmforge.quantize.weights import QuantizedWeight
 
 Progress = Callable[[str, int, int], None]
 
@@ -30,11 +31,12 @@ def lower(
     graph: Graph,
     codes: Mapping[str, str],
     scales: Scales,
+    rounding: Rounding,
     writer: TensorWriter,
     progress: Progress | None = None,
 ) -> Program:
     """The integer program; its tensors are handed to ``writer`` one by one and not kept."""
-    builder = _Builder(graph, codes, scales, writer)
+    builder = _Builder(graph, codes, scales, rounding, writer)
     for name, value in graph.inputs.items():
         builder.lower_input(name, value.shape, value.dtype)
     for done, node in enumerate(graph.nodes.values()):
@@ -54,9 +56,15 @@ def lower(
 
 class _Builder:
     def __init__(
-        self, graph: Graph, codes: Mapping[str, str], scales: Scales, writer: TensorWriter
+        self,
+        graph: Graph,
+        codes: Mapping[str, str],
+        scales: Scales,
+        rounding: Rounding,
+        writer: TensorWriter,
     ) -> None:
-        self.graph, self.codes, self.scales, self.writer = graph, codes, scales, writer
+        self.graph, self.codes, self.scales = graph, codes, scales
+        self.rounding, self.writer = rounding, writer
         self.buffers: dict[str, Buffer] = {}
         self.instructions: list[Instruction] = []
         self.renamed: dict[str, str] = {}
@@ -107,20 +115,34 @@ Emitted = tuple[dict[str, str], dict[str, Any]]
 
 
 def _product(builder: _Builder, node: Node) -> Emitted:
-    weight, bias = builder.graph.weights[node.weights["weight"]], builder.graph.weight(node, "bias")
+    bias = builder.graph.weight(node, "bias")
     scale, limit = builder.scale(node.inputs[0]), BIAS_LIMIT[builder.codes[node.inputs[0]]]
     real_bias = None if bias is None else bias.load().double().numpy()
     smallest = None if real_bias is None else np.abs(real_bias) / (scale * limit)
-    quantized = quantize_weight(weight, smallest)
-    n, k = quantized.codes.shape
+    quantized = builder.rounding.quantize(node, smallest)
     accumulator = scale * quantized.scales
     multiplier = (accumulator / builder.output_scale(node)).astype(np.float32)
-    tensors = builder.tensor(node, "weight", layout.pack(quantized.codes))
+    tensors, attrs = _weight(builder, node, quantized)
     tensors |= builder.tensor(node, "multiplier", multiplier)
     if real_bias is not None:
         dtype = np.int32 if limit == BIAS_LIMIT["int8"] else np.int64
         tensors |= builder.tensor(node, "bias", np.rint(real_bias / accumulator).astype(dtype))
-    return tensors, {"in_features": k, "out_features": n}
+    return tensors, attrs
+
+
+def _weight(builder: _Builder, node: Node, quantized: QuantizedWeight) -> Emitted:
+    n, k = quantized.codes.shape
+    attrs = {"in_features": k, "out_features": n}
+    if quantized.bits == 8:
+        return builder.tensor(node, "weight", layout.pack(quantized.codes)), attrs
+    tensors = builder.tensor(node, "weight", layout.pack_int4(quantized.codes))
+    if quantized.group_scale is None or quantized.group is None:
+        return tensors, attrs
+    scales = layout.pack_group_scale(quantized.group_scale)
+    return tensors | builder.tensor(node, "group_scale", scales), {
+        **attrs,
+        "group": quantized.group,
+    }
 
 
 def _conv2d(builder: _Builder, node: Node) -> Emitted:

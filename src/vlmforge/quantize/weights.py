@@ -1,7 +1,8 @@
-"""Symmetric quantization of weights, one scale an output channel."""
+"""Symmetric integer weights: their formats, and rounding to nearest."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,40 +10,112 @@ import torch
 from torch import Tensor
 
 from vlmforge.graph.core import Weight
+from vlmforge.quantize.weight_scales import GroupScales, channel_scale, group_scales, pad_groups
 
 ROWS = 2048
 """Output channels quantized at once."""
 
-INT8_MAX = 127
+
+@dataclass(frozen=True)
+class WeightFormat:
+    """How a weight is stored.
+
+    Attributes:
+        bits: 8 or 4.
+        group: columns that share a scale, with ``bits`` 4; None for one scale an output channel.
+        search: whether scales may clip the largest weights, where that lowers the squared error.
+    """
+
+    bits: int = 8
+    group: int | None = None
+    search: bool = False
+
+    @property
+    def limit(self) -> int:
+        """The largest code."""
+        return {8: 127, 4: 7}[self.bits]
 
 
 @dataclass(frozen=True)
 class QuantizedWeight:
-    """``weight ~ codes * scales[:, None]``: codes int8 ``[out, in]``, scales float64 ``[out]``."""
+    """``weight[n, k] ~ codes[n, k] * group_scale[n, k // group] * scales[n]``.
+
+    Attributes:
+        codes: int8 ``[out, in]``.
+        scales: float64 ``[out]``.
+        group_scale: uint8 ``[out, groups]``, 1 to 255; None where a channel has one scale.
+        group: columns of a group.
+        bits: of a code.
+    """
 
     codes: np.ndarray
     scales: np.ndarray
+    group_scale: np.ndarray | None = None
+    group: int | None = None
+    bits: int = 8
+
+    def dequantized(self) -> Tensor:
+        """The real weight the codes stand for, float32 ``[out, in]``."""
+        scales = torch.from_numpy(self.scales).float()[:, None]
+        real = torch.from_numpy(self.codes).float()
+        if self.group_scale is not None and self.group is not None:
+            integers = torch.from_numpy(self.group_scale).float()
+            scales = (integers * scales).repeat_interleave(self.group, 1)[:, : real.shape[1]]
+        return real.mul_(scales)
+
+    @staticmethod
+    def of(codes: Tensor, scales: GroupScales, weight_format: WeightFormat) -> QuantizedWeight:
+        """From codes ``[out, in]`` of any dtype and the scales they were rounded with."""
+        integers = scales.integers
+        return QuantizedWeight(
+            codes.to("cpu", torch.int8).numpy(),
+            scales.channel.to("cpu", torch.float64).numpy(),
+            None if integers is None else integers.to("cpu", torch.uint8).numpy(),
+            weight_format.group,
+            weight_format.bits,
+        )
+
+    @staticmethod
+    def joined(parts: Sequence[QuantizedWeight]) -> QuantizedWeight:
+        """The output channels of several weights of one format, one after the other."""
+        grouped = [part.group_scale for part in parts if part.group_scale is not None]
+        return QuantizedWeight(
+            np.concatenate([part.codes for part in parts]),
+            np.concatenate([part.scales for part in parts]),
+            np.concatenate(grouped) if grouped else None,
+            parts[0].group,
+            parts[0].bits,
+        )
 
 
-def quantize_weight(weight: Weight, smallest: np.ndarray | None = None) -> QuantizedWeight:
-    """Round to nearest with the largest absolute value of each output channel at 127.
+def quantize_weight(
+    weight: Weight,
+    weight_format: WeightFormat | None = None,
+    smallest: np.ndarray | None = None,
+) -> QuantizedWeight:
+    """Round to nearest.
 
     Args:
         weight: ``[out, ...]``; trailing dimensions are flattened.
-        smallest: float64 ``[out]``, a lower bound of each scale.
+        weight_format: int8 with a scale a channel by default.
+        smallest: float64 ``[out]``, a lower bound of each channel's scale.
     """
-    codes, scales = [], []
+    chosen = weight_format or WeightFormat()
+    parts = []
     for start in range(0, weight.shape[0], ROWS):
         rows = weight.read(start, min(start + ROWS, weight.shape[0])).flatten(1).double()
         floor = None if smallest is None else torch.from_numpy(smallest[start : start + ROWS])
-        scale = _scale(rows, floor)
-        scaled = (rows / scale[:, None]).round_().clamp_(-INT8_MAX, INT8_MAX)
-        codes.append(scaled.to(torch.int8).numpy())
-        scales.append(scale.numpy())
-    return QuantizedWeight(np.concatenate(codes), np.concatenate(scales))
+        parts.append(_nearest(rows, chosen, floor))
+    return QuantizedWeight.joined(parts)
 
 
-def _scale(rows: Tensor, floor: Tensor | None) -> Tensor:
-    scale = rows.abs().amax(1) / INT8_MAX
-    scale = scale if floor is None else scale.maximum(floor)
-    return torch.where(scale > 0, scale, torch.ones_like(scale))
+def _nearest(rows: Tensor, chosen: WeightFormat, floor: Tensor | None) -> QuantizedWeight:
+    limit, columns = chosen.limit, rows.shape[1]
+    if chosen.group is None:
+        scales = GroupScales(channel_scale(rows, limit, floor, chosen.search), None)
+        codes = (rows / scales.channel[:, None]).round_().clamp_(-limit, limit)
+        return QuantizedWeight.of(codes, scales, chosen)
+    groups = pad_groups(rows, chosen.group)
+    scales = group_scales(groups, limit, floor, chosen.search)
+    codes = (groups / scales.real[..., None]).round_().clamp_(-limit, limit)
+    return QuantizedWeight.of(codes.flatten(1)[:, :columns], scales, chosen)

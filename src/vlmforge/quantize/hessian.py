@@ -1,0 +1,65 @@
+"""The second moment of a product's inputs, and the factor that error compensation needs of it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from vlmforge.errors import CalibrationError
+
+LONGEST = 2.0
+"""Longest row counted in full, in median row lengths: the outliers of the first token are orders of
+magnitude longer than other rows, and would otherwise be all that the sums show."""
+
+ATTEMPTS = 6
+"""Tenfold increases of the damping before a matrix is given up as not positive definite."""
+
+
+class Hessian:
+    """``H = X^T X / rows`` of a product's input rows X, float32 ``[in, in]``.
+
+    It is the Hessian of the squared error of the product's output in the weights of one output
+    channel (Optimal Brain Surgeon, Hassibi and Stork 1993), but for a factor.
+    """
+
+    def __init__(self, size: int, device: torch.device | str = "cpu") -> None:
+        self._sum = torch.zeros(size, size, device=device)
+        self._rows = 0
+
+    def add(self, rows: Tensor) -> None:
+        """Count in ``rows`` [rows, in]; those longer than :data:`LONGEST` medians are shortened."""
+        length = rows.norm(dim=1)
+        shortest = (LONGEST * length.median() / length.clamp_min(1e-30)).clamp_max_(1.0)
+        shortened = rows * shortest[:, None]
+        self._sum.addmm_(shortened.T, shortened)
+        self._rows += len(rows)
+
+    def damped(self, damping: float) -> Tensor:
+        """H with ``damping`` times the mean of its diagonal added to the diagonal."""
+        matrix = self._sum / max(1, self._rows)
+        mean = matrix.diagonal().mean().clamp_min(1e-30)
+        matrix.diagonal().add_(damping * mean)
+        return matrix
+
+
+def inverse_factor(matrix: Tensor) -> Tensor:
+    """The upper triangular U with ``U^T U = matrix^-1``.
+
+    From ``matrix = V V^T`` with V upper triangular, U = V^-1; V is the Cholesky factor of the
+    matrix with its order reversed. More is added to the diagonal where rounding made the matrix
+    indefinite.
+
+    Raises:
+        CalibrationError: even that does not help.
+    """
+    mean = matrix.diagonal().mean()
+    eye = torch.eye(len(matrix), dtype=matrix.dtype, device=matrix.device)
+    for attempt in range(ATTEMPTS):
+        more = 0.0 if attempt == 0 else 10.0 ** (attempt - ATTEMPTS + 1)
+        factor, info = torch.linalg.cholesky_ex((matrix + more * mean * eye).flip(0, 1))
+        if not info.item() and factor.isfinite().all():
+            return torch.linalg.solve_triangular(factor.flip(0, 1), eye, upper=True)
+    raise CalibrationError(
+        "the inputs of a product cannot be used for error compensation: they are not finite",
+        mend="check the calibration samples, or set hessianQuant.apply to false",
+    )

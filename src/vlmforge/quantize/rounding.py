@@ -1,0 +1,142 @@
+"""Which format each product's weight takes, and who rounds it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Protocol
+
+import numpy as np
+from torch import Tensor
+
+from vlmforge.config import CompileConfig, HessianQuantConfig
+from vlmforge.errors import ConfigError
+from vlmforge.graph.core import Graph, Node
+from vlmforge.graph.stream import Feeds
+from vlmforge.quantize.compensate import Compensation, compensate
+from vlmforge.quantize.hessian import Hessian
+from vlmforge.quantize.quantized_path import QuantizedPath
+from vlmforge.quantize.roles import product_roles
+from vlmforge.quantize.scheme import PRODUCTS, require_nodes
+from vlmforge.quantize.weights import QuantizedWeight, WeightFormat, quantize_weight
+
+SAMPLES = 32
+"""Most samples kept on the quantized path; all their live values are held at once."""
+
+
+class Rounding(Protocol):
+    """Quantizes the weights of products, asked for in the order of the graph."""
+
+    def quantize(self, product: Node, smallest: np.ndarray | None) -> QuantizedWeight:
+        """The product's weight; ``smallest`` float64 ``[out]`` bounds its scales from below."""
+        ...
+
+
+def weight_formats(
+    graph: Graph, config: CompileConfig, wide_nodes: Iterable[str]
+) -> dict[str, WeightFormat]:
+    """The format of every product's weight.
+
+    A convolution is int8 always: it embeds patches and belongs to no transformer layer.
+
+    Args:
+        graph: the component.
+        config: the bits of each role, the columns of a group, and whose scales are searched.
+        wide_nodes: products whose weight is int8 whatever the configuration says.
+    """
+    wide = set(wide_nodes)
+    _require_products(graph, wide)
+    bits, search = config.bit.transformer, config.search_weight_scale
+    formats = {}
+    for name, role in product_roles(graph).items():
+        narrow = getattr(bits.weight, role) == 4 and name not in wide
+        narrow = narrow and graph.nodes[name].op != "conv2d"
+        searched = search.apply and getattr(search.transformer, _SEARCH.get(role, role))
+        formats[name] = WeightFormat(4, bits.weight_group, searched) if narrow else WeightFormat()
+    return formats
+
+
+_SEARCH = {"output": "out"}
+"""Roles that ``searchWeightScale`` calls otherwise than ``bit``."""
+
+
+def choose_rounding(
+    graph: Graph,
+    formats: Mapping[str, WeightFormat],
+    config: HessianQuantConfig,
+    path: Callable[[Sequence[Feeds]], QuantizedPath],
+    samples: Sequence[Feeds],
+) -> Rounding:
+    """Error compensation on :data:`SAMPLES` of the samples, or rounding to nearest.
+
+    Args:
+        graph: the transformed component.
+        formats: of every product's weight.
+        config: whether and how to compensate.
+        path: makes the quantized path of some samples.
+        samples: all calibration samples.
+    """
+    if not config.apply:
+        return NearestRounding(graph, formats)
+    attributes = config.attributes
+    settings = Compensation(attributes.perc_damp, attributes.act_order, attributes.block_size)
+    step = max(1, math.ceil(len(samples) / SAMPLES))
+    return CompensatedRounding(graph, formats, path(samples[::step]), settings)
+
+
+def _require_products(graph: Graph, names: Iterable[str]) -> None:
+    require_nodes(graph, names)
+    for name in names:
+        if graph.nodes[name].op not in PRODUCTS:
+            raise ConfigError(
+                f"{name!r} has no weight of 8 or 4 bits: it is no product",
+                mend="remove it from layerOverrides.weight8Bits",
+            )
+
+
+class NearestRounding:
+    """Rounds each weight for itself."""
+
+    def __init__(self, graph: Graph, formats: Mapping[str, WeightFormat]) -> None:
+        self._graph, self._formats = graph, formats
+
+    def quantize(self, product: Node, smallest: np.ndarray | None) -> QuantizedWeight:
+        """See :class:`Rounding`."""
+        weight = self._graph.weights[product.weights["weight"]]
+        return quantize_weight(weight, self._formats[product.name], smallest)
+
+
+class CompensatedRounding:
+    """Rounds each weight for the inputs it will meet: those of the quantized products before it."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        formats: Mapping[str, WeightFormat],
+        path: QuantizedPath,
+        settings: Compensation,
+    ) -> None:
+        self._graph, self._formats, self._path = graph, formats, path
+        self._settings = settings
+        self._hessian: tuple[str, Tensor] | None = None
+
+    def quantize(self, product: Node, smallest: np.ndarray | None) -> QuantizedWeight:
+        """See :class:`Rounding`."""
+        weight = self._graph.weights[product.weights["weight"]]
+        hessian, chosen = self._hessian_of(product), self._formats[product.name]
+        quantized = compensate(weight, hessian, chosen, self._settings, smallest)
+        self._path.settle(product, quantized.dequantized())
+        return quantized
+
+    def _hessian_of(self, product: Node) -> Tensor:
+        """The damped Hessian; products that read the same value one after the other share it."""
+        name = product.inputs[0]
+        if self._hessian is None or self._hessian[0] != name:
+            self._hessian = None
+            total: Hessian | None = None
+            for rows in self._path.rows(product):
+                total = total or Hessian(rows.shape[1], rows.device)
+                total.add(rows)
+            assert total is not None
+            self._hessian = name, total.damped(self._settings.damping)
+        return self._hessian[1]
