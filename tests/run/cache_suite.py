@@ -15,7 +15,7 @@ from tests.run.single import single
 from vlmforge.errors import RunError
 from vlmforge.program.core import Program
 from vlmforge.program.verify import verify
-from vlmforge.run.machine import KVCache, Machine
+from vlmforge.run.machine import Cache, Machine
 
 
 class CacheSuite:
@@ -32,7 +32,7 @@ class CacheSuite:
         return self.open_machine(program)
 
     def read(
-        self, machine: Machine, whole: dict[str, np.ndarray], cache: KVCache, stops: Sequence[int]
+        self, machine: Machine, whole: dict[str, np.ndarray], cache: Cache, stops: Sequence[int]
     ) -> np.ndarray:
         """Logits of the positions after the cached ones, in chunks that end at ``stops``."""
         parts = []
@@ -152,3 +152,36 @@ class CacheSuite:
         other = self.open_machine(decoder(layers=3)).new_cache(9)
         with pytest.raises(RunError, match="another program"):
             machine.run(request(2), other)
+
+    @pytest.mark.parametrize("cut", [0, 1, 8, 20])
+    def test_rows_move_to_another_cache(self, machine: Machine, cut: int) -> None:
+        whole, cache, other = request(20), machine.new_cache(20), machine.new_cache(30)
+        self.read(machine, whole, cache, [20])
+        other.append(cache.read(0, cut // 2))
+        other.append(cache.read(cut // 2, cut))
+        assert other.length == cut
+        if cut < 20:
+            logits = self.read(machine, whole, other, [20])
+            np.testing.assert_array_equal(logits, machine.run(whole)["logits"][cut:])
+        np.testing.assert_array_equal(other.read(0, 20), cache.read(0, 20))
+
+    def test_rows_are_a_copy(self, machine: Machine) -> None:
+        cache = machine.new_cache(9)
+        self.read(machine, request(5), cache, [5])
+        rows = cache.read(1, 4)
+        before = rows.copy()
+        cache.truncate(0)
+        self.read(machine, request(5, seed=1), cache, [5])
+        np.testing.assert_array_equal(rows, before)
+
+    def test_rows_that_do_not_fit(self, machine: Machine) -> None:
+        cache = machine.new_cache(4)
+        self.read(machine, request(3), cache, [3])
+        rows = cache.read(0, 3)
+        for wrong in (rows[:, 1:], rows.astype(np.int16), rows[0], rows[:2], -128 + 0 * rows[:1]):
+            with pytest.raises(RunError, match="rows"):
+                cache.append(wrong)
+            assert cache.length == 3
+        for start, stop in ((0, 4), (-1, 2), (2, 1)):
+            with pytest.raises(RunError, match="has no rows"):
+                cache.read(start, stop)

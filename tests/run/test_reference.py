@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import resource
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from tests.run.batch_suite import BatchSuite
 from tests.run.cache_suite import CacheSuite
 from tests.run.decoder import decoder, request
 from tests.run.single import single_of
@@ -20,6 +22,11 @@ from vlmforge.run.reference import KERNELS, ReferenceMachine
 
 
 class TestReferenceCache(CacheSuite):
+    def open_machine(self, program: Program) -> Machine:
+        return ReferenceMachine(program)
+
+
+class TestReferenceBatch(BatchSuite):
     def open_machine(self, program: Program) -> Machine:
         return ReferenceMachine(program)
 
@@ -62,3 +69,10 @@ def test_open_machine_by_name() -> None:
 def test_truncate_to_more_than_there_is(length: int) -> None:
     with pytest.raises(RunError, match="cannot be cut"):
         KVCache({"a": 3}, 5).truncate(length)
+
+
+def test_a_cache_of_another_machine() -> None:
+    machine = ReferenceMachine(decoder())
+    foreign = vars(machine.new_cache(4))
+    with pytest.raises(RunError, match="another machine"):
+        machine.run(request(2), SimpleNamespace(**foreign))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
 
 import numpy as np
@@ -10,10 +10,11 @@ import numpy as np
 from vlmforge.errors import RunError
 from vlmforge.program.core import Program
 from vlmforge.program.verify import verify
-from vlmforge.run.cache import KVCache
+from vlmforge.run.cache import Cache
 from vlmforge.run.reference import ReferenceMachine
+from vlmforge.run.request import Request
 
-__all__ = ["IMPLEMENTATIONS", "KVCache", "Machine", "Trace", "open_machine"]
+__all__ = ["IMPLEMENTATIONS", "Cache", "Machine", "Request", "Trace", "open_machine"]
 
 Trace = Callable[[str, np.ndarray], None]
 """Called with the name and codes of each buffer as it is written; it must not change them."""
@@ -22,12 +23,13 @@ Trace = Callable[[str, np.ndarray], None]
 class Machine(Protocol):
     """An implementation of the instruction set in ``docs/numbers.md``.
 
-    All implementations give the same codes, bit for bit.
+    All implementations give the same codes, bit for bit. Any method may be called from several
+    threads at once, as long as no two runs share a cache.
     """
 
     program: Program
 
-    def new_cache(self, capacity: int) -> KVCache:
+    def new_cache(self, capacity: int) -> Cache:
         """An empty cache for up to ``capacity`` positions.
 
         Raises:
@@ -38,7 +40,7 @@ class Machine(Protocol):
     def run(
         self,
         inputs: Mapping[str, np.ndarray],
-        cache: KVCache | None = None,
+        cache: Cache | None = None,
         trace: Trace | None = None,
     ) -> dict[str, np.ndarray]:
         """Execute the program once.
@@ -55,6 +57,22 @@ class Machine(Protocol):
         Raises:
             RunError: inputs do not fit the program, a position is beyond the tables, a row index
                 is out of range, or the cache is full; the cache then keeps its length.
+        """
+        ...
+
+    def run_batch(self, requests: Sequence[Request]) -> list[dict[str, np.ndarray]]:
+        """Execute the program once for each request, reading the weights once where possible.
+
+        Args:
+            requests: inputs with their caches, no two the same cache; their dynamic dimensions
+                may differ.
+
+        Returns:
+            The outputs of each request, equal to those of :meth:`run` to the last bit.
+
+        Raises:
+            RunError: as :meth:`run` for any of the requests, or two share a cache; then every
+                cache keeps its length.
         """
         ...
 

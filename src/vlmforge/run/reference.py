@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import numpy as np
 
+from vlmforge.errors import RunError
 from vlmforge.program.core import Program
 from vlmforge.run import reference_lookup as lookup
 from vlmforge.run import reference_products as products
 from vlmforge.run import reference_vector as vector
-from vlmforge.run.cache import KVCache
+from vlmforge.run.cache import Cache, KVCache
 from vlmforge.run.reference_attention import attention
 from vlmforge.run.reference_step import Frame, Kernel, Step
-from vlmforge.run.request import RequestRules
+from vlmforge.run.request import Request, RequestRules, require_own_caches
 
 KERNELS: Final[dict[str, Kernel]] = {
     "quantize": vector.quantize,
@@ -56,11 +57,12 @@ class ReferenceMachine:
     def run(
         self,
         inputs: Mapping[str, np.ndarray],
-        cache: KVCache | None = None,
+        cache: Cache | None = None,
         trace: Callable[[str, np.ndarray], None] | None = None,
     ) -> dict[str, np.ndarray]:
         """See :meth:`vlmforge.run.machine.Machine.run`."""
-        frame = Frame(self._rules.check(inputs, cache), cache)
+        own = _own(cache)
+        frame = Frame(self._rules.check(inputs, own), own)
         buffers = dict(inputs)
         with np.errstate(over="ignore", invalid="ignore", under="ignore"):
             for instruction, step in zip(self.program.instructions, self._steps, strict=True):
@@ -70,9 +72,27 @@ class ReferenceMachine:
                     trace(step.name, buffers[step.name])
                 for name in self._finished.get(step.name, ()):
                     del buffers[name]
-        if cache is not None:
-            cache.length += self._rules.appended(frame.sizes)
+        if own is not None:
+            own.length += self._rules.appended(frame.sizes)
         return {name: buffers[name] for name in self.program.outputs}
+
+    def run_batch(self, requests: Sequence[Request]) -> list[dict[str, np.ndarray]]:
+        """See :meth:`vlmforge.run.machine.Machine.run_batch`; the requests run one by one."""
+        require_own_caches(requests)
+        caches = [(each.cache, each.cache.length) for each in requests if each.cache is not None]
+        try:
+            return [self.run(request.inputs, request.cache) for request in requests]
+        except BaseException:
+            for cache, length in caches:
+                cache.truncate(length)
+            raise
+
+
+def _own(cache: Cache | None) -> KVCache | None:
+    if cache is None or isinstance(cache, KVCache):
+        return cache
+    mend = "use a cache that new_cache() of the same machine made"
+    raise RunError("the cache belongs to another machine", mend=mend)
 
 
 def _finished_after(program: Program) -> dict[str, list[str]]:

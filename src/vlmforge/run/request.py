@@ -1,18 +1,31 @@
-"""RequestRules: what a program asks of the inputs and the cache of one run."""
+"""Request and RequestRules: one run of a program, and what the program asks of it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from vlmforge.errors import RunError
 from vlmforge.fixed_point import LIMITS
 from vlmforge.program.core import Buffer, Dim, Program
-from vlmforge.run.cache import KVCache
+from vlmforge.run.cache import Cache, KVCache
 
 Sizes = dict[str, int]
 """Name of a dynamic dimension to its size in one run."""
+
+
+class Request(NamedTuple):
+    """One run of a program.
+
+    Attributes:
+        inputs: each of the program's inputs by name, in its dtype and shape.
+        cache: positions passed before, which the run extends.
+    """
+
+    inputs: Mapping[str, np.ndarray]
+    cache: Cache | None = None
 
 
 class RequestRules:
@@ -43,7 +56,7 @@ class RequestRules:
             )
         return KVCache(self.widths, capacity)
 
-    def check(self, inputs: Mapping[str, np.ndarray], cache: KVCache | None) -> Sizes:
+    def check(self, inputs: Mapping[str, np.ndarray], cache: Cache | None) -> Sizes:
         """The sizes of the dynamic dimensions.
 
         Raises:
@@ -86,8 +99,8 @@ class RequestRules:
             what = f"the input {buffer.name!r} holds a value that is not finite or not a code"
             raise self._error(what, "look for NaN, infinity or the lowest integer in it")
 
-    def _check_cache(self, cache: KVCache, rows: int) -> None:
-        if {name: keys.shape[1] for name, keys in cache.keys.items()} != self.widths:
+    def _check_cache(self, cache: Cache, rows: int) -> None:
+        if dict(cache.widths) != self.widths:
             mend = "use a cache that new_cache() of the same machine made"
             raise self._error("the cache belongs to another program", mend)
         if cache.length + rows > cache.capacity:
@@ -99,6 +112,15 @@ class RequestRules:
 
     def _error(self, what: str, mend: str) -> RunError:
         return RunError(what, where=f"the {self._program.component} program", mend=mend)
+
+
+def require_own_caches(requests: Sequence[Request]) -> None:
+    """Raise :class:`RunError` if two requests of a batch extend the same cache."""
+    caches = [id(request.cache) for request in requests if request.cache is not None]
+    if len(set(caches)) != len(caches):
+        raise RunError(
+            "two requests of a batch share a cache", mend="give each request a cache of its own"
+        )
 
 
 def resolve(shape: tuple[Dim, ...], sizes: Sizes) -> tuple[int, ...]:
