@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,12 @@ import pytest
 from PIL import Image
 
 from vlmforge.errors import PackageError, RunError
-from vlmforge.run.context import CHUNK, Context, Inputs
+from vlmforge.run.context import Context
 from vlmforge.run.conversation import Conversation
 from vlmforge.run.generate import Options
+from vlmforge.run.inputs import Inputs
+from vlmforge.run.machine import Request
+from vlmforge.run.reading import CHUNK, extend, fill
 from vlmforge.run.session import Session
 from vlmforge.run.vision import VisionEncoder
 
@@ -34,9 +37,12 @@ class CountingMachine:
         self.machine, self.program, self.rows = machine, machine.program, []
         self.new_cache = machine.new_cache
 
-    def run(self, inputs: Mapping[str, np.ndarray], *args: Any) -> dict[str, np.ndarray]:
-        self.rows.append(inputs[self.program.inputs[0]].shape[-2])
-        outputs: dict[str, np.ndarray] = self.machine.run(inputs, *args)
+    def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return self.run_batch([Request(inputs)])[0]
+
+    def run_batch(self, requests: Sequence[Request]) -> list[dict[str, np.ndarray]]:
+        self.rows += [each.inputs[self.program.inputs[0]].shape[-2] for each in requests]
+        outputs: list[dict[str, np.ndarray]] = self.machine.run_batch(requests)
         return outputs
 
 
@@ -120,15 +126,15 @@ def test_an_image_is_encoded_once(counted: Session) -> None:
 def test_long_prompts_run_in_chunks_with_the_same_bits(session: Session) -> None:
     inputs = session.inputs([user(picture(0), "word " * 80)])
     assert len(inputs) > CHUNK
-    whole = session.new_context().fill(inputs, logits=len(inputs))
+    whole = fill(session.new_context(), inputs, logits=len(inputs))
 
     pieces, context = [], session.new_context()
     for start, stop in pairwise([0, 110, 111, 300, len(inputs)]):
-        pieces.append(context.extend(inputs.slice(start, stop), logits=stop - start))
+        pieces.append(extend(context, inputs.slice(start, stop), logits=stop - start))
 
     assert whole.shape == (len(inputs), session.package.embeddings.shape[0])
     np.testing.assert_array_equal(np.concatenate(pieces), whole)
-    np.testing.assert_array_equal(session.new_context().fill(inputs), whole[-1:])
+    np.testing.assert_array_equal(fill(session.new_context(), inputs), whole[-1:])
 
 
 def test_teacher_forcing_agrees_with_generation(session: Session) -> None:
@@ -150,7 +156,7 @@ def test_too_long_a_prompt_names_the_maximum(tiny_package: Path) -> None:
 def test_an_empty_prompt(session: Session) -> None:
     nothing = np.empty(0, np.int64)
     with pytest.raises(RunError, match="no tokens"):
-        session.new_context().fill(Inputs(nothing, nothing, np.empty((0, 0), np.float32)))
+        fill(session.new_context(), Inputs(nothing, nothing, np.empty((0, 0), np.float32)))
 
 
 def test_the_cache_survives_an_interrupted_run(session: Session) -> None:
@@ -166,7 +172,7 @@ def test_the_cache_survives_an_interrupted_run(session: Session) -> None:
 def test_truncation_keeps_images_whole(session: Session) -> None:
     context: Context = session.new_context()
     inputs = session.inputs([user("x", picture(0), "y")])
-    context.fill(inputs)
+    fill(context, inputs)
     start = int(np.flatnonzero(inputs.keys < 0)[0])
 
     assert context.truncate(start + 5) == start
@@ -217,6 +223,9 @@ from vlmforge.run.chat import Chat
 from vlmforge.run.evaluate import evaluate
 from vlmforge.run.conversation import Conversation
 from vlmforge.run.generate import Options
+from vlmforge.run.inputs import Inputs
+from vlmforge.run.machine import Request
+from vlmforge.run.reading import CHUNK, extend, fill
 from vlmforge.run.session import Session
 image = {"type": "image", "image": Image.new("RGB", (30, 30))}
 question = {"role": "user", "content": [image, {"type": "text", "text": "what?"}]}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from transformers.modeling_outputs import CausalLMOutputWithPast
 from vlmforge.errors import RunError
 from vlmforge.integrations.transformers_cache import MobilintCache
 from vlmforge.integrations.transformers_config import MobilintQwen2VLConfig
-from vlmforge.run.context import Context, Inputs
+from vlmforge.run.inputs import Inputs
+from vlmforge.run.reading import Reading, read_all
 from vlmforge.run.session import Session
 from vlmforge.run.vision import ImageFeatures
 
@@ -80,7 +82,7 @@ class MobilintQwen2VLForConditionalGeneration(PreTrainedModel, GenerationMixin):
         """Logits of the tokens.
 
         Args:
-            input_ids: int64 ``[batch, seq]``; the sequences run one after another.
+            input_ids: int64 ``[batch, seq]``; the sequences run side by side.
             attention_mask: ``[batch, past + seq]``, 0 where padded.
             past_key_values: read and extended.
             pixel_values: float32 ``[patches, channels * temporal * patch²]`` of the processor.
@@ -99,14 +101,16 @@ class MobilintQwen2VLForConditionalGeneration(PreTrainedModel, GenerationMixin):
         images = self._image_features(pixel_values, image_grid_thw)
         tokens, mask = input_ids.cpu().numpy(), _token_mask(input_ids, attention_mask)
         wanted = _positions(tokens.shape[1], logits_to_keep)
-        rows = [
-            _run_row(context, self._inputs(ids[keep], images, context.length), keep, wanted)
-            for context, ids, keep in zip(cache.rows(len(tokens)), tokens, mask, strict=True)
+        contexts = cache.rows(len(tokens))
+        readings = [
+            Reading(context, self._inputs(ids[keep], images, context.length), _span(keep, wanted))
+            for context, ids, keep in zip(contexts, tokens, mask, strict=True)
         ]
         if images:
             raise RunError(f"there are {len(images)} images more than image tokens")
+        rows = map(_scatter, read_all(readings), mask, repeat(wanted))
         cache.advance(tokens.shape[1])
-        logits = torch.from_numpy(np.stack(rows)).to(input_ids.device)
+        logits = torch.from_numpy(np.stack(list(rows))).to(input_ids.device)
         held = None if use_cache is False else cache
         return CausalLMOutputWithPast(logits=logits, past_key_values=held)
 
@@ -162,13 +166,20 @@ class MobilintQwen2VLForConditionalGeneration(PreTrainedModel, GenerationMixin):
         return super()._expand_inputs_for_generation(expand_size, *args, **kwargs)
 
 
-def _run_row(context: Context, inputs: Inputs, keep: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """Logits of one sequence, float32 ``[wanted, vocab]``, zero at padding."""
-    kept = keep[wanted]
-    from_end = len(inputs) + 1 - np.cumsum(keep)[wanted[kept]]  # 1 is the last token
-    rows = context.extend(inputs, logits=int(from_end.max(initial=1)))
+def _from_end(keep: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """The wanted tokens, padding left out, counted from the end: 1 is the last."""
+    return keep.sum() + 1 - np.cumsum(keep)[wanted[keep[wanted]]]
+
+
+def _span(keep: np.ndarray, wanted: np.ndarray) -> int:
+    """How many last tokens the wanted ones are among."""
+    return int(_from_end(keep, wanted).max(initial=1))
+
+
+def _scatter(rows: np.ndarray, keep: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Logits of the last tokens at the wanted positions, ``[wanted, vocab]``, zero at padding."""
     logits = np.zeros((len(wanted), rows.shape[1]), np.float32)
-    logits[kept] = rows[-from_end]
+    logits[keep[wanted]] = rows[-_from_end(keep, wanted)]
     return logits
 
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from vlmforge.run.context import Inputs
 from vlmforge.run.generate import Generation, Options, Step, collect, generate
+from vlmforge.run.reading import fill
 from vlmforge.run.session import Session
 from vlmforge.run.template import Message
 
@@ -28,14 +28,9 @@ class Conversation:
         Raises:
             RunError: the messages are malformed or longer than the session's maximum length.
         """
-        logits = self._context.fill(self.session.inputs(messages))[0]
-        yield from generate(
-            self._context,
-            logits,
-            options or Options(),
-            stop_tokens=self.session.stop_tokens,
-            tokenizer=self.session.prompts.tokenizer,
-        )
+        logits = fill(self._context, self.session.inputs(messages))[0]
+        decoder = self.session.new_decoder(options or Options(), self._context.length)
+        yield from generate(self._context, logits, decoder)
 
     def generate(
         self,
@@ -48,11 +43,6 @@ class Conversation:
 
     def teacher_forced(self, messages: Sequence[Message], answer: Sequence[int]) -> np.ndarray:
         """Logits that precede each token of a given answer, float32 ``[len(answer), vocab]``."""
-        prompt = self.session.inputs(messages)
         given = np.array(answer[:-1], np.int64)
-        inputs = Inputs(
-            np.concatenate([prompt.token_ids, given]),
-            np.concatenate([prompt.keys, given]),
-            prompt.rows,
-        )
-        return self._context.fill(inputs, logits=len(answer))
+        inputs = self.session.inputs(messages).followed_by(given)
+        return fill(self._context, inputs, logits=len(answer))

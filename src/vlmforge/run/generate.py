@@ -10,7 +10,9 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from vlmforge.errors import RunError
-from vlmforge.run.context import Context, Inputs
+from vlmforge.run.context import Context
+from vlmforge.run.inputs import Inputs
+from vlmforge.run.reading import extend
 from vlmforge.run.sampling import Sampler, Sampling
 from vlmforge.run.stream import TextStream
 
@@ -67,36 +69,54 @@ class Generation:
     finish: Finish
 
 
-def generate(
-    context: Context,
-    logits: np.ndarray,
-    options: Options,
-    *,
-    stop_tokens: Collection[int],
-    tokenizer: Tokenizer,
-) -> Iterator[Step]:
+class Decoder:
+    """Turns logits into the steps of one answer.
+
+    Args:
+        options: how.
+        limit: most tokens there is room for.
+        stop_tokens: tokens that end the answer.
+        tokenizer: decodes the tokens.
+    """
+
+    def __init__(
+        self, options: Options, limit: int, stop_tokens: Collection[int], tokenizer: Tokenizer
+    ) -> None:
+        self._left = min(options.max_new_tokens, limit)
+        self._stop_tokens = stop_tokens
+        self._sampler, self._stream = Sampler(options.sampling), TextStream(tokenizer)
+
+    def __call__(self, logits: np.ndarray, seen: np.ndarray) -> Step:
+        """The next step; none may follow one that finishes.
+
+        Args:
+            logits: float32 ``[vocab]``, of the last token.
+            seen: int64 ``[n]``, the tokens so far, those of the prompt included.
+        """
+        token = self._sampler(logits, seen)
+        self._left -= 1
+        if token in self._stop_tokens:
+            return Step(token, self._stream.flush(), "stop")
+        text = self._stream.push(token)
+        if self._left == 0:
+            return Step(token, text + self._stream.flush(), "length")
+        return Step(token, text, None)
+
+
+def generate(context: Context, logits: np.ndarray, decoder: Decoder) -> Iterator[Step]:
     """Continue what a context holds.
 
     Args:
         context: extended by every token generated but the last.
         logits: float32 ``[vocab]``, of the context's last position.
-        options: how.
-        stop_tokens: tokens that end the answer.
-        tokenizer: decodes the tokens.
+        decoder: a new one.
     """
-    sampler, stream = Sampler(options.sampling), TextStream(tokenizer)
-    limit = min(options.max_new_tokens, context.capacity - context.length + 1)
-    for count in range(1, limit + 1):
-        token = sampler(logits, context.token_ids)
-        if token in stop_tokens:
-            yield Step(token, stream.flush(), "stop")
-            return
-        text = stream.push(token)
-        if count == limit:
-            yield Step(token, text + stream.flush(), "length")
-            return
-        yield Step(token, text, None)
-        logits = context.extend(Inputs.plain(np.array([token], np.int64)))[0]
+    step = decoder(logits, context.token_ids)
+    yield step
+    while step.finish is None:
+        token = np.array([step.token_id], np.int64)
+        step = decoder(extend(context, Inputs.plain(token))[0], context.token_ids)
+        yield step
 
 
 def collect(steps: Iterable[Step], on_text: Callable[[str], None] | None = None) -> Generation:
@@ -108,5 +128,5 @@ def collect(steps: Iterable[Step], on_text: Callable[[str], None] | None = None)
         finish = step.finish
         if on_text is not None and step.text:
             on_text(step.text)
-    assert finish is not None, "generate always yields a last step"
+    assert finish is not None, "an answer has a last step"
     return Generation(tuple(tokens), "".join(texts), finish)

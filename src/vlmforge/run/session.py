@@ -9,7 +9,9 @@ from pathlib import Path
 
 from vlmforge.errors import RunError
 from vlmforge.formats.package import Package, open_package
-from vlmforge.run.context import Context, Inputs
+from vlmforge.run.context import Context
+from vlmforge.run.generate import Decoder, Options
+from vlmforge.run.inputs import Inputs
 from vlmforge.run.machine import Machine, open_machine
 from vlmforge.run.preprocess import ImagePreprocessor
 from vlmforge.run.prompt import PromptEncoder, load_tokenizer
@@ -80,6 +82,11 @@ class Session:
     def new_context(self) -> Context:
         """An empty KV cache of the session's maximum length."""
         return Context(self.text, self.package.embeddings, self.grid, self.max_length)
+
+    def new_decoder(self, options: Options, held: int) -> Decoder:
+        """What continues a context that holds ``held`` tokens."""
+        room = self.max_length - held + 1
+        return Decoder(options, room, self.stop_tokens, self.prompts.tokenizer)
 
     def inputs(self, messages: Sequence[Message]) -> Inputs:
         """The tokens of the messages up to the start of the answer, with image features.
