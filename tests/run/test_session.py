@@ -8,64 +8,28 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
 
+from tests.run.dialogues import assistant, counting, picture, user
 from vlmforge.errors import PackageError, RunError
 from vlmforge.run.context import Context
 from vlmforge.run.conversation import Conversation
 from vlmforge.run.generate import Options
 from vlmforge.run.inputs import Inputs
-from vlmforge.run.machine import Request
 from vlmforge.run.reading import CHUNK, extend, fill
 from vlmforge.run.session import Session
-from vlmforge.run.vision import VisionEncoder
 
 SHORT = Options(max_new_tokens=6)
-
-
-class CountingMachine:
-    """Notes how many rows each run had."""
-
-    def __init__(self, machine: Any) -> None:
-        self.machine, self.program, self.rows = machine, machine.program, []
-        self.new_cache = machine.new_cache
-
-    def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        return self.run_batch([Request(inputs)])[0]
-
-    def run_batch(self, requests: Sequence[Request]) -> list[dict[str, np.ndarray]]:
-        self.rows += [each.inputs[self.program.inputs[0]].shape[-2] for each in requests]
-        outputs: list[dict[str, np.ndarray]] = self.machine.run_batch(requests)
-        return outputs
 
 
 @pytest.fixture
 def counted(session: Session) -> Session:
     """The session with machines that count."""
-    assert session.vision is not None
-    vision = VisionEncoder(CountingMachine(session.vision.machine))
-    return dataclasses.replace(session, text=CountingMachine(session.text), vision=vision)
-
-
-def picture(seed: int) -> dict[str, Any]:
-    pixels = np.random.default_rng(seed).integers(0, 256, (60, 90, 3), np.uint8)
-    return {"type": "image", "image": Image.fromarray(pixels)}
-
-
-def user(*parts: Any) -> dict[str, Any]:
-    texts = [{"type": "text", "text": part} if isinstance(part, str) else part for part in parts]
-    return {"role": "user", "content": texts}
-
-
-def assistant(text: str) -> dict[str, Any]:
-    return {"role": "assistant", "content": [{"type": "text", "text": text}]}
+    return counting(session)
 
 
 def test_later_turns_equal_a_fresh_conversation(session: Session) -> None:

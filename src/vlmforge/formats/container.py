@@ -1,4 +1,4 @@
-"""Container: the safetensors file that both ``.mblt`` and ``.mxq`` are.
+"""Container: the safetensors file that ``.mblt``, ``.mxq`` and others are.
 
 The header's metadata hold the kind of the file, the version of its format, a JSON document,
 the SHA-256 of every tensor, and the SHA-256 of the header itself. ``docs/formats.md`` specifies
@@ -32,7 +32,7 @@ class ContainerWriter:
 
     Args:
         path: the file to write.
-        kind: ``"mblt"``, ``"mxq"`` or ``"infer"``.
+        kind: ``"mblt"``, ``"mxq"``, ``"infer"`` or ``"kv"``.
     """
 
     def __init__(self, path: str | Path, kind: str) -> None:
@@ -100,7 +100,7 @@ class Container:
 
         Args:
             path: the file.
-            kind: what it must be: ``"mblt"``, ``"mxq"`` or ``"infer"``.
+            kind: what it must be: ``"mblt"``, ``"mxq"``, ``"infer"`` or ``"kv"``.
             verify: whether to compare every tensor with its hash, which reads the whole file.
 
         Raises:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,6 +97,8 @@ class Package:
         text: the language program.
         vision: the vision program, None in a package without one.
         embeddings: ``[vocab, hidden]`` float32, rotated by R1, a read-only view of the file.
+        fingerprint: SHA-256 over the hashes of programs and embedding, in hex; packages that may
+            give other bits have another one.
     """
 
     dir: Path
@@ -103,6 +106,7 @@ class Package:
     text: Program
     vision: Program | None
     embeddings: np.ndarray
+    fingerprint: str
 
 
 def open_package(directory: str | Path, verify: bool = True) -> Package:
@@ -131,7 +135,7 @@ def open_package(directory: str | Path, verify: bool = True) -> Package:
     array = embeddings.arrays[EMBEDDING]
     _require_same_hidden_size(text, vision, array, directory)
     _require_vocabulary(text, array, directory)
-    return Package(directory, config, text, vision, array)
+    return Package(directory, config, text, vision, array, _fingerprint(files, embeddings))
 
 
 def write_embeddings(
@@ -151,6 +155,12 @@ def write_embeddings(
     with TensorWriter(path) as writer:
         writer.add_chunks(EMBEDDING, "F32", shape, rows)
         writer.finish({"format": "pt", **metadata, "sha256": writer.sha256[EMBEDDING]})
+
+
+def _fingerprint(files: PackageFiles, embeddings: TensorFile) -> str:
+    programs = [files.text] if files.vision is None else [files.text, files.vision]
+    digests = [TensorFile.open(path).metadata["header_sha256"] for path in programs]
+    return hashlib.sha256("\n".join([*digests, embeddings.metadata["sha256"]]).encode()).hexdigest()
 
 
 def _inside(directory: Path, key: str, name: object) -> Path:

@@ -99,9 +99,11 @@ class Context:
             rows: int8 ``[seq, row]``, what that context's :meth:`rows` gave.
 
         Raises:
-            RunError: the rows are of another program, or there is no room.
+            RunError: the rows are of another program or number, or there is no room.
         """
         positions = self.positions_of(inputs)
+        if len(rows) != len(inputs):
+            raise RunError(f"{len(rows)} rows for {len(inputs)} tokens", mend="pass one a token")
         self._cache.append(rows)
         self.advance(inputs, positions)
 

@@ -6,7 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
+from vlmforge.formats.kv import Snapshot
+from vlmforge.run import snapshot as snapshots
 from vlmforge.run.generate import Generation, Options, Step, collect, generate
+from vlmforge.run.prefix import PrefixCache
 from vlmforge.run.reading import fill
 from vlmforge.run.session import Session
 from vlmforge.run.template import Message
@@ -16,10 +19,14 @@ class Conversation:
     """A dialogue whose KV cache is kept from turn to turn.
 
     Every call takes all messages; what they share with the previous call is not run again.
+
+    Args:
+        session: the package.
+        prefixes: of the session; what it holds of a prompt is not run, and prompts are added.
     """
 
-    def __init__(self, session: Session) -> None:
-        self.session = session
+    def __init__(self, session: Session, prefixes: PrefixCache | None = None) -> None:
+        self.session, self._prefixes = session, prefixes
         self._context = session.new_context()
 
     def stream(self, messages: Sequence[Message], options: Options | None = None) -> Iterator[Step]:
@@ -28,7 +35,7 @@ class Conversation:
         Raises:
             RunError: the messages are malformed or longer than the session's maximum length.
         """
-        logits = fill(self._context, self.session.inputs(messages))[0]
+        logits = fill(self._context, self.session.inputs(messages), 1, self._prefixes)[0]
         decoder = self.session.new_decoder(options or Options(), self._context.length)
         yield from generate(self._context, logits, decoder)
 
@@ -45,4 +52,22 @@ class Conversation:
         """Logits that precede each token of a given answer, float32 ``[len(answer), vocab]``."""
         given = np.array(answer[:-1], np.int64)
         inputs = self.session.inputs(messages).followed_by(given)
-        return fill(self._context, inputs, logits=len(answer))
+        return fill(self._context, inputs, len(answer), self._prefixes)
+
+    def fork(self) -> Conversation:
+        """A conversation that has read the same and goes its own way."""
+        other = Conversation(self.session, self._prefixes)
+        other._context = self._context.fork()
+        return other
+
+    def snapshot(self) -> Snapshot:
+        """What has been read so far, to be saved or restored; RunError if there is nothing."""
+        return snapshots.take(self._context, self.session.package.fingerprint)
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Take up what a conversation with the same package had read.
+
+        Raises:
+            RunError: the snapshot is another package's, or too long for this session.
+        """
+        snapshots.restore(self._context, snapshot, self.session.package.fingerprint)

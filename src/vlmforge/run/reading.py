@@ -9,6 +9,7 @@ import numpy as np
 from vlmforge.run.context import Context
 from vlmforge.run.inputs import Inputs
 from vlmforge.run.machine import Request
+from vlmforge.run.prefix import PrefixCache
 
 CHUNK = 256
 """Tokens run at once; bounds the memory of activations, never changes a bit."""
@@ -103,8 +104,16 @@ def extend(context: Context, inputs: Inputs, logits: int = 1) -> np.ndarray:
     return read_all([Reading(context, inputs, logits)])[0]
 
 
-def fill(context: Context, inputs: Inputs, logits: int = 1) -> np.ndarray:
-    """Let a context hold exactly ``inputs``, running only what differs from what it holds.
+def fill(
+    context: Context, inputs: Inputs, logits: int = 1, prefixes: PrefixCache | None = None
+) -> np.ndarray:
+    """Let a context hold exactly ``inputs``, running only what nobody has cached.
+
+    Args:
+        context: what it holds of a beginning of ``inputs`` is kept.
+        inputs: the tokens.
+        logits: how many of the last positions' logits are wanted.
+        prefixes: where to look for more of the beginning, and where to remember the whole.
 
     Returns:
         float32 ``[logits, vocab]``, of the last positions.
@@ -112,15 +121,23 @@ def fill(context: Context, inputs: Inputs, logits: int = 1) -> np.ndarray:
     Raises:
         RunError: ``inputs`` is empty or longer than the capacity.
     """
-    return read_all([refill(context, inputs, logits)])[0]
+    filled = read_all([refill(context, inputs, logits, prefixes)])[0]
+    if prefixes is not None:
+        prefixes.remember(context)
+    return filled
 
 
-def refill(context: Context, inputs: Inputs, logits: int = 1) -> Reading:
+def refill(
+    context: Context, inputs: Inputs, logits: int = 1, prefixes: PrefixCache | None = None
+) -> Reading:
     """What a context has yet to read until it holds exactly ``inputs``.
 
     Raises:
         RunError: ``inputs`` is empty or longer than the capacity; the context has not changed.
     """
     context.require_room(len(inputs))
-    kept = context.keep(inputs, len(inputs) - logits)
+    most = len(inputs) - logits
+    kept = context.keep(inputs, most)
+    if prefixes is not None:
+        kept = prefixes.restore(context, inputs, most)
     return Reading(context, inputs.slice(kept, len(inputs)), logits)

@@ -1,0 +1,62 @@
+"""``.kv``: the tokens a package has read, with what it cached of them."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+import numpy as np
+
+from vlmforge.formats.container import Container, ContainerWriter
+from vlmforge.formats.document import Document, refuse, validate
+
+KIND = "kv"
+TENSORS = {"token_ids": ("I64", 1), "keys": ("I64", 1), "rows": ("I8", 2)}
+"""Name to dtype and number of dimensions."""
+
+
+class _KvDocument(Document):
+    """The JSON document."""
+
+    package: str
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Tokens with what a package has cached of them.
+
+    Attributes:
+        package: fingerprint of the package.
+        token_ids: int64 ``[n]``.
+        keys: int64 ``[n]``, the token id, or a negative number made from the pixels where the
+            token stands for a part of an image.
+        rows: int8 ``[n, row]``: of each token the keys, then the values, of every cached
+            attention in the order of the language program.
+    """
+
+    package: str
+    token_ids: np.ndarray
+    keys: np.ndarray
+    rows: np.ndarray
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write a ``.kv`` file."""
+        with ContainerWriter(os.fspath(path), KIND) as writer:
+            for name in TENSORS:
+                writer.add(name, getattr(self, name))
+            writer.finish({"package": self.package})
+
+    @staticmethod
+    def load(path: str | os.PathLike[str]) -> Snapshot:
+        """Read a ``.kv`` file; whether a package can continue it, the package says.
+
+        Raises:
+            FormatError: it is missing, altered or no ``.kv`` file.
+        """
+        file = Container.open(os.fspath(path), KIND)
+        document = validate(_KvDocument, file.document, file.path)
+        if {n: (each.dtype, len(each.shape)) for n, each in file.entries.items()} != TENSORS:
+            raise refuse("the tensors are not those of a KV cache", file.path)
+        if len({array.shape[0] for array in file.arrays.values()}) != 1:
+            raise refuse("the tensors are not of the same number of tokens", file.path)
+        return Snapshot(document.package, *(file.arrays[name].copy() for name in TENSORS))

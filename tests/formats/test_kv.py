@@ -1,0 +1,77 @@
+"""``.kv`` files: what was written is read, and nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from vlmforge.errors import FormatError
+from vlmforge.formats.container import ContainerWriter
+from vlmforge.formats.kv import Snapshot
+
+TOKENS = np.array([5, 9, 9, 1])
+ROWS = np.arange(4 * 6, dtype=np.int8).reshape(4, 6)
+GOOD = {"token_ids": TOKENS, "keys": np.array([5, -3, -3, 1]), "rows": ROWS}
+
+
+def write(path: Path, tensors: dict[str, np.ndarray], document: dict[str, object]) -> Path:
+    with ContainerWriter(path, "kv") as writer:
+        for name, tensor in tensors.items():
+            writer.add(name, tensor)
+        writer.finish(document)
+    return path
+
+
+def test_round_trip(tmp_path: Path) -> None:
+    Snapshot("f" * 64, **GOOD).save(tmp_path / "a.kv")
+    loaded = Snapshot.load(tmp_path / "a.kv")
+
+    assert loaded.package == "f" * 64
+    for name, array in GOOD.items():
+        np.testing.assert_array_equal(getattr(loaded, name), array)
+        np.testing.assert_array_equal(load_file(tmp_path / "a.kv")[name], array)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"keys": TOKENS[:3]},
+        {"keys": TOKENS.astype(np.int32)},
+        {"rows": ROWS.reshape(-1)},
+        {"rows": ROWS.astype(np.int16)},
+        {"more": TOKENS},
+    ],
+)
+def test_other_tensors_are_refused(tmp_path: Path, change: dict[str, np.ndarray]) -> None:
+    path = write(tmp_path / "a.kv", {**GOOD, **change}, {"package": "f"})
+
+    with pytest.raises(FormatError, match="tensors are not"):
+        Snapshot.load(path)
+
+
+@pytest.mark.parametrize("document", [{}, {"package": 3}, {"package": "f", "more": 1}])
+def test_other_documents_are_refused(tmp_path: Path, document: dict[str, object]) -> None:
+    with pytest.raises(FormatError):
+        Snapshot.load(write(tmp_path / "a.kv", GOOD, document))
+
+
+def test_altered_rows_are_noticed(tmp_path: Path) -> None:
+    Snapshot("f", **GOOD).save(tmp_path / "a.kv")
+    data = bytearray((tmp_path / "a.kv").read_bytes())
+    data[-1] ^= 1
+    (tmp_path / "a.kv").write_bytes(data)
+
+    with pytest.raises(FormatError, match="altered"):
+        Snapshot.load(tmp_path / "a.kv")
+
+
+def test_no_file_and_another_kind(tmp_path: Path) -> None:
+    with ContainerWriter(tmp_path / "a.infer", "infer") as writer:
+        writer.add("rows", ROWS)
+        writer.finish({})
+    for name, message in (("a.infer", "not 'kv'"), ("none.kv", "cannot be read")):
+        with pytest.raises(FormatError, match=message):
+            Snapshot.load(tmp_path / name)
