@@ -177,8 +177,7 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
         ("calibration.mode", 2),
         ("equivalentTransformation.UD.learn", True),
         ("equivalentTransformation.SpinR2.learn", True),
-        ("equivalentTransformation.NormConv.apply", True),
-        ("equivalentTransformation.QkRotation.apply", True),
+        ("equivalentTransformation.QkRotation.learn", True),
     ],
 )
 def test_what_the_compiler_cannot_honour_is_parsed_and_refused(path: str, value: Any) -> None:

@@ -324,10 +324,6 @@ SUPPORTED: dict[str, tuple[Any, ...]] = {
     "calibration.method": (CalibrationMethod.LAYER, CalibrationMethod.MULTI),
     "calibration.output": (CalibrationOutput.LAYER,),
     "calibration.mode": (CalibrationMode.MAX, CalibrationMode.PERCENTILE),
-    "equivalentTransformation.UD.apply": (False,),
-    "equivalentTransformation.VO.apply": (False,),
-    "equivalentTransformation.NormConv.apply": (False,),
-    "equivalentTransformation.QkRotation.apply": (False,),
     **{f"equivalentTransformation.{name}.learn": (False,) for name in _TRANSFORMATIONS},
 }
 """Key to the values the compiler honours, where they are not all that can be written."""

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
+from torch import Tensor
 
 from vlmforge.calibrate.images import collect_images
 from vlmforge.calibrate.record import record_language, record_vision
@@ -48,12 +49,18 @@ from vlmforge.quantize.observe import observe
 from vlmforge.quantize.quantized_path import QuantizedPath
 from vlmforge.quantize.rounding import choose_rounding, weight_formats
 from vlmforge.quantize.scales import choose_scales
-from vlmforge.quantize.scheme import assign_codes, product_inputs, require_nodes
+from vlmforge.quantize.scheme import (
+    assign_codes,
+    attention_operands,
+    product_inputs,
+    require_nodes,
+)
 from vlmforge.source.checkpoint import Checkpoint
 from vlmforge.source.processor import images_to_pixel_values
 from vlmforge.source.reference import torch_device
-from vlmforge.transform.hadamard import random_rotation
-from vlmforge.transform.order import Pass, language_passes, transform, vision_passes
+from vlmforge.transform.apply import Settings, choose_rotations, scale
+from vlmforge.transform.order import preparation, rotations, transform
+from vlmforge.transform.precision import Precision
 from vlmforge.workspace import Workspace
 
 logger = logging.getLogger(__name__)
@@ -278,8 +285,12 @@ def mxq_compile(
     require_nodes(graph, overrides.activation_16bits)
     formats = weight_formats(graph, config, overrides.weight_8bits)
     samples = _samples(graph, calib_data_path)
-    rotation = component_rotation(graph, config, rotation_path)
-    graph = transform(graph, _passes(graph, config, rotation))
+    precision = _precision(graph, overrides.activation_16bits)
+    where = str(torch_device(device))
+    settings = Settings(config.equivalent_transformation, precision, config.seed, where, progress)
+    graph, rotation = _rotated(graph, config, settings, rotation_path)
+    loaders = [partial(_rotated_feeds, graph, sample, rotation) for sample in samples]
+    graph = scale(graph, loaders, settings)
     graph.meta |= {
         "rotation": rotation.fingerprint if rotation else "none",
         "calibration": samples.fingerprint(),
@@ -288,8 +299,6 @@ def mxq_compile(
         "inference_scheme": inference_scheme.value,
     }
     percentile, tail = _percentile(config)
-    loaders = [partial(_rotated_feeds, graph, sample, rotation) for sample in samples]
-    where = str(torch_device(device))
     ranges = observe(graph, loaders, tail, where, progress, product_inputs(graph))
     codes = assign_codes(graph, overrides.activation_16bits)
     with MxqWriter(save_path) as writer:
@@ -300,30 +309,44 @@ def mxq_compile(
     return save_path
 
 
+def _rotated(
+    graph: Graph, config: CompileConfig, settings: Settings, rotation_path: Path | None
+) -> tuple[Graph, Rotation | None]:
+    """The rotated graph, and the rotation its features are in."""
+    graph = transform(graph, preparation(settings.config))
+    chosen = choose_rotations(graph, settings)
+    rotation = component_rotation(graph, config, rotation_path, chosen.residual)
+    head = rotation.matrix if rotation and graph.component == "vision" else None
+    return transform(graph, rotations(chosen.residual, chosen.values, head)), rotation
+
+
 def component_rotation(
-    graph: Graph, config: CompileConfig, rotation_path: Path | None
+    graph: Graph, config: CompileConfig, rotation_path: Path | None, residual: Tensor | None
 ) -> Rotation | None:
-    """R1 of a component: drawn and written for a language model, read for a vision encoder.
+    """R1 of the language model: written when it is compiled, read for a vision encoder.
+
+    Args:
+        graph: the component.
+        config: names another file for a vision encoder in ``matrixPath``.
+        rotation_path: where R1 is kept.
+        residual: the rotation of this component's own stream ``[hidden, hidden]``, float64.
 
     Raises:
         RotationError: the vision encoder's R1 is missing or of another model.
         ConfigError: nobody says where R1 is.
     """
-    equivalent, meta = config.equivalent_transformation, graph.meta
+    head, meta = config.equivalent_transformation.head_out_ch_rotation, graph.meta
     language = graph.component == "language"
-    if not (equivalent.spin_r1.apply if language else equivalent.head_out_ch_rotation.apply):
+    if residual is None if language else not head.apply:
         return None
-    path = (
-        rotation_path if language else equivalent.head_out_ch_rotation.matrix_path or rotation_path
-    )
+    path = rotation_path if language else head.matrix_path or rotation_path
     if path is None:
         raise ConfigError(
             "nobody says where the rotation R1 is kept", mend="give --spin-weight-dir"
         )
     identity = {"model_fingerprint": meta["model_fingerprint"]}
-    if language:
-        rotation = Rotation.of(random_rotation(meta["hidden_size"], config.seed))
-        write_rotation(path, rotation, model=meta["model"], **identity)
+    if residual is not None and language:
+        write_rotation(path, Rotation.of(residual), model=meta["model"], **identity)
     return read_rotation(path, size=meta["hidden_size"], **identity)
 
 
@@ -343,10 +366,8 @@ def read_r1(checkpoint: Checkpoint, path: Path) -> Rotation:
     return read_rotation(path, size=size, model_fingerprint=checkpoint.fingerprint())
 
 
-def _passes(graph: Graph, config: CompileConfig, rotation: Rotation | None) -> list[Pass]:
-    choose = language_passes if graph.component == "language" else vision_passes
-    matrix = rotation.matrix if rotation else None
-    return choose(config.equivalent_transformation, matrix, config.seed)
+def _precision(graph: Graph, wide: tuple[str, ...]) -> Precision:
+    return Precision(assign_codes(graph, wide), channelwise=frozenset(attention_operands(graph)))
 
 
 def _percentile(config: CompileConfig) -> tuple[float, float]:

@@ -2,95 +2,183 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from functools import lru_cache
 from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
 
 from tests.graphs import captured, language_feeds, relative_error, rotated, vision_feeds
 from vlmforge.config import EquivalentTransformationConfig
-from vlmforge.errors import GraphError
 from vlmforge.graph.core import Graph
 from vlmforge.graph.evaluate import evaluate
-from vlmforge.transform.hadamard import hadamard, random_rotation
+from vlmforge.graph.residual import NORMS, residual
+from vlmforge.transform.apply import Settings, choose_rotations, scale, stream_width
+from vlmforge.transform.centering import centre_residual
+from vlmforge.transform.hadamard import random_rotation
 from vlmforge.transform.head_rotation import rotate_head
-from vlmforge.transform.norm_folding import NORMS, fold_norms
-from vlmforge.transform.order import language_passes, transform, vision_passes
+from vlmforge.transform.mlp_scaling import gated_channels, scale_gated
+from vlmforge.transform.norm_folding import fold_norms
+from vlmforge.transform.norm_scaling import norm_channels, scale_norms
+from vlmforge.transform.order import preparation, rotations, transform
+from vlmforge.transform.precision import Precision
+from vlmforge.transform.query_key_rotation import best_angles, rotate_keys
+from vlmforge.transform.query_key_scaling import balanced_key_scales, scale_keys
 from vlmforge.transform.residual_rotation import rotate_residual
-from vlmforge.transform.value_rotation import attentions, rotate_values
+from vlmforge.transform.smoothing import Channels
+from vlmforge.transform.statistics import Statistics, collect
+from vlmforge.transform.untying import untie
+from vlmforge.transform.value_rotation import random_value_rotations, rotate_values
+from vlmforge.transform.value_scaling import scale_values, value_channels
 
 NOISE = 2e-5
-ALL = EquivalentTransformationConfig.model_validate({"SpinR2": {"apply": True}})
+
+EVERYTHING = EquivalentTransformationConfig.model_validate(
+    {name: {"apply": True} for name in ("QK", "UD", "VO", "SpinR2", "NormConv", "QkRotation")}
+)
 
 
-def value_rotations(graph: Graph) -> dict[str, torch.Tensor]:
-    return {n.name: random_rotation(n.attrs["head_dim"], 1) for n in attentions(graph)}
+@lru_cache(maxsize=1)
+def components(path: Path) -> dict[str, tuple[Graph, dict[str, Tensor]]]:
+    """Graph and feeds of each component."""
+    _, language, vision = captured(path)
+    return {"language": (language, language_feeds(language)), "vision": (vision, vision_feeds())}
 
 
-def test_norm_folding(tiny_checkpoint: Path) -> None:
-    _, language, vision = captured(tiny_checkpoint)
-    for graph, feeds in ((language, language_feeds(language)), (vision, vision_feeds())):
-        folded = fold_norms(graph)
-        assert not any(n.weights for n in folded.nodes.values() if n.op in NORMS)
-        (name,) = graph.outputs
-        assert relative_error(evaluate(folded, feeds)[name], evaluate(graph, feeds)[name]) < NOISE
+def statistics(graph: Graph, feeds: Mapping[str, Tensor]) -> Statistics:
+    return collect(graph, [lambda: dict(feeds)], pairs=True)
 
 
-def test_r1(tiny_checkpoint: Path) -> None:
-    _, graph, _ = captured(tiny_checkpoint)
-    folded, feeds = fold_norms(graph), language_feeds(graph)
+def wild(channels: Mapping[str, Channels], graph: Graph) -> dict[str, Tensor]:
+    """Scales over two orders of magnitude, equal where they are tied."""
+    generator = torch.Generator().manual_seed(5)
+    found = {}
+    for name, each in channels.items():
+        size = graph.value(name).shape[-1]
+        assert isinstance(size, int)
+        found[name] = each.tie((torch.randn(size, generator=generator) * 1.5).exp())
+    return found
+
+
+def untied(graph: Graph, feeds: Mapping[str, Tensor]) -> Graph:
+    return untie(graph)
+
+
+def folded(graph: Graph, feeds: Mapping[str, Tensor]) -> Graph:
+    return fold_norms(graph)
+
+
+def centred(graph: Graph, feeds: Mapping[str, Tensor]) -> Graph:
+    return centre_residual(fold_norms(graph))
+
+
+def value_rotated(graph: Graph, feeds: Mapping[str, Tensor]) -> Graph:
+    return rotate_values(graph, random_value_rotations(graph, 1))
+
+
+def keys_balanced(graph: Graph, feeds: Mapping[str, Tensor]) -> Graph:
+    return scale_keys(graph, balanced_key_scales(graph, statistics(graph, feeds)))
+
+
+def keys_turned(graph: Graph, feeds: Mapping[str, Tensor]) -> Graph:
+    return rotate_keys(graph, best_angles(graph, statistics(graph, feeds)))
+
+
+def values_scaled(graph: Graph, feeds: Mapping[str, Tensor]) -> Graph:
+    return scale_values(graph, wild(value_channels(graph), graph))
+
+
+def gated_scaled(graph: Graph, feeds: Mapping[str, Tensor]) -> Graph:
+    return scale_gated(graph, wild(gated_channels(graph), graph))
+
+
+def norms_scaled(graph: Graph, feeds: Mapping[str, Tensor]) -> Graph:
+    return scale_norms(graph, wild(norm_channels(graph), graph))
+
+
+def folded_norms_scaled(graph: Graph, feeds: Mapping[str, Tensor]) -> Graph:
+    return norms_scaled(centre_residual(fold_norms(graph)), feeds)
+
+
+@pytest.mark.parametrize("component", ["language", "vision"])
+@pytest.mark.parametrize(
+    "rewrite",
+    [
+        untied,
+        folded,
+        centred,
+        value_rotated,
+        keys_balanced,
+        keys_turned,
+        values_scaled,
+        gated_scaled,
+        norms_scaled,
+        folded_norms_scaled,
+    ],
+)
+def test_alone(
+    tiny_checkpoint: Path,
+    component: str,
+    rewrite: Callable[[Graph, Mapping[str, Tensor]], Graph],
+) -> None:
+    graph, feeds = components(tiny_checkpoint)[component]
+    (name,) = graph.outputs
+    got = evaluate(rewrite(graph, feeds), feeds)[name]
+    assert relative_error(got, evaluate(graph, feeds)[name]) < NOISE
+
+
+def test_norm_folding_leaves_norms_without_weights(tiny_checkpoint: Path) -> None:
+    for graph, _ in components(tiny_checkpoint).values():
+        assert not any(n.weights for n in fold_norms(graph).nodes.values() if n.op in NORMS)
+
+
+def test_r1_of_a_text_model(tiny_checkpoint: Path) -> None:
+    graph, feeds = components(tiny_checkpoint)["language"]
     matrix = random_rotation(96, 0)
-    got = evaluate(rotate_residual(folded, matrix), rotated(feeds, matrix))["lm_head"]
-    assert relative_error(got, evaluate(folded, feeds)["lm_head"]) < NOISE
+    got = evaluate(rotate_residual(fold_norms(graph), matrix), rotated(feeds, matrix))["lm_head"]
+    assert relative_error(got, evaluate(graph, feeds)["lm_head"]) < NOISE
 
 
-def test_r1_refuses_norms_with_weights(tiny_checkpoint: Path) -> None:
-    _, graph, _ = captured(tiny_checkpoint)
-    with pytest.raises(GraphError, match="fold norms first"):
-        rotate_residual(graph, random_rotation(96, 0))
-
-
-def test_r2(tiny_checkpoint: Path) -> None:
-    _, language, vision = captured(tiny_checkpoint)
-    for graph, feeds in ((language, language_feeds(language)), (vision, vision_feeds())):
-        turned = rotate_values(graph, value_rotations(graph))
-        (name,) = graph.outputs
-        assert relative_error(evaluate(turned, feeds)[name], evaluate(graph, feeds)[name]) < NOISE
+def test_r1_inside_a_vision_encoder(tiny_checkpoint: Path) -> None:
+    graph, feeds = components(tiny_checkpoint)["vision"]
+    prepared, matrix = centre_residual(fold_norms(graph)), random_rotation(64, 0)
+    turned = rotate_residual(prepared, matrix)
+    seen: dict[str, Tensor] = {}
+    got = evaluate(turned, feeds, observe=seen.__setitem__)["model_merger_fc2"]
+    assert relative_error(got, evaluate(graph, feeds)["model_merger_fc2"]) < NOISE
+    straight: dict[str, Tensor] = {}
+    evaluate(prepared, feeds, observe=straight.__setitem__)
+    last = residual(turned).values[-1]
+    assert relative_error(seen[last], (straight[last].double() @ matrix).float()) < NOISE
 
 
 def test_head_rotation(tiny_checkpoint: Path) -> None:
-    _, _, graph = captured(tiny_checkpoint)
-    matrix, feeds = random_rotation(96, 0), vision_feeds()
+    graph, feeds = components(tiny_checkpoint)["vision"]
+    matrix = random_rotation(96, 0)
     want = (evaluate(graph, feeds)["model_merger_fc2"].double() @ matrix).float()
     got = evaluate(rotate_head(graph, matrix), feeds)["model_merger_fc2"]
     assert relative_error(got, want) < NOISE
 
 
-def test_all_together(tiny_checkpoint: Path) -> None:
-    _, language, vision = captured(tiny_checkpoint)
-    matrix, feeds = random_rotation(96, 0), language_feeds(language)
-    turned = transform(language, language_passes(ALL, matrix, 0))
-    got = evaluate(turned, rotated(feeds, matrix))["lm_head"]
-    assert relative_error(got, evaluate(language, feeds)["lm_head"]) < NOISE
-
-    pixels = vision_feeds()
-    seen = evaluate(transform(vision, vision_passes(ALL, matrix, 0)), pixels)["model_merger_fc2"]
-    want = (evaluate(vision, pixels)["model_merger_fc2"].double() @ matrix).float()
-    assert relative_error(seen, want) < NOISE
-
-
-@pytest.mark.parametrize("size", [1, 2, 12, 64, 96, 320, 896, 1280, 1536, 140])
-def test_hadamard_matrices_are_orthogonal(size: int) -> None:
-    matrix = hadamard(size)
-    assert matrix is not None
-    assert torch.equal(matrix @ matrix.T, size * torch.eye(size, dtype=torch.float64))
-    assert set(matrix.unique().tolist()) <= {-1.0, 1.0}
-
-
-@pytest.mark.parametrize("size", [6, 7, 18, 100])
-def test_other_sizes_take_an_orthogonal_matrix(size: int) -> None:
-    assert hadamard(size) is None
-    matrix = random_rotation(size, 3)
-    assert (matrix @ matrix.T - torch.eye(size)).abs().max() < 1e-12
-    assert torch.equal(matrix, random_rotation(size, 3))
-    assert not torch.equal(matrix, random_rotation(size, 4))
+@pytest.mark.parametrize("code", ["int8", "int16"])
+@pytest.mark.parametrize("component", ["language", "vision"])
+def test_all_together(tiny_checkpoint: Path, component: str, code: str) -> None:
+    graph, feeds = components(tiny_checkpoint)[component]
+    precision = Precision(dict.fromkeys(graph.nodes, code), dict.fromkeys(graph.nodes, 4))
+    settings = Settings(EVERYTHING, precision, seed=3)
+    prepared = transform(graph, preparation(EVERYTHING))
+    chosen, head = choose_rotations(prepared, settings), random_rotation(96, 7)
+    assert chosen.residual is not None
+    assert chosen.residual.shape == (stream_width(graph),) * 2
+    vision = component == "vision"
+    turned = transform(
+        prepared, rotations(chosen.residual, chosen.values, head if vision else None)
+    )
+    given = feeds if vision else rotated(feeds, chosen.residual)
+    result = scale(turned, [lambda: dict(given)], settings)
+    (name,) = graph.outputs
+    want = evaluate(graph, feeds)[name]
+    want = (want.double() @ head).float() if vision else want
+    assert relative_error(evaluate(result, given)[name], want) < NOISE

@@ -1,8 +1,9 @@
 """Hadamard matrices and random rotations.
 
 Paley's constructions (1933) give the odd part of the size, Sylvester's doubling (1867) the
-power of two; sizes such as 896, 1280, 1536 and 8960 are covered. Where no construction
-applies the rotation is a random orthogonal matrix.
+power of two; sizes such as 896, 1280, 1536, 3584, 4864, 5120 and 8960 are covered. Where no
+construction applies, a rotation is the Kronecker product of a small random orthogonal matrix
+and the largest Hadamard matrix whose size divides the wanted one.
 """
 
 from __future__ import annotations
@@ -22,11 +23,22 @@ def random_rotation(size: int, seed: int) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
     matrix = hadamard(size)
     if matrix is None:
-        normal = torch.randn(size, size, generator=generator, dtype=torch.float64)
-        orthogonal, triangular = torch.linalg.qr(normal)
-        return orthogonal * triangular.diagonal().sign()
+        matrix = _nearly_hadamard(size, generator)
     signs = torch.randint(0, 2, (size,), generator=generator).double() * 2 - 1
     return matrix * signs / math.sqrt(size)
+
+
+def _nearly_hadamard(size: int, generator: torch.Generator) -> Tensor:
+    """``sqrt(m) Q x H`` with ``Q`` orthogonal ``[m, m]`` and the largest ``H`` there is."""
+    for blocks in range(2, size + 1):
+        matrix = hadamard(size // blocks) if size % blocks == 0 else None
+        if matrix is not None:
+            break
+    assert matrix is not None  # hadamard(1) exists
+    normal = torch.randn(blocks, blocks, generator=generator, dtype=torch.float64)
+    orthogonal, triangular = torch.linalg.qr(normal)
+    spread = orthogonal * triangular.diagonal().sign() * math.sqrt(blocks)
+    return torch.kron(spread.contiguous(), matrix)
 
 
 def hadamard(size: int) -> Tensor | None:

@@ -13,8 +13,7 @@ from torch import Tensor
 from vlmforge.errors import GraphError
 from vlmforge.graph.core import Graph, Node, Weight
 from vlmforge.graph.flow import readers
-
-NORMS = ("rms_norm", "layer_norm")
+from vlmforge.graph.residual import NORMS
 
 
 def fold_norms(graph: Graph) -> Graph:

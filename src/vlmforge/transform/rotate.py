@@ -1,36 +1,67 @@
-"""Rotations of weights: ``x' = x R`` for row vectors and an orthogonal ``R``.
+"""Rotations and scalings of the channels of a value, as changes of the weights around it.
 
-A product that reads the rotated value takes ``W R``, one that writes it ``R^T W`` and
-``b R`` (SpinQuant, Liu et al. 2024, section 3). Arithmetic is float64.
+``x' = x R`` for row vectors and an orthogonal ``R``: a product that reads the rotated value
+takes ``W R``, one that writes it ``R' W`` and ``b R`` (SpinQuant, Liu et al. 2024, section 3).
+``x' = x diag(f)``: one that reads it takes ``W diag(1 / f)``, one that writes it
+``diag(f) W`` and ``f b``. Arithmetic is float64, rounded once.
 """
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from vlmforge.graph.core import Graph, Node, Weight
 
 
 def rotate_input(graph: Graph, product: Node, rotation: Tensor) -> dict[str, Weight]:
-    """The weights of a linear whose input arrives multiplied by ``rotation`` [in, in]."""
+    """The weights of a linear whose input arrives multiplied by ``rotation`` [n, n].
+
+    A product of k * n input features reads k rotated vectors side by side.
+    """
     name = product.weights["weight"]
 
     def rows(weight: Tensor) -> Tensor:
-        return (weight.double() @ rotation).float()
+        vectors = weight.double().unflatten(1, (-1, len(rotation)))
+        return (vectors @ rotation).flatten(1).float()
 
     return {name: graph.weights[name].map_rows(rows)}
 
 
 def rotate_output(graph: Graph, product: Node, rotation: Tensor) -> dict[str, Weight]:
-    """The weights of a linear whose output leaves multiplied by ``rotation`` [out, out]."""
+    """The weights of a product whose output leaves multiplied by ``rotation``.
+
+    A product of k * n output channels writes k vectors side by side; they are rotated by one
+    matrix ``[n, n]``, or each by its own of ``[k, n, n]``.
+    """
 
     def columns(tensor: Tensor) -> Tensor:
-        return (rotation.T @ tensor.double()).float()
+        vectors = tensor.double().reshape(-1, rotation.shape[-1], tensor[0].numel())
+        return (rotation.mT @ vectors).float().reshape(tensor.shape)
 
     return {name: graph.weights[name].map(columns) for name in product.weights.values()}
 
 
-def block_diagonal(block: Tensor, copies: int) -> Tensor:
-    """``block`` repeated ``copies`` times along the diagonal."""
-    return torch.block_diag(*[block] * copies)
+def scale_input(graph: Graph, product: Node, factor: Tensor) -> dict[str, Weight]:
+    """The weights of a linear whose input arrives multiplied by ``factor`` [n], float64.
+
+    A product of k * n input features reads k scaled vectors side by side.
+    """
+    name = product.weights["weight"]
+
+    def rows(weight: Tensor) -> Tensor:
+        return (weight.double().unflatten(1, (-1, len(factor))) / factor).flatten(1).float()
+
+    return {name: graph.weights[name].map_rows(rows)}
+
+
+def scale_output(graph: Graph, product: Node, factor: Tensor) -> dict[str, Weight]:
+    """The weights of a product whose output leaves multiplied by ``factor`` [out], float64."""
+    return {name: _scaled(graph.weights[name], factor) for name in product.weights.values()}
+
+
+def _scaled(weight: Weight, factor: Tensor) -> Weight:
+    def read(start: int, stop: int) -> Tensor:
+        rows = weight.read(start, stop).double()
+        return (rows * factor[start:stop].reshape(-1, *[1] * (rows.dim() - 1))).float()
+
+    return Weight(weight.shape, read)

@@ -1,36 +1,40 @@
 """R2: a rotation of every value head (SpinQuant, Liu et al. 2024, section 3.1).
 
-Attention mixes rows, never channels, so ``(P V R2) (W R2)^T = P V W^T``: the value product
+Attention mixes rows, never channels, so ``(P V R2) (W R2)' = P V W'``: the value product
 rotates its output by R2 within each kv head (bias included) and the output product undoes it
 within each query head.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from torch import Tensor
 
-from vlmforge.graph.core import Graph, Node, Weight
-from vlmforge.graph.flow import source
-from vlmforge.transform.rotate import block_diagonal, rotate_input, rotate_output
+from vlmforge.graph.core import Graph, Weight
+from vlmforge.transform.blocks import attentions, value_paths
+from vlmforge.transform.hadamard import random_rotation
+from vlmforge.transform.rotate import rotate_input, rotate_output
 
 
-def rotate_values(graph: Graph, rotations: dict[str, Tensor]) -> Graph:
+def rotate_values(graph: Graph, rotations: Mapping[str, Tensor]) -> Graph:
     """The graph with each attention's values rotated; ``rotations`` [head_dim, head_dim] by name.
 
-    An attention whose values do not come straight from a product, or whose output is read by
-    something other than one product, is left as it is.
+    Raises:
+        GraphError: an attention's values do not come from a product of their own, or something
+            other than one product reads it.
     """
     changed: dict[str, Weight] = {}
-    for attention in attentions(graph):
-        value, output = source(graph, attention.inputs[2]), graph.consumers(attention.name)
-        if value is None or value.op != "linear" or [n.op for n in output] != ["linear"]:
-            continue
-        rotation, attrs = rotations[attention.name], attention.attrs
-        changed |= rotate_output(graph, value, block_diagonal(rotation, attrs["kv_heads"]))
-        changed |= rotate_input(graph, output[0], block_diagonal(rotation, attrs["heads"]))
+    for path in value_paths(graph):
+        rotation = rotations[path.attention.name]
+        changed |= rotate_output(graph, path.value, rotation)
+        changed |= rotate_input(graph, path.output, rotation)
     return graph.with_weights(changed)
 
 
-def attentions(graph: Graph) -> list[Node]:
-    """The attention nodes of the graph."""
-    return [node for node in graph.nodes.values() if node.op == "attention"]
+def random_value_rotations(graph: Graph, seed: int) -> dict[str, Tensor]:
+    """A random Hadamard rotation for every attention, each with a seed of its own."""
+    return {
+        node.name: random_rotation(node.attrs["head_dim"], seed + 1 + i)
+        for i, node in enumerate(attentions(graph))
+    }

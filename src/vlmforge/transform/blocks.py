@@ -1,0 +1,120 @@
+"""Finds the products around attention and gated MLPs, or says which node stands in the way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vlmforge.errors import GraphError
+from vlmforge.graph.core import Graph, Node
+from vlmforge.graph.flow import readers, source
+
+
+@dataclass(frozen=True)
+class ValuePath:
+    """The values of one attention: ``output(attention(..., value(x)))``."""
+
+    value: Node
+    attention: Node
+    output: Node
+
+
+@dataclass(frozen=True)
+class KeyPath:
+    """Queries and keys of one attention, each a product followed by a RoPE."""
+
+    query: Node
+    query_rope: Node
+    key: Node
+    key_rope: Node
+    attention: Node
+
+
+@dataclass(frozen=True)
+class GatedMLP:
+    """``down(gate * up)``: ``product`` is the multiplication, ``up`` the factor that is linear."""
+
+    up: Node
+    product: Node
+    down: Node
+
+
+def attentions(graph: Graph) -> list[Node]:
+    """The attention nodes of the graph."""
+    return [node for node in graph.nodes.values() if node.op == "attention"]
+
+
+def value_paths(graph: Graph) -> list[ValuePath]:
+    """The value path of every attention.
+
+    Raises:
+        GraphError: values do not come straight from a product of their own, or something other
+            than one product reads the attention.
+    """
+    return [_value_path(graph, node) for node in attentions(graph)]
+
+
+def key_paths(graph: Graph) -> list[KeyPath]:
+    """The query and key path of every attention.
+
+    Raises:
+        GraphError: queries or keys are not a RoPE of a product that nothing else reads.
+    """
+    paths = []
+    for attention in attentions(graph):
+        query_rope, query = _roped_product(graph, attention, 0)
+        key_rope, key = _roped_product(graph, attention, 1)
+        paths.append(KeyPath(query, query_rope, key, key_rope, attention))
+    return paths
+
+
+def gated_mlps(graph: Graph) -> list[GatedMLP]:
+    """Every gated MLP of the graph; other multiplications are passed over.
+
+    Raises:
+        GraphError: something besides one product reads the gated value, or besides the
+            multiplication the linear factor.
+    """
+    found = []
+    for product in graph.nodes.values():
+        factors = [graph.nodes.get(name) for name in product.inputs] if product.op == "mul" else []
+        linear = [node for node in factors if node is not None and node.op == "linear"]
+        if linear:
+            up = linear[-1]
+            _require_alone(graph, up, product)
+            found.append(GatedMLP(up, product, _only_product(graph, product)))
+    return found
+
+
+def _value_path(graph: Graph, attention: Node) -> ValuePath:
+    value = source(graph, attention.inputs[2])
+    if value is None or value.op != "linear":
+        raise GraphError("its values do not come from a product", where=attention.name)
+    _require_alone(graph, value, attention)
+    return ValuePath(value, attention, _only_product(graph, attention))
+
+
+def _roped_product(graph: Graph, attention: Node, operand: int) -> tuple[Node, Node]:
+    rope = graph.nodes.get(attention.inputs[operand])
+    if rope is None or rope.op != "rope":
+        raise GraphError("its queries and keys are not the output of a RoPE", where=attention.name)
+    _require_alone(graph, rope, attention)
+    product = graph.nodes.get(rope.inputs[0])
+    if product is None or product.op != "linear":
+        raise GraphError("it does not turn the output of a product", where=rope.name)
+    _require_alone(graph, product, rope)
+    return rope, product
+
+
+def _only_product(graph: Graph, node: Node) -> Node:
+    reading = list(readers(graph, node.name))
+    if node.name in graph.outputs or [reader.op for reader in reading] != ["linear"]:
+        names = ", ".join(reader.name for reader in reading) or "the caller"
+        raise GraphError(f"one product should read it, not {names}", where=node.name)
+    return reading[0]
+
+
+def _require_alone(graph: Graph, node: Node, reader: Node) -> None:
+    others = [each for each in readers(graph, node.name) if each.name != reader.name]
+    if others or node.name in graph.outputs:
+        names = ", ".join(each.name for each in others) or "the caller"
+        raise GraphError(f"{names} reads it as well as {reader.name}", where=node.name)

@@ -1,0 +1,38 @@
+"""UD: scales of the up projection's outputs against the down projection's inputs.
+
+``W (a(g) * (u / s)) diag(s) = W (a(g) * u)``: the gate product is linear in its up factor, so
+the up projection's rows (and bias) take ``1 / s``, the down projection's columns ``s``
+(SmoothQuant's migration, Xiao et al. 2022, through the product of a gated MLP).
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from vlmforge.graph.core import Graph, Weight
+from vlmforge.transform.blocks import gated_mlps
+from vlmforge.transform.rotate import scale_input, scale_output
+from vlmforge.transform.smoothing import Channels
+
+
+def gated_channels(graph: Graph) -> dict[str, Channels]:
+    """The channels UD scales, by the name of the multiplication."""
+    return {mlp.product.name: Channels(mlp.product.name, (mlp.down,)) for mlp in gated_mlps(graph)}
+
+
+def scale_gated(graph: Graph, scales: dict[str, Tensor]) -> Graph:
+    """The graph whose gated products are divided by ``scales``.
+
+    Args:
+        graph: one product reads each gated product.
+        scales: ``[intermediate]`` by multiplication, positive.
+
+    Raises:
+        GraphError: something else reads a gated product, or its linear factor.
+    """
+    changed: dict[str, Weight] = {}
+    for mlp in gated_mlps(graph):
+        factor = 1 / scales[mlp.product.name].double()
+        changed |= scale_output(graph, mlp.up, factor)
+        changed |= scale_input(graph, mlp.down, factor)
+    return graph.with_weights(changed)

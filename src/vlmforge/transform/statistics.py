@@ -1,0 +1,92 @@
+"""What closed forms and learned scales ask of the float graph: one streamed pass answers all."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from vlmforge.graph.core import Graph, Node
+from vlmforge.graph.stream import Feeds, Progress, stream
+
+ROWS = 256
+"""Rows of a value kept over all samples."""
+
+ANGLES = 32
+"""Angles in a quarter turn at which the extent of rotary pairs is measured."""
+
+
+@dataclass
+class Statistics:
+    """Statistics of a graph's values over the samples, on the CPU.
+
+    Attributes:
+        maxima: float32 ``[channels]``, the largest absolute value of each channel, by value.
+        rows: float32 ``[about ROWS, channels]``, rows spread evenly over the samples, the first
+            of each sample among them, by value.
+        radii: float32 ``[heads, head_dim / 2]``, the greatest length of each rotary pair, by
+            RoPE. RoPE and rotations of the pair leave it as it is.
+        extents: float32 ``[2 * ANGLES, heads, head_dim / 2]``: the greatest
+            ``|a cos t - b sin t|`` of each pair (a, b) for t in steps of pi / (2 * ANGLES), by
+            RoPE.
+    """
+
+    maxima: dict[str, Tensor] = field(default_factory=dict)
+    rows: dict[str, Tensor] = field(default_factory=dict)
+    radii: dict[str, Tensor] = field(default_factory=dict)
+    extents: dict[str, Tensor] = field(default_factory=dict)
+
+
+def collect(
+    graph: Graph,
+    samples: Sequence[Feeds],
+    rows: Collection[str] = (),
+    pairs: bool = False,
+    device: str = "cpu",
+    progress: Progress | None = None,
+) -> Statistics:
+    """The statistics of the graph; ``rows`` names the values whose rows are kept.
+
+    Args:
+        graph: a verified graph.
+        samples: each gives the feeds of one sample.
+        rows: values for :attr:`Statistics.rows`.
+        pairs: whether to measure :attr:`Statistics.extents`, which costs some time.
+        device: where to compute.
+        progress: is told of every segment.
+    """
+    found = Statistics()
+    quota = math.ceil(ROWS / len(samples))
+
+    def visit(sample: int, name: str, value: Tensor) -> None:
+        if value.dtype != torch.float32 or value.dim() < 2:
+            return
+        _keep_largest(found.maxima, name, value.abs().flatten(0, -2).amax(0))
+        if name in rows:
+            spread = torch.linspace(0, len(value) - 1, min(quota, len(value))).long()
+            kept = [found.rows[name]] if name in found.rows else []
+            found.rows[name] = torch.cat([*kept, value[spread].cpu()])
+        node = graph.nodes.get(name)
+        if node is not None and node.op == "rope":
+            _measure_pairs(found, node, value, pairs)
+
+    stream(graph, samples, visit, device, progress, "measuring")
+    return found
+
+
+def _measure_pairs(found: Statistics, node: Node, value: Tensor, extents: bool) -> None:
+    first, second = value.unflatten(1, (-1, node.attrs["head_dim"])).chunk(2, dim=-1)
+    _keep_largest(found.radii, node.name, torch.hypot(first, second).amax(0))
+    if not extents:
+        return
+    turned = torch.arange(2 * ANGLES, device=value.device) * (torch.pi / (2 * ANGLES))
+    largest = [(first * t.cos() - second * t.sin()).abs().amax(0) for t in turned]
+    _keep_largest(found.extents, node.name, torch.stack(largest))
+
+
+def _keep_largest(largest: dict[str, Tensor], name: str, value: Tensor) -> None:
+    value = value.cpu()
+    largest[name] = value.maximum(largest[name]) if name in largest else value

@@ -1,0 +1,55 @@
+"""VO: scales of the value product's outputs against the attention output product's inputs.
+
+Attention mixes rows, never channels, so ``(P (V / s)) (W diag(s))' = P V W'``. The value
+product (and its bias) takes ``1 / s``, the output product's columns ``s``; query heads that
+share a kv head share its scales (Outlier Suppression+, Wei et al. 2023; OmniQuant, Shao et
+al. 2023). The machine's values have a scale a channel already; what changes is the attention's
+output, which has one scale for all channels, and the output product's weight.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from vlmforge.graph.core import Graph, Node, Weight
+from vlmforge.transform.blocks import value_paths
+from vlmforge.transform.rotate import scale_input, scale_output
+from vlmforge.transform.smoothing import Channels, Tie
+
+
+def value_channels(graph: Graph) -> dict[str, Channels]:
+    """The channels VO scales, by the name of the attention."""
+    return {
+        path.attention.name: Channels(path.attention.name, (path.output,), _tie(path.attention))
+        for path in value_paths(graph)
+    }
+
+
+def scale_values(graph: Graph, scales: dict[str, Tensor]) -> Graph:
+    """The graph whose attention outputs are divided by ``scales``.
+
+    Args:
+        graph: values come from a product, and one product reads each attention.
+        scales: ``[heads * head_dim]`` by attention, equal for the query heads of a kv head.
+
+    Raises:
+        GraphError: an attention is not between such products.
+    """
+    changed: dict[str, Weight] = {}
+    for path in value_paths(graph):
+        attrs = path.attention.attrs
+        factor = 1 / scales[path.attention.name].double()
+        kept = factor.reshape(attrs["kv_heads"], -1, attrs["head_dim"])[:, 0].flatten()
+        changed |= scale_output(graph, path.value, kept)
+        changed |= scale_input(graph, path.output, factor)
+    return graph.with_weights(changed)
+
+
+def _tie(attention: Node) -> Tie:
+    kv_heads, dim = attention.attrs["kv_heads"], attention.attrs["head_dim"]
+
+    def largest(magnitudes: Tensor) -> Tensor:
+        heads = magnitudes.reshape(kv_heads, -1, dim)
+        return heads.amax(1, keepdim=True).expand_as(heads).flatten()
+
+    return largest
