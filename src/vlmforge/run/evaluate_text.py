@@ -9,9 +9,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from vlmforge.run.context import Context, Inputs
+from vlmforge.run.context import Context
 from vlmforge.run.divergence import divergence, log_softmax
+from vlmforge.run.inputs import Inputs
 from vlmforge.run.machine import Machine
+from vlmforge.run.reading import extend
 from vlmforge.run.windows import Window
 
 SLICE = 128
@@ -58,7 +60,7 @@ class ProgramModel:
         context = Context(self.machine, self.embeddings, (0, 0), len(token_ids))
         for start, stop in spans:
             new = Inputs.plain(token_ids[context.length : stop])
-            yield context.extend(new, logits=stop - start)
+            yield extend(context, new, logits=stop - start)
 
 
 def spans(window: Window) -> list[tuple[int, int]]:
