@@ -1,9 +1,10 @@
 """Write a Qwen2-VL checkpoint with random weights, shard by shard, of any size.
 
-    python benchmarks/make_checkpoint.py --shape 1gb --tokenizer DIRECTORY OUT
+    python benchmarks/make_checkpoint.py --shape qwen2-vl-2b OUT [--tokenizer DIRECTORY]
 
-Weights are bfloat16. Tokenizer and processor files are copied from ``--tokenizer``, a Qwen2-VL
-checkpoint whose vocabulary fits. Memory is that of one shard.
+Weights are bfloat16. Processor, chat template and everything that has no size are the bundled
+sample model's; so is the tokenizer, unless ``--tokenizer`` names a directory with another one that
+has Qwen2-VL's special tokens. Memory is that of one shard.
 """
 
 from __future__ import annotations
@@ -16,6 +17,15 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 from transformers import Qwen2VLConfig, Qwen2VLForConditionalGeneration
+
+from vlmforge.sample import checkpoint
+
+SPECIAL_TOKENS = {
+    "image_token_id": "<|image_pad|>",
+    "video_token_id": "<|video_pad|>",
+    "vision_start_token_id": "<|vision_start|>",
+    "vision_end_token_id": "<|vision_end|>",
+}
 
 SHAPES = {
     "1gb": {
@@ -41,27 +51,43 @@ SHAPES = {
 SHARD = 512 << 20
 
 
-def config_of(shape: str, tokenizer: Path) -> dict[str, object]:
-    """The configuration of a shape, with the special tokens of the tokenizer's model."""
+def config_of(shape: str, tokens: dict[str, int]) -> dict[str, object]:
+    """The configuration of a shape; ``tokens`` maps the tokenizer's special tokens to ids."""
     sizes = dict(SHAPES[shape])
     vision = sizes.pop("vision")
-    head_dim = sizes["hidden_size"] // sizes["num_attention_heads"]
-    section = head_dim // 8
-    config = json.loads((tokenizer / "config.json").read_text("utf-8"))
+    section = sizes["hidden_size"] // sizes["num_attention_heads"] // 16
+    config = json.loads((checkpoint() / "config.json").read_text("utf-8"))
     text = {
-        **config.get("text_config", config),
+        **config["text_config"],
         **sizes,
+        "eos_token_id": tokens["<|im_end|>"],
+        "pad_token_id": tokens["<|endoftext|>"],
         "layer_types": ["full_attention"] * sizes["num_hidden_layers"],
-        "tie_word_embeddings": True,
+        "max_window_layers": sizes["num_hidden_layers"],
         "rope_parameters": {
             "rope_type": "default",
             "rope_theta": 1_000_000.0,
-            "mrope_section": [head_dim // 2 - 2 * (section + section // 2)]
-            + [section + section // 2] * 2,
+            "mrope_section": [2 * section, 3 * section, 3 * section],
         },
     }
     vision = {**config["vision_config"], **vision, "hidden_size": sizes["hidden_size"]}
-    return {**config, "text_config": text, "vision_config": vision, "tie_word_embeddings": True}
+    special = {name: tokens[token] for name, token in SPECIAL_TOKENS.items()}
+    return {**config, **special, "text_config": text, "vision_config": vision}
+
+
+def copy_files(tokenizer: Path, tokens: dict[str, int], out: Path) -> None:
+    """Tokenizer, processor and chat template, and the tokens that end an answer."""
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copyfile(tokenizer / name, out / name)
+    for name in ("preprocessor_config.json", "chat_template.jinja"):
+        shutil.copyfile(checkpoint() / name, out / name)
+    stop = [tokens["<|im_end|>"], tokens["<|endoftext|>"]]
+    generation = {"do_sample": False, "eos_token_id": stop, "pad_token_id": stop[1]}
+    write_json(out / "generation_config.json", generation)
+
+
+def write_json(path: Path, value: object) -> None:
+    path.write_text(json.dumps(value, indent=2), encoding="utf-8")
 
 
 def write(config: dict[str, object], out: Path) -> None:
@@ -86,22 +112,21 @@ def write(config: dict[str, object], out: Path) -> None:
             shard, size, number = {}, 0, number + 1
     if shard:
         save_file(shard, out / f"model-{number:05d}.safetensors", {"format": "pt"})
-    content = json.dumps({"metadata": {}, "weight_map": index})
-    (out / "model.safetensors.index.json").write_text(content, encoding="utf-8")
+    write_json(out / "model.safetensors.index.json", {"metadata": {}, "weight_map": index})
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path)
     parser.add_argument("--shape", choices=sorted(SHAPES), default="qwen2-vl-2b")
-    parser.add_argument("--tokenizer", type=Path, required=True)
+    parser.add_argument("--tokenizer", type=Path, default=checkpoint())
     args = parser.parse_args()
+    added = json.loads((args.tokenizer / "tokenizer.json").read_text("utf-8"))["added_tokens"]
+    tokens = {token["content"]: token["id"] for token in added}
+    config = config_of(args.shape, tokens)
     args.out.mkdir(parents=True)
-    for file in args.tokenizer.iterdir():
-        if file.suffix in (".json", ".jinja", ".txt") and "index" not in file.name:
-            shutil.copyfile(file, args.out / file.name)
-    config = config_of(args.shape, args.tokenizer)
-    (args.out / "config.json").write_text(json.dumps(config, indent=2), encoding="utf-8")
+    copy_files(args.tokenizer, tokens, args.out)
+    write_json(args.out / "config.json", config)
     write(config, args.out)
 
 
