@@ -62,7 +62,7 @@ class Context:
         Raises:
             RunError: there are none, or more than there is room for.
         """
-        self.require_room(len(inputs), self.length)
+        require_room(len(inputs), self.length, self.capacity)
         start = int(self._positions[:, : self.length].max(initial=-1)) + 1
         return rope_index(inputs.keys < 0, repeat(self.grid), start)[0]
 
@@ -115,13 +115,14 @@ class Context:
             other.adopt(held, self.rows(0, self.length))
         return other
 
-    def require_room(self, new: int, held: int = 0) -> None:
-        """Raise :class:`RunError` unless ``new`` tokens, at least one, fit behind ``held``."""
-        if new == 0:
-            raise RunError("there are no tokens to run", mend="give a prompt that is not empty")
-        if held + new > self.capacity:
-            raise RunError(
-                f"the sequence has {held + new} tokens, the maximum length is {self.capacity}",
-                mend="shorten the conversation, or open the session with a larger max_length "
-                "(at most the compiled cache length)",
-            )
+
+def require_room(new: int, held: int, capacity: int) -> None:
+    """Raise :class:`RunError` unless ``new`` tokens, at least one, fit behind ``held``."""
+    if new == 0:
+        raise RunError("there are no tokens to run", mend="give a prompt that is not empty")
+    if held + new > capacity:
+        raise RunError(
+            f"the sequence has {held + new} tokens, the maximum length is {capacity}",
+            mend="shorten the conversation, or open the session with a larger max_length "
+            "(at most the compiled cache length)",
+        )

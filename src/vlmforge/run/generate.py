@@ -16,7 +16,7 @@ from vlmforge.run.reading import extend
 from vlmforge.run.sampling import Sampler, Sampling
 from vlmforge.run.stream import TextStream
 
-Finish = Literal["stop", "length"]
+Finish = Literal["stop", "length", "cancelled"]
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,8 @@ class Step:
         token_id: the token.
         text: what it adds to the answer: whole characters, perhaps none.
         finish: None before the last step; then ``"stop"`` after a stop token, ``"length"``
-            where ``max_new_tokens`` or the session's maximum length ended the answer.
+            where ``max_new_tokens`` or the session's maximum length ended the answer. An answer
+            that was cancelled has no last step.
     """
 
     token_id: int
@@ -61,7 +62,7 @@ class Generation:
     Attributes:
         token_ids: the tokens, the stop token included.
         text: the answer without special tokens.
-        finish: as in :class:`Step`.
+        finish: as in :class:`Step`, or ``"cancelled"``.
     """
 
     token_ids: tuple[int, ...]

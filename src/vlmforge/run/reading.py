@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from vlmforge.run.context import Context
+from vlmforge.run.context import Context, require_room
 from vlmforge.run.inputs import Inputs
 from vlmforge.run.machine import Request
 from vlmforge.run.prefix import PrefixCache
@@ -135,7 +135,7 @@ def refill(
     Raises:
         RunError: ``inputs`` is empty or longer than the capacity; the context has not changed.
     """
-    context.require_room(len(inputs))
+    require_room(len(inputs), 0, context.capacity)
     most = len(inputs) - logits
     kept = context.keep(inputs, most)
     if prefixes is not None:

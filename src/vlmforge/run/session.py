@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from vlmforge.errors import RunError
 from vlmforge.formats.package import Package, open_package
 from vlmforge.run.context import Context
@@ -17,7 +19,7 @@ from vlmforge.run.preprocess import ImagePreprocessor
 from vlmforge.run.prompt import PromptEncoder, load_tokenizer
 from vlmforge.run.settings import read_settings
 from vlmforge.run.template import ChatTemplate, Message
-from vlmforge.run.vision import VisionEncoder
+from vlmforge.run.vision import ImageFeatures, VisionEncoder
 
 IMAGE_TOKEN_ID = 151655
 """Qwen2-VL's ``<|image_pad|>``, where ``config.json`` names no other."""
@@ -95,17 +97,45 @@ class Session:
             RunError: the messages are malformed, an image is unreadable, or the package has no
                 vision program.
         """
+        token_ids, pixels = self.prepare(messages)
+        return self.join(token_ids, [self.encode(each) for each in pixels])
+
+    def prepare(self, messages: Sequence[Message]) -> tuple[np.ndarray, list[np.ndarray]]:
+        """What is known of :meth:`inputs` before the vision program has run.
+
+        Returns:
+            Token ids, int64 ``[seq]``, and the images as :meth:`encode` reads them.
+
+        Raises:
+            RunError: see :meth:`inputs`.
+        """
         prompt = self.prompts.encode(messages)
         if not prompt.images:
-            return Inputs.of(prompt.token_ids, self.prompts.image_token_id, ())
-        if self.vision is None or self.preprocess is None:
-            raise RunError(
-                "the package has no vision program",
-                where=self.package.dir,
-                mend="build the package with its vision transformer, or ask without images",
-            )
-        features = [self.vision(self.preprocess(image)) for image in prompt.images]
-        return Inputs.of(prompt.token_ids, self.prompts.image_token_id, features)
+            return prompt.token_ids, []
+        if self.preprocess is None:
+            raise self._blind()
+        return prompt.token_ids, [self.preprocess(image) for image in prompt.images]
+
+    def encode(self, pixels: np.ndarray) -> ImageFeatures:
+        """The features of one preprocessed image; RunError without a vision program."""
+        if self.vision is None:
+            raise self._blind()
+        return self.vision(pixels)
+
+    def recall(self, pixels: np.ndarray) -> ImageFeatures | None:
+        """The features of an image, if it was encoded before and is remembered."""
+        return None if self.vision is None else self.vision.recall(pixels)
+
+    def join(self, token_ids: np.ndarray, images: Sequence[ImageFeatures]) -> Inputs:
+        """Tokens with the features of their images; RunError unless they fit."""
+        return Inputs.of(token_ids, self.prompts.image_token_id, images)
+
+    def _blind(self) -> RunError:
+        return RunError(
+            "the package has no vision program",
+            where=self.package.dir,
+            mend="build the package with its vision transformer, or ask without images",
+        )
 
 
 def _prompt_encoder(package: Package, preprocess: ImagePreprocessor | None) -> PromptEncoder:

@@ -6,7 +6,7 @@ import numpy as np
 
 from vlmforge.errors import RunError
 from vlmforge.formats.kv import Snapshot
-from vlmforge.run.context import Context
+from vlmforge.run.context import Context, require_room
 from vlmforge.run.inputs import NO_ROWS, Inputs
 
 
@@ -46,7 +46,7 @@ def restore(context: Context, snapshot: Snapshot, package: str) -> None:
         raise RunError(
             "the snapshot holds tokens that no package has read", mend="take the snapshot again"
         )
-    context.require_room(len(snapshot.token_ids))
+    require_room(len(snapshot.token_ids), 0, context.capacity)
     context.truncate(0)
     context.adopt(Inputs(snapshot.token_ids, snapshot.keys, NO_ROWS), snapshot.rows)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 
@@ -28,7 +29,7 @@ class ImageFeatures:
 
 
 class VisionEncoder:
-    """Runs the vision program, once an image.
+    """Runs the vision program, once an image. May be used from several threads.
 
     Args:
         machine: of the vision program.
@@ -37,6 +38,7 @@ class VisionEncoder:
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
         self._remembered: OrderedDict[int, ImageFeatures] = OrderedDict()
+        self._lock = threading.Lock()
 
     def __call__(self, pixels: np.ndarray) -> ImageFeatures:
         """The features of one preprocessed image.
@@ -44,15 +46,25 @@ class VisionEncoder:
         Args:
             pixels: float32 ``[896, 56, 6]``, of :class:`ImagePreprocessor`.
         """
+        return self.recall(pixels) or self._encode(pixels)
+
+    def recall(self, pixels: np.ndarray) -> ImageFeatures | None:
+        """The features of an image that was encoded before, if they are remembered."""
         key = _key(pixels)
-        if key not in self._remembered:
-            output = self.machine.program.outputs[0]
-            rows = self.machine.run({self.machine.program.inputs[0]: pixels})[output]
-            self._remembered[key] = ImageFeatures(key, rows)
-        self._remembered.move_to_end(key)
-        while len(self._remembered) > REMEMBERED:
-            self._remembered.popitem(last=False)
-        return self._remembered[key]
+        with self._lock:
+            if key in self._remembered:
+                self._remembered.move_to_end(key)
+            return self._remembered.get(key)
+
+    def _encode(self, pixels: np.ndarray) -> ImageFeatures:
+        program = self.machine.program
+        rows = self.machine.run({program.inputs[0]: pixels})[program.outputs[0]]
+        features = ImageFeatures(_key(pixels), rows)
+        with self._lock:
+            self._remembered[features.key] = features
+            while len(self._remembered) > REMEMBERED:
+                self._remembered.popitem(last=False)
+        return features
 
 
 def _key(pixels: np.ndarray) -> int:

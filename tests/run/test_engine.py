@@ -1,0 +1,180 @@
+"""Engine: requests from several threads, streams, cancellation and a clean end."""
+
+from __future__ import annotations
+
+import dataclasses
+import gc
+import threading
+import weakref
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.run.dialogues import CountingMachine, picture, user
+from vlmforge.errors import RunError
+from vlmforge.run.conversation import Conversation
+from vlmforge.run.engine import Engine
+from vlmforge.run.generate import Generation, Options, Step
+from vlmforge.run.session import Session
+
+SHORT = Options(max_new_tokens=5)
+QUESTIONS = [[user(picture(n % 2), f"{n} What?")] if n % 3 else [user(f"{n}?")] for n in range(9)]
+
+
+class GatedMachine(CountingMachine):
+    """Runs a batch when it is allowed to."""
+
+    def __init__(self, machine: Any) -> None:
+        super().__init__(machine)
+        self.allowed = threading.Semaphore(0)
+
+    def run_batch(self, requests: Any) -> Any:
+        assert self.allowed.acquire(timeout=30)
+        return super().run_batch(requests)
+
+    def open(self) -> None:
+        self.allowed.release(10_000)
+
+
+@pytest.fixture
+def gated(session: Session) -> Session:
+    return dataclasses.replace(session, text=GatedMachine(session.text))
+
+
+@pytest.fixture(scope="module")
+def expected(session: Session) -> list[Generation]:
+    return [Conversation(session).generate(messages, SHORT) for messages in QUESTIONS]
+
+
+@pytest.fixture
+def engine(session: Session) -> Iterator[Engine]:
+    with Engine(session, max_running=3) as engine:
+        yield engine
+
+
+def test_many_threads_ask(engine: Engine, expected: list[Generation]) -> None:
+    with ThreadPoolExecutor(5) as pool:
+        answers = list(pool.map(lambda each: engine.submit(each, SHORT), QUESTIONS))
+        results = list(pool.map(lambda each: each.result(30), answers))
+
+    assert results == expected
+
+
+def test_a_stream_equals_that_of_a_conversation(engine: Engine, session: Session) -> None:
+    heard: list[Step] = []
+    answer = engine.submit(QUESTIONS[1], SHORT, heard.append)
+
+    assert list(answer) == list(Conversation(session).stream(QUESTIONS[1], SHORT)) == heard
+
+
+def test_map_keeps_the_order(engine: Engine, expected: list[Generation]) -> None:
+    assert list(engine.map(QUESTIONS, SHORT)) == expected
+
+
+def test_map_asks_only_some_ahead_and_cancels_them(session: Session) -> None:
+    asked = []
+
+    def questions() -> Iterator[Any]:
+        for messages in QUESTIONS:
+            asked.append(messages)
+            yield messages
+
+    with Engine(session, max_running=1) as engine:
+        answers = engine.map(questions(), Options(max_new_tokens=400))
+        next(answers)
+        assert len(asked) == 2
+        answers.close()
+
+
+def test_a_cancelled_answer_makes_room(gated: Session) -> None:
+    machine: Any = gated.text
+    with Engine(gated, max_running=1, max_waiting=1) as engine:
+        first = engine.submit(QUESTIONS[0], Options(max_new_tokens=400))
+        machine.allowed.release(3)
+        steps = iter(first)
+        for _ in range(3):
+            next(steps)
+        second = engine.submit(QUESTIONS[3], SHORT)
+        with pytest.raises(RunError, match="1 requests are waiting"):
+            engine.submit(QUESTIONS[3], SHORT)
+        first.cancel()
+        machine.open()
+
+        assert second.result(30) == Conversation(gated).generate(QUESTIONS[3], SHORT)
+        assert first.result().finish == "cancelled" and len(first.result().token_ids) == 3
+
+
+def test_mistakes_show_where_they_are_made(engine: Engine, tmp_path: Path) -> None:
+    nothing = {"type": "image", "image": tmp_path / "none.png"}
+    for messages, message in (
+        ([user(nothing)], "none.png"),
+        ([user("word " * 600)], "maximum length is 512"),
+        ([{"role": "user", "content": 3}], "known form"),
+    ):
+        with pytest.raises(RunError, match=message):
+            engine.submit(messages)
+
+
+def test_closing_waits_for_answers(session: Session, expected: list[Generation]) -> None:
+    engine = Engine(session)
+    answers = [engine.submit(messages, SHORT) for messages in QUESTIONS]
+    engine.close()
+    engine.close()
+
+    assert [answer.result(0) for answer in answers] == expected
+    with pytest.raises(RunError, match="closed"):
+        engine.submit(QUESTIONS[0])
+
+
+def test_an_exception_cancels_answers(gated: Session) -> None:
+    machine: Any = gated.text
+    with pytest.raises(KeyError), Engine(gated, max_running=1) as engine:
+        answers = [engine.submit(messages, SHORT) for messages in QUESTIONS]
+        machine.open()
+        answers[0].result(30)
+        machine.allowed = threading.Semaphore(0)
+        machine.allowed.release(2)
+        raise KeyError
+
+    assert answers[-1].result(0).finish == "cancelled"
+
+
+def test_an_engine_lives_as_long_as_its_answers(session: Session) -> None:
+    answer = Engine(session).submit(QUESTIONS[0], SHORT)
+    gc.collect()
+    assert answer.result(30).finish != "cancelled"
+
+    engine = weakref.ref(answer._engine)
+    del answer
+    gc.collect()
+    assert engine() is None
+
+
+def test_a_fault_of_the_engine_reaches_every_reader(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fault(scheduler: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("vlmforge.run.scheduler.Scheduler.step", fault)
+    engine = Engine(session)
+    answer = engine.submit(QUESTIONS[0])
+
+    with pytest.raises(ZeroDivisionError):
+        answer.result(30)
+    with pytest.raises(RunError, match="closed"):
+        engine.submit(QUESTIONS[0])
+
+
+def test_prefixes_are_kept_for_later_requests(gated: Session) -> None:
+    machine: Any = gated.text
+    machine.open()
+    with Engine(gated) as engine:
+        engine.submit([user(picture(0), "What?")], SHORT).result(30)
+        machine.rows.clear()
+        engine.submit([user(picture(0), "Where?")], SHORT).result(30)
+
+    assert machine.rows[0] < 20
