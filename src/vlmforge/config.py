@@ -262,7 +262,7 @@ class HessianQuantConfig(_Config):
         """Whether columns with large inputs are rounded first."""
         block_size: StrictInt = Field(default=128, gt=0)
         """Columns rounded before their errors reach the rest; groups are blocks of their own."""
-        perc_damp: StrictFloat = Field(default=0.1, gt=0)
+        perc_damp: StrictFloat = Field(default=0.05, gt=0)
         """Share of the Hessian's mean diagonal that is added to its diagonal."""
 
     apply: StrictBool = True

@@ -37,12 +37,12 @@ class Compensation:
     """Settings.
 
     Attributes:
-        damping: share of the mean of H's diagonal that is added to the diagonal.
+        damping: see :meth:`vlmforge.quantize.hessian.Hessian.damped`.
         order: whether columns with large inputs are rounded first; groups stay together.
         block: columns rounded before their errors reach the rest.
     """
 
-    damping: float = 0.1
+    damping: float = 0.05
     order: bool = True
     block: int = 128
 

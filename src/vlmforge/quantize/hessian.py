@@ -7,9 +7,9 @@ from torch import Tensor
 
 from vlmforge.errors import CalibrationError
 
-LONGEST = 2.0
-"""Longest row counted in full, in median row lengths: the outliers of the first token are orders of
-magnitude longer than other rows, and would otherwise be all that the sums show."""
+SHRINKAGE = 0.5
+"""Damping added for each column a row has to stand for. Measured: the damping with which outputs
+change least on unseen rows is about as large, for 896 and 4864 columns and 1024 and 4096 rows."""
 
 ATTEMPTS = 6
 """Tenfold increases of the damping before a matrix is given up as not positive definite."""
@@ -27,18 +27,20 @@ class Hessian:
         self._rows = 0
 
     def add(self, rows: Tensor) -> None:
-        """Count in ``rows`` [rows, in]; those longer than :data:`LONGEST` medians are shortened."""
-        length = rows.norm(dim=1)
-        shortest = (LONGEST * length.median() / length.clamp_min(1e-30)).clamp_max_(1.0)
-        shortened = rows * shortest[:, None]
-        self._sum.addmm_(shortened.T, shortened)
+        """Count in ``rows`` [rows, in]."""
+        self._sum.addmm_(rows.T, rows)
         self._rows += len(rows)
 
     def damped(self, damping: float) -> Tensor:
-        """H with ``damping`` times the mean of its diagonal added to the diagonal."""
-        matrix = self._sum / max(1, self._rows)
+        """H with a share of the mean of its diagonal added to the diagonal.
+
+        The share is ``damping``, and more the fewer rows there were for the columns: a sample's
+        second moment overstates how much columns go together (Ledoit and Wolf 2004).
+        """
+        rows = max(1, self._rows)
+        matrix = self._sum / rows
         mean = matrix.diagonal().mean().clamp_min(1e-30)
-        matrix.diagonal().add_(damping * mean)
+        matrix.diagonal().add_((damping + SHRINKAGE * len(matrix) / rows) * mean)
         return matrix
 
 
