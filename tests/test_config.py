@@ -175,8 +175,6 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
         ("calibration.method", 2),
         ("calibration.output", 1),
         ("calibration.mode", 2),
-        ("equivalentTransformation.UD.learn", True),
-        ("equivalentTransformation.SpinR2.learn", True),
         ("equivalentTransformation.QkRotation.learn", True),
     ],
 )
@@ -186,6 +184,16 @@ def test_what_the_compiler_cannot_honour_is_parsed_and_refused(path: str, value:
         require_supported(config)
     assert caught.value.mend is not None
     assert caught.value.mend.startswith(f"set {path} to ")
+
+
+def test_learning_what_is_not_applied_is_refused() -> None:
+    config = CompileConfig.parse({"equivalentTransformation": {"UD": {"learn": True}}})
+    with pytest.raises(ConfigError, match=r"UD\.learn is true, but .*UD\.apply is not"):
+        require_supported(config)
+
+
+def test_the_configuration_of_the_tutorial_is_honoured() -> None:
+    require_supported(CompileConfig.parse(json.loads(TUTORIAL)))
 
 
 def test_every_row_of_the_supported_table_is_a_key() -> None:

@@ -318,13 +318,11 @@ class CompileConfig(_Config):
         return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-_TRANSFORMATIONS = ("QK", "UD", "VO", "SpinR1", "SpinR2", "NormConv", "QkRotation")
-
 SUPPORTED: dict[str, tuple[Any, ...]] = {
     "calibration.method": (CalibrationMethod.LAYER, CalibrationMethod.MULTI),
     "calibration.output": (CalibrationOutput.LAYER,),
     "calibration.mode": (CalibrationMode.MAX, CalibrationMode.PERCENTILE),
-    **{f"equivalentTransformation.{name}.learn": (False,) for name in _TRANSFORMATIONS},
+    "equivalentTransformation.QkRotation.learn": (False,),
 }
 """Key to the values the compiler honours, where they are not all that can be written."""
 
@@ -341,6 +339,13 @@ def require_supported(config: CompileConfig) -> None:
             raise ConfigError(
                 f"{path} = {json.dumps(value)} is not available in this version",
                 mend=f"set {path} to {wanted}",
+            )
+    for name, settings in document["equivalentTransformation"].items():
+        if settings.get("learn") and not settings["apply"]:
+            path = f"equivalentTransformation.{name}"
+            raise ConfigError(
+                f"{path}.learn is true, but {path}.apply is not",
+                mend=f"set {path}.apply to true, or leave out learn",
             )
 
 

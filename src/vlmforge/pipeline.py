@@ -58,9 +58,11 @@ from vlmforge.quantize.scheme import (
 from vlmforge.source.checkpoint import Checkpoint
 from vlmforge.source.processor import images_to_pixel_values
 from vlmforge.source.reference import torch_device
-from vlmforge.transform.apply import Settings, choose_rotations, scale
 from vlmforge.transform.order import preparation, rotations, transform
 from vlmforge.transform.precision import Precision
+from vlmforge.transform.rotations import choose_rotations
+from vlmforge.transform.scales import scale
+from vlmforge.transform.settings import Settings
 from vlmforge.workspace import Workspace
 
 logger = logging.getLogger(__name__)
@@ -288,7 +290,7 @@ def mxq_compile(
     precision = _precision(graph, overrides.activation_16bits)
     where = str(torch_device(device))
     settings = Settings(config.equivalent_transformation, precision, config.seed, where, progress)
-    graph, rotation = _rotated(graph, config, settings, rotation_path)
+    graph, rotation = _rotated(graph, samples, config, settings, rotation_path)
     loaders = [partial(_rotated_feeds, graph, sample, rotation) for sample in samples]
     graph = scale(graph, loaders, settings)
     graph.meta |= {
@@ -310,11 +312,16 @@ def mxq_compile(
 
 
 def _rotated(
-    graph: Graph, config: CompileConfig, settings: Settings, rotation_path: Path | None
+    graph: Graph,
+    samples: Samples,
+    config: CompileConfig,
+    settings: Settings,
+    rotation_path: Path | None,
 ) -> tuple[Graph, Rotation | None]:
     """The rotated graph, and the rotation its features are in."""
     graph = transform(graph, preparation(settings.config))
-    chosen = choose_rotations(graph, settings)
+    loaders = [partial(_feeds, graph, sample) for sample in samples]
+    chosen = choose_rotations(graph, loaders, settings)
     rotation = component_rotation(graph, config, rotation_path, chosen.residual)
     head = rotation.matrix if rotation and graph.component == "vision" else None
     return transform(graph, rotations(chosen.residual, chosen.values, head)), rotation

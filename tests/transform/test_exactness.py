@@ -15,10 +15,11 @@ from vlmforge.config import EquivalentTransformationConfig
 from vlmforge.graph.core import Graph
 from vlmforge.graph.evaluate import evaluate
 from vlmforge.graph.residual import NORMS, residual
-from vlmforge.transform.apply import Settings, choose_rotations, scale, stream_width
+from vlmforge.transform import scales as scales_module
 from vlmforge.transform.centering import centre_residual
 from vlmforge.transform.hadamard import random_rotation
 from vlmforge.transform.head_rotation import rotate_head
+from vlmforge.transform.learn import rotations as rotations_module
 from vlmforge.transform.mlp_scaling import gated_channels, scale_gated
 from vlmforge.transform.norm_folding import fold_norms
 from vlmforge.transform.norm_scaling import norm_channels, scale_norms
@@ -27,6 +28,9 @@ from vlmforge.transform.precision import Precision
 from vlmforge.transform.query_key_rotation import best_angles, rotate_keys
 from vlmforge.transform.query_key_scaling import balanced_key_scales, scale_keys
 from vlmforge.transform.residual_rotation import rotate_residual
+from vlmforge.transform.rotations import choose_rotations, stream_width
+from vlmforge.transform.scales import scale
+from vlmforge.transform.settings import Settings
 from vlmforge.transform.smoothing import Channels
 from vlmforge.transform.statistics import Statistics, collect
 from vlmforge.transform.untying import untie
@@ -35,9 +39,23 @@ from vlmforge.transform.value_scaling import scale_values, value_channels
 
 NOISE = 2e-5
 
-EVERYTHING = EquivalentTransformationConfig.model_validate(
-    {name: {"apply": True} for name in ("QK", "UD", "VO", "SpinR2", "NormConv", "QkRotation")}
+LEARNABLE = ("QK", "UD", "VO", "SpinR1", "SpinR2", "NormConv")
+EVERYTHING, LEARNED = (
+    EquivalentTransformationConfig.model_validate(
+        {"QkRotation": {"apply": True}}
+        | {name: {"apply": True, "learn": learn} for name in LEARNABLE}
+    )
+    for learn in (False, True)
 )
+
+
+def eight_bits(graph: Graph) -> Precision:
+    """What attention and products read is int8, everything else int16; weights are int4."""
+    reading = [n for n in graph.nodes.values() if n.op in ("linear", "attention")]
+    activations = dict.fromkeys(graph.nodes, "int16")
+    activations |= {name: "int8" for node in reading for name in node.inputs[:3]}
+    operands = {name for n in reading if n.op == "attention" for name in n.inputs[:3]}
+    return Precision(activations, dict.fromkeys(graph.nodes, 4), channelwise=frozenset(operands))
 
 
 @lru_cache(maxsize=1)
@@ -58,7 +76,7 @@ def wild(channels: Mapping[str, Channels], graph: Graph) -> dict[str, Tensor]:
     for name, each in channels.items():
         size = graph.value(name).shape[-1]
         assert isinstance(size, int)
-        found[name] = each.tie((torch.randn(size, generator=generator) * 1.5).exp())
+        found[name] = each.tied((torch.randn(size, generator=generator) * 1.5).exp())
     return found
 
 
@@ -162,14 +180,23 @@ def test_head_rotation(tiny_checkpoint: Path) -> None:
     assert relative_error(got, want) < NOISE
 
 
-@pytest.mark.parametrize("code", ["int8", "int16"])
+@pytest.mark.parametrize("config", [EVERYTHING, LEARNED], ids=["closed", "learned"])
 @pytest.mark.parametrize("component", ["language", "vision"])
-def test_all_together(tiny_checkpoint: Path, component: str, code: str) -> None:
+def test_all_together(
+    tiny_checkpoint: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    component: str,
+    config: EquivalentTransformationConfig,
+) -> None:
+    monkeypatch.setattr(rotations_module, "STEPS", 3)
+    monkeypatch.setattr(scales_module, "STEPS", 3)
     graph, feeds = components(tiny_checkpoint)[component]
-    precision = Precision(dict.fromkeys(graph.nodes, code), dict.fromkeys(graph.nodes, 4))
-    settings = Settings(EVERYTHING, precision, seed=3)
-    prepared = transform(graph, preparation(EVERYTHING))
-    chosen, head = choose_rotations(prepared, settings), random_rotation(96, 7)
+    settings = Settings(config, eight_bits(graph), seed=3)
+    prepared = transform(graph, preparation(config))
+    chosen, head = (
+        choose_rotations(prepared, [lambda: dict(feeds)], settings),
+        random_rotation(96, 7),
+    )
     assert chosen.residual is not None
     assert chosen.residual.shape == (stream_width(graph),) * 2
     vision = component == "vision"

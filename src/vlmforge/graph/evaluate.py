@@ -73,6 +73,13 @@ def apply(
     graph: Graph, node: Node, values: Mapping[str, Tensor], cache: FloatCache | None = None
 ) -> Tensor:
     """The value of one node, float32 on the device of its inputs."""
+    return compute(graph, node, values, cache)
+
+
+def compute(
+    graph: Graph, node: Node, values: Mapping[str, Tensor], cache: FloatCache | None = None
+) -> Tensor:
+    """As :func:`apply`; gradients pass to the values, and to weights that ask for them."""
     inputs = [values[name] for name in node.inputs]
     if node.op in _PRODUCTS:
         return _PRODUCTS[node.op](graph, node, inputs[0])

@@ -8,7 +8,7 @@ round; the scales that change the products' outputs least are taken, none at all
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -26,9 +26,6 @@ SMALLEST = 1e-5
 OUTPUTS = 1024
 """About so many output channels of a product judge its scales."""
 
-Tie = Callable[[Tensor], Tensor]
-"""Gives channels that must share a scale the largest magnitude among them."""
-
 
 @dataclass(frozen=True)
 class Channels:
@@ -37,12 +34,19 @@ class Channels:
     Attributes:
         value: name of the value.
         readers: all products that read it.
-        tie: which channels share a scale; none by default.
+        tie: int64 ``[channels]``, equal for channels that share a scale; by default none do.
     """
 
     value: str
     readers: tuple[Node, ...]
-    tie: Tie = lambda magnitudes: magnitudes
+    tie: Tensor | None = None
+
+    def tied(self, magnitudes: Tensor) -> Tensor:
+        """``[channels]``, each the largest among those that share its scale."""
+        if self.tie is None:
+            return magnitudes
+        tie = self.tie.to(magnitudes.device)
+        return torch.zeros_like(magnitudes).scatter_reduce(0, tie, magnitudes, "amax")[tie]
 
 
 class OutputError:
@@ -56,7 +60,8 @@ class OutputError:
         precision: Precision,
         device: str = "cpu",
     ) -> None:
-        self.rows = statistics.rows[channels.value].to(device)
+        self.channels = channels
+        self.rows = torch.cat(statistics.rows[channels.value]).to(device)
         self.maxima = statistics.maxima[channels.value].to(device)
         self.limit = precision.limit(channels.value)
         self.precision = precision
@@ -73,9 +78,10 @@ class OutputError:
         return torch.stack(list(self._errors(rows, scales))).mean()
 
     def magnitudes(self) -> tuple[Tensor, Tensor]:
-        """Largest absolute value of each channel, and of the weights that read it."""
+        """Largest absolute value of each channel, and of the weights that read it, tied."""
         columns = [_vectors(w, len(self.maxima)).abs().amax(0) for w in self.weights.values()]
-        return self.maxima, torch.stack(columns).amax(0)
+        tied = self.channels.tied
+        return tied(self.maxima), tied(torch.stack(columns).amax(0))
 
     def _errors(self, rows: Tensor, scales: Tensor) -> Iterator[Tensor]:
         for name, weight in self.weights.items():
@@ -88,9 +94,9 @@ class OutputError:
 
 
 @torch.no_grad()
-def smoothing_scales(error: OutputError, tie: Tie) -> Tensor:
+def smoothing_scales(error: OutputError) -> Tensor:
     """The best scales of the grid, float32 ``[channels]``; all one where none is better."""
-    activations, weights = (tie(_above_floor(m)) for m in error.magnitudes())
+    activations, weights = (_above_floor(m) for m in error.magnitudes())
     best = torch.ones_like(activations)
     least = error(best)
     for candidate in _candidates(activations, weights):

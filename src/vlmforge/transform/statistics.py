@@ -25,8 +25,8 @@ class Statistics:
 
     Attributes:
         maxima: float32 ``[channels]``, the largest absolute value of each channel, by value.
-        rows: float32 ``[about ROWS, channels]``, rows spread evenly over the samples, the first
-            of each sample among them, by value.
+        rows: for each sample float32 ``[rows, channels]``, about ROWS over all samples, spread
+            evenly, the first of each sample among them; the same rows of every value.
         radii: float32 ``[heads, head_dim / 2]``, the greatest length of each rotary pair, by
             RoPE. RoPE and rotations of the pair leave it as it is.
         extents: float32 ``[2 * ANGLES, heads, head_dim / 2]``: the greatest
@@ -35,7 +35,7 @@ class Statistics:
     """
 
     maxima: dict[str, Tensor] = field(default_factory=dict)
-    rows: dict[str, Tensor] = field(default_factory=dict)
+    rows: dict[str, list[Tensor]] = field(default_factory=dict)
     radii: dict[str, Tensor] = field(default_factory=dict)
     extents: dict[str, Tensor] = field(default_factory=dict)
 
@@ -67,8 +67,7 @@ def collect(
         _keep_largest(found.maxima, name, value.abs().flatten(0, -2).amax(0))
         if name in rows:
             spread = torch.linspace(0, len(value) - 1, min(quota, len(value))).long()
-            kept = [found.rows[name]] if name in found.rows else []
-            found.rows[name] = torch.cat([*kept, value[spread].cpu()])
+            found.rows.setdefault(name, []).append(value[spread].cpu())
         node = graph.nodes.get(name)
         if node is not None and node.op == "rope":
             _measure_pairs(found, node, value, pairs)

@@ -9,12 +9,13 @@ output, which has one scale for all channels, and the output product's weight.
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from vlmforge.graph.core import Graph, Node, Weight
 from vlmforge.transform.blocks import value_paths
 from vlmforge.transform.rotate import scale_input, scale_output
-from vlmforge.transform.smoothing import Channels, Tie
+from vlmforge.transform.smoothing import Channels
 
 
 def value_channels(graph: Graph) -> dict[str, Channels]:
@@ -45,11 +46,9 @@ def scale_values(graph: Graph, scales: dict[str, Tensor]) -> Graph:
     return graph.with_weights(changed)
 
 
-def _tie(attention: Node) -> Tie:
+def _tie(attention: Node) -> Tensor:
+    """The value channel behind each channel of the attention's output."""
     kv_heads, dim = attention.attrs["kv_heads"], attention.attrs["head_dim"]
-
-    def largest(magnitudes: Tensor) -> Tensor:
-        heads = magnitudes.reshape(kv_heads, -1, dim)
-        return heads.amax(1, keepdim=True).expand_as(heads).flatten()
-
-    return largest
+    shared = attention.attrs["heads"] // kv_heads
+    channels = torch.arange(kv_heads * dim).reshape(kv_heads, 1, dim)
+    return channels.expand(kv_heads, shared, dim).flatten()

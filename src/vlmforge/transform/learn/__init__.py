@@ -1,0 +1,1 @@
+"""Learns scales and rotations on the samples, starting from what is closed form or random."""

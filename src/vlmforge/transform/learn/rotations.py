@@ -1,0 +1,98 @@
+"""Learns R1 and R2: activations rounded, weights exact, loss against the float model.
+
+SpinQuant (Liu et al. 2024, section 3.2): Cayley SGD from random Hadamard matrices, the rate
+falling linearly to zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from vlmforge.graph.stream import Progress
+from vlmforge.transform.learn.cayley import CayleySGD
+from vlmforge.transform.learn.rounded import RoundedGraph, memory
+from vlmforge.transform.learn.steps import Budget, announce, run_steps, timed
+
+STEPS = 100
+
+RATE = 1.5
+"""Of Cayley SGD at the first step."""
+
+JUDGED = 10
+"""Steps between two looks at the sample that is kept for judging."""
+
+COST = 4.0
+"""Time of a step in units of a plain evaluation: exact, rounded, backward."""
+
+Sample = Mapping[str, Tensor]
+
+
+def learn_rotations(
+    graph: RoundedGraph,
+    samples: Sequence[Sample],
+    matrices: Sequence[Tensor],
+    budget: Budget,
+    progress: Progress | None = None,
+    steps: int | None = None,
+) -> tuple[float, float]:
+    """Replace the matrices by those with the least loss met on the first sample.
+
+    Args:
+        graph: its rotations hold the matrices.
+        samples: feeds; nothing is learned from the first, unless there is no other.
+        matrices: orthogonal, float32, changed in place.
+        budget: says when to stop.
+        progress: is told of every step.
+        steps: how many, :data:`STEPS` by default.
+
+    Returns:
+        The loss on the first sample before and after.
+    """
+    steps = STEPS if steps is None else steps
+    judge, training = samples[0], samples[1:] or samples
+    wanted, seconds = timed(lambda: graph.exact(judge))
+    what = f"the rotations of the {graph.graph.component} model"
+    announce(what, seconds * COST * steps * (1 + 1 / JUDGED), memory(graph.graph, judge))
+    search = _Search(graph, judge, wanted, matrices)
+    before = search.least
+    descent = CayleySGD(matrices)
+
+    def step(done: int) -> None:
+        sample = training[done % len(training)]
+        exact = graph.exact(sample)
+        for matrix in matrices:
+            matrix.requires_grad_()
+        gradients = torch.autograd.grad(graph.loss(sample, exact), matrices)
+        for matrix in matrices:
+            matrix.requires_grad_(False)
+        descent.step(gradients, RATE * (1 - done / steps))
+        if (done + 1) % JUDGED == 0 or done + 1 == steps:
+            search.look()
+
+    run_steps(steps, step, budget, progress, f"learning {what}")
+    search.restore()
+    return before, search.least
+
+
+class _Search:
+    """The matrices with the least loss so far."""
+
+    def __init__(
+        self, graph: RoundedGraph, judge: Sample, wanted: Tensor, matrices: Sequence[Tensor]
+    ) -> None:
+        self.graph, self.judge, self.wanted, self.matrices = graph, judge, wanted, matrices
+        self.least = float("inf")
+        self.look()
+
+    @torch.no_grad()
+    def look(self) -> None:
+        loss = self.graph.loss(self.judge, self.wanted).item()
+        if loss < self.least:
+            self.least, self.best = loss, [matrix.clone() for matrix in self.matrices]
+
+    def restore(self) -> None:
+        for matrix, best in zip(self.matrices, self.best, strict=True):
+            matrix.copy_(best)

@@ -1,0 +1,136 @@
+"""A graph evaluated with rounded activations and exact weights, differentiable in rotations.
+
+With exact weights a rotation acts only where a rotated value is rounded: ``round(x R) R'``
+stands for a rotated producer and reader. So the graph keeps its own weights, and gradients
+reach nothing but the rotations. R1 acts on the norms of the residual stream, R2 on the values
+of each attention and on its output.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from vlmforge.graph.core import Graph, Weight
+from vlmforge.graph.evaluate import compute, last_uses
+from vlmforge.graph.flow import MOVES
+from vlmforge.graph.residual import residual
+from vlmforge.transform.blocks import value_paths
+from vlmforge.transform.precision import ROUNDED, Precision, round_to
+
+TOKENS = 256
+"""Most tokens of a sample, which bounds the memory of the backward pass."""
+
+
+@dataclass
+class Rotated:
+    """Rotations under the values they act on.
+
+    Attributes:
+        residual: R1 ``[width]`` squared, float32, or None.
+        values: R2 ``[head_dim, head_dim]`` by attention, float32.
+        norms: the values R1 acts on.
+        heads: the values R2 acts on, to their attention.
+    """
+
+    residual: Tensor | None
+    values: dict[str, Tensor]
+    norms: frozenset[str] = frozenset()
+    heads: dict[str, str] = field(default_factory=dict)
+
+    @staticmethod
+    def of(graph: Graph, r1: Tensor | None, r2: Mapping[str, Tensor], device: str) -> Rotated:
+        """The rotations of a prepared graph, copied."""
+        norms = frozenset(node.name for node in residual(graph).readers)
+        heads = {}
+        for path in value_paths(graph) if r2 else ():
+            for name in (path.value.name, path.attention.name):
+                heads[name] = path.attention.name
+        values = {name: matrix.to(device, torch.float32) for name, matrix in r2.items()}
+        return Rotated(None if r1 is None else r1.to(device, torch.float32), values, norms, heads)
+
+    def on(self, value: str) -> Tensor | None:
+        """The rotation of a value, or None."""
+        if value in self.norms:
+            return self.residual
+        return self.values[self.heads[value]] if value in self.heads else None
+
+
+class RoundedGraph:
+    """A component with all weights in memory, its loss under rounding of int8 values."""
+
+    def __init__(
+        self, graph: Graph, precision: Precision, rotated: Rotated, device: str = "cpu"
+    ) -> None:
+        held = {name: Weight.of(w.load().to(device)) for name, w in graph.weights.items()}
+        self.graph, self.precision, self.rotated = graph.with_weights(held), precision, rotated
+
+    @torch.no_grad()
+    def exact(self, feeds: Mapping[str, Tensor]) -> Tensor:
+        """The float graph's first output."""
+        return self._evaluate(feeds, rounding=False)
+
+    def loss(self, feeds: Mapping[str, Tensor], wanted: Tensor) -> Tensor:
+        """How far rounding moves the output from ``wanted``.
+
+        For a text model the mean KL divergence of next tokens, in nats; for another the squared
+        error relative to the output.
+        """
+        output = self._evaluate(feeds, rounding=True)
+        if self.graph.component != "language":
+            return (output - wanted).square().sum() / wanted.square().sum()
+        found, exact = F.log_softmax(output, -1), F.log_softmax(wanted, -1)
+        return F.kl_div(found, exact, reduction="batchmean", log_target=True)
+
+    def _evaluate(self, feeds: Mapping[str, Tensor], rounding: bool) -> Tensor:
+        values = dict(feeds)
+        ends = last_uses(self.graph)
+        for position, node in enumerate(self.graph.nodes.values()):
+            value = compute(self.graph, node, values)
+            kept = rounding and node.op not in MOVES
+            values[node.name] = self._rounded(node.name, value) if kept else value
+            for name in node.inputs:
+                if ends[name] == position:
+                    values.pop(name, None)
+        return values[self.graph.outputs[0]]
+
+    def _rounded(self, name: str, value: Tensor) -> Tensor:
+        if self.precision.limit(name) != ROUNDED["int8"]:
+            return value
+        rotation = self.rotated.on(name)
+        if rotation is None:
+            return self._round(name, value)
+        turned = (value.unflatten(-1, (-1, len(rotation))) @ rotation).flatten(-2)
+        rounded = self._round(name, turned).unflatten(-1, (-1, len(rotation)))
+        return (rounded @ rotation.T).flatten(-2)
+
+    def _round(self, name: str, value: Tensor) -> Tensor:
+        channelwise = name in self.precision.channelwise
+        largest = value.abs().amax(0, keepdim=True) if channelwise else value.abs().amax()
+        return round_to(value, largest / ROUNDED["int8"], ROUNDED["int8"])
+
+
+def shortened(graph: Graph, feeds: Mapping[str, Tensor], device: str) -> dict[str, Tensor]:
+    """The first :data:`TOKENS` tokens of a sample; indexes of rows stay within them."""
+    short = {}
+    for name, value in graph.inputs.items():
+        tensor = feeds[name].to(device)
+        if "seq" in value.shape:
+            axis = value.shape.index("seq")
+            tensor = tensor.narrow(axis, 0, min(TOKENS, tensor.shape[axis]))
+        elif value.dtype == "int64":
+            tensor = tensor[tensor < TOKENS]
+        short[name] = tensor
+    return short
+
+
+def memory(graph: Graph, feeds: Mapping[str, Tensor]) -> int:
+    """About the bytes of the float weights and of the values kept for the backward pass."""
+    weights = sum(4 * torch.Size(weight.shape).numel() for weight in graph.weights.values())
+    rows = max(max(tensor.shape[:2]) for tensor in feeds.values())
+    widths = [node.shape[-1] for node in graph.nodes.values()]
+    return weights + 12 * rows * sum(width for width in widths if isinstance(width, int))

@@ -1,0 +1,71 @@
+"""Learned rotations lower the loss they are learned on, and the loss is that of rounding."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.graphs import captured, language_feeds, relative_error, vision_feeds
+from vlmforge.graph.core import Graph
+from vlmforge.graph.evaluate import evaluate
+from vlmforge.transform.centering import centre_residual
+from vlmforge.transform.hadamard import random_rotation
+from vlmforge.transform.learn.rotations import learn_rotations
+from vlmforge.transform.learn.rounded import TOKENS, Rotated, RoundedGraph, shortened
+from vlmforge.transform.learn.steps import Budget
+from vlmforge.transform.norm_folding import fold_norms
+from vlmforge.transform.precision import Precision
+from vlmforge.transform.residual_rotation import rotate_residual
+from vlmforge.transform.value_rotation import random_value_rotations, rotate_values
+
+
+def rough(graph: Graph) -> Precision:
+    """Norms and attention outputs are int8."""
+    wanted = [n.name for n in graph.nodes.values() if n.op in ("rms_norm", "attention")]
+    return Precision(dict.fromkeys(wanted, "int8"))
+
+
+@pytest.mark.parametrize("component", ["language", "vision"])
+def test_learning_lowers_the_loss(tiny_checkpoint: Path, component: str) -> None:
+    _, language, vision = captured(tiny_checkpoint)
+    graph = centre_residual(fold_norms(language if component == "language" else vision))
+    if component == "language":
+        samples = [language_feeds(graph, 24, seed) for seed in range(4)]
+    else:
+        samples = [vision_feeds(seed) for seed in range(4)]
+    width = 96 if component == "language" else 64
+    rotations = random_value_rotations(graph, 0)
+    rotated = Rotated.of(graph, torch.eye(width), rotations, "cpu")
+    assert rotated.residual is not None
+    matrices = [rotated.residual, *rotated.values.values()]
+    component_graph = RoundedGraph(graph, rough(graph), rotated)
+    before, after = learn_rotations(component_graph, samples, matrices, Budget(), steps=60)
+    assert after < before
+    wanted = component_graph.exact(samples[0])
+    assert component_graph.loss(samples[0], wanted).item() == pytest.approx(after, rel=1e-4)
+
+
+def test_rounding_in_a_rotated_basis_is_rounding_the_rotated_graph(tiny_checkpoint: Path) -> None:
+    graph = fold_norms(captured(tiny_checkpoint)[1])
+    feeds, matrix = language_feeds(graph), random_rotation(96, 4)
+    values = random_value_rotations(graph, 5)
+    precision = rough(graph)
+    imitated = RoundedGraph(graph, precision, Rotated.of(graph, matrix, values, "cpu"))
+    turned = rotate_values(rotate_residual(graph, matrix), values)
+    real = RoundedGraph(turned, precision, Rotated.of(turned, None, {}, "cpu"))
+    rotated = {**feeds, "inputs_embeds": (feeds["inputs_embeds"].double() @ matrix).float()}
+    wanted = imitated.exact(feeds)
+    assert relative_error(wanted, evaluate(graph, feeds)["lm_head"]) < 1e-6
+    losses = [imitated.loss(feeds, wanted).item(), real.loss(rotated, wanted).item()]
+    assert losses[0] > 0
+    assert losses[0] == pytest.approx(losses[1], rel=0.1)
+
+
+def test_long_samples_are_shortened(tiny_checkpoint: Path) -> None:
+    graph = captured(tiny_checkpoint)[1]
+    short = shortened(graph, language_feeds(graph, TOKENS + 30), "cpu")
+    assert short["inputs_embeds"].shape == (1, TOKENS, 96)
+    assert short["position_ids"].shape == (3, TOKENS)
+    assert short["logits_index"].max() == TOKENS - 1
