@@ -174,7 +174,6 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     [
         ("calibration.method", 2),
         ("calibration.output", 1),
-        ("calibration.mode", 2),
         ("equivalentTransformation.QkRotation.learn", True),
     ],
 )

@@ -48,6 +48,7 @@ class InferenceScheme(str, Enum):
 
 _IRREGULAR_KEYS = {
     "activation_16bits": "activation16Bits",
+    "activation_16_share": "activation16Share",
     "weight_8bits": "weight8Bits",
     "qk": "QK",
     "ud": "UD",
@@ -111,6 +112,8 @@ class BitConfig(_Config):
 
     layer_overrides: LayerOverrides = LayerOverrides()
     transformer: Transformer = Transformer()
+    activation_16_share: StrictFloat = Field(default=0.1, ge=0, le=1)
+    """Share of the products that may read int16 because int8 would hurt their inputs most."""
 
 
 class CalibrationMethod(IntEnum):
@@ -321,7 +324,6 @@ class CompileConfig(_Config):
 SUPPORTED: dict[str, tuple[Any, ...]] = {
     "calibration.method": (CalibrationMethod.LAYER, CalibrationMethod.MULTI),
     "calibration.output": (CalibrationOutput.LAYER,),
-    "calibration.mode": (CalibrationMode.MAX, CalibrationMode.PERCENTILE),
     "equivalentTransformation.QkRotation.learn": (False,),
 }
 """Key to the values the compiler honours, where they are not all that can be written."""

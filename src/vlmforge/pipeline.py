@@ -45,10 +45,11 @@ from vlmforge.graph.core import Graph
 from vlmforge.graph.verify import verify
 from vlmforge.package.build import build_package
 from vlmforge.quantize.lower import lower
-from vlmforge.quantize.observe import observe
+from vlmforge.quantize.narrowing import narrow_products
+from vlmforge.quantize.observe import Range, observe
 from vlmforge.quantize.quantized_path import QuantizedPath
 from vlmforge.quantize.rounding import choose_rounding, weight_formats
-from vlmforge.quantize.scales import choose_scales
+from vlmforge.quantize.scales import Bound, choose_scales
 from vlmforge.quantize.scheme import (
     assign_codes,
     attention_operands,
@@ -300,11 +301,13 @@ def mxq_compile(
         "compile_config": config.portable_document(),
         "inference_scheme": inference_scheme.value,
     }
-    percentile, tail = _percentile(config)
+    bound, tail = _clipping(config)
     ranges = observe(graph, loaders, tail, where, progress, product_inputs(graph))
-    codes = assign_codes(graph, overrides.activation_16bits)
+    wide, share = overrides.activation_16bits, config.bit.activation_16_share
+    narrow = narrow_products(graph, wide, ranges, bound, share)
+    codes = assign_codes(graph, wide, narrow)
     with MxqWriter(save_path) as writer:
-        scales = choose_scales(graph, codes, ranges, percentile)
+        scales = choose_scales(graph, codes, ranges, bound)
         path = partial(QuantizedPath, graph, codes, scales, device=where)
         rounding = choose_rounding(graph, formats, config.hessian_quant, path, loaders)
         writer.finish(lower(graph, codes, scales, rounding, writer, progress))
@@ -377,11 +380,18 @@ def _precision(graph: Graph, wide: tuple[str, ...]) -> Precision:
     return Precision(assign_codes(graph, wide), channelwise=frozenset(attention_operands(graph)))
 
 
-def _percentile(config: CompileConfig) -> tuple[float, float]:
-    if config.calibration.mode != CalibrationMode.PERCENTILE:
-        return 1.0, 0.0
+def _best_bound(observed: Range) -> float:
+    return observed.bound() if observed.histogram is None else observed.histogram.best_bound()
+
+
+def _clipping(config: CompileConfig) -> tuple[Bound, float]:
+    """Where int8 codes clip, and the share of the largest elements kept to find it."""
+    if config.calibration.mode == CalibrationMode.HISTOGRAM:
+        return _best_bound, 0.0
+    if config.calibration.mode == CalibrationMode.MAX:
+        return Range.bound, 0.0
     settings = config.calibration.max_percentile
-    return settings.percentile, settings.topk_ratio
+    return partial(Range.bound, percentile=settings.percentile), settings.topk_ratio
 
 
 def _samples(graph: Graph, directory: Path) -> Samples:

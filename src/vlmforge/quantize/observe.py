@@ -11,6 +11,7 @@ from torch import Tensor
 
 from vlmforge.graph.core import Graph
 from vlmforge.graph.stream import Feeds, Progress, stream
+from vlmforge.quantize.histogram import Histogram
 
 
 @dataclass
@@ -21,11 +22,13 @@ class Range:
         tail: the largest absolute values seen, at least the share ``1 - percentile`` of all.
         count: how many elements were seen.
         channels: largest absolute value of each channel (last dimension).
+        histogram: of all elements, of a value that may be clipped.
     """
 
     tail: Tensor = field(default_factory=lambda: torch.empty(0))
     count: int = 0
     channels: Tensor | None = None
+    histogram: Histogram | None = None
 
     def update(self, value: Tensor, tail_ratio: float) -> None:
         """Take in one sample's value; ``tail_ratio`` of its elements are kept."""
@@ -68,14 +71,18 @@ def observe(
         tail_ratio: share of each sample's elements kept for percentiles, 0 for maxima only.
         device: where to compute.
         progress: called with a text, the segments done and all segments.
-        clipped: values whose percentile matters; all by default. Of the others only maxima
-            are kept.
+        clipped: values that may be clipped; all by default. Of the others only maxima are kept.
     """
     ranges: dict[str, Range] = {}
 
     def visit(sample: int, name: str, value: Tensor) -> None:
-        kept = tail_ratio if clipped is None or name in clipped else 0.0
-        ranges.setdefault(name, Range()).update(value, kept)
+        statistics = ranges.setdefault(name, Range())
+        if clipped is None or name in clipped:
+            statistics.update(value, tail_ratio)
+            statistics.histogram = statistics.histogram or Histogram()
+            statistics.histogram.update(value)
+        else:
+            statistics.update(value, 0.0)
 
     stream(graph, samples, visit, device, progress)
     return ranges

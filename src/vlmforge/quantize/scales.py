@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -39,10 +40,14 @@ class Scales:
         return self.channels[name] if name in self.channels else self.tensor[name]
 
 
+Bound = Callable[[Range], float]
+"""Gives the largest size that int8 codes of a value represent."""
+
+
 def choose_scales(
-    graph: Graph, codes: dict[str, str], ranges: dict[str, Range], percentile: float
+    graph: Graph, codes: Mapping[str, str], ranges: Mapping[str, Range], bound: Bound
 ) -> Scales:
-    """Scales for every observed value; int8 clips at ``percentile``, int16 never clips.
+    """Scales for every observed value; int8 clips at ``bound``, int16 never clips.
 
     A value that was only moved keeps the scale of its source.
     """
@@ -51,15 +56,15 @@ def choose_scales(
         moved = name in graph.nodes and graph.nodes[name].op in MOVES
         if codes[name] in LIMITS and not moved:
             wide = codes[name] == "int16"
-            bound = observed.bound() * HEADROOM if wide else observed.bound(percentile)
-            scales.tensor[name] = (bound or 1.0) / LIMITS[codes[name]]
+            largest = observed.bound() * HEADROOM if wide else bound(observed)
+            scales.tensor[name] = (largest or 1.0) / LIMITS[codes[name]]
     for node in graph.nodes.values():
         if node.op == "attention":
             _attention_scales(node, ranges, scales)
     return scales
 
 
-def _attention_scales(node: Node, ranges: dict[str, Range], scales: Scales) -> None:
+def _attention_scales(node: Node, ranges: Mapping[str, Range], scales: Scales) -> None:
     query, key, value = node.inputs[:3]
     heads, kv_heads, dim = (node.attrs[name] for name in ("heads", "kv_heads", "head_dim"))
     key_scale = _channel_bounds(ranges[key]) / LIMITS["int8"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from vlmforge.errors import ConfigError
 from vlmforge.graph.core import Graph, Node
@@ -13,13 +13,15 @@ PRODUCTS = ("linear", "conv2d")
 TABLES = ("rope_lookup", "constant")
 
 
-def assign_codes(graph: Graph, wide_nodes: Iterable[str]) -> dict[str, str]:
+def assign_codes(
+    graph: Graph, wide_nodes: Iterable[str], narrow: Collection[str] = ()
+) -> dict[str, str]:
     """The dtype of every value of the program: int8, int16, or float32 and int64 at the edges.
 
     A value read only by products and attention is int8, every other one int16. Two exceptions
     are int16 as well: the output of an elementwise ``mul`` (a gated MLP multiplies two wide
-    distributions, and its peaks are the largest of the network), and what ``wide_nodes`` name:
-    a product's input, any other node's output.
+    distributions, and its peaks are the largest of the network) unless it is among ``narrow``,
+    and what ``wide_nodes`` name: a product's input, any other node's output.
 
     Raises:
         ConfigError: a name that is no node, or one whose value attention needs as int8.
@@ -27,6 +29,7 @@ def assign_codes(graph: Graph, wide_nodes: Iterable[str]) -> dict[str, str]:
     wide_nodes = tuple(wide_nodes)
     require_nodes(graph, wide_nodes)
     wide = {_wide_value(graph, name) for name in wide_nodes}
+    wide |= {node.name for node in gated_products(graph) if node.name not in narrow}
     codes = {name: _input_code(graph, name, wide) for name in graph.inputs}
     for node in graph.nodes.values():
         codes[node.name] = _node_code(graph, node, codes, wide)
@@ -48,6 +51,12 @@ def product_inputs(graph: Graph) -> set[str]:
     return {_moved_from(graph, node.inputs[0]) for node in nodes if node.op in PRODUCTS}
 
 
+def gated_products(graph: Graph) -> list[Node]:
+    """The elementwise products that only products read."""
+    muls = (node for node in graph.nodes.values() if node.op == "mul")
+    return [n for n in muls if all(r.op in PRODUCTS for r in readers(graph, n.name))]
+
+
 def attention_operands(graph: Graph) -> set[str]:
     """Names of the values that are an attention's q, k or v."""
     nodes = graph.nodes.values()
@@ -59,7 +68,7 @@ def _node_code(graph: Graph, node: Node, codes: dict[str, str], wide: set[str]) 
         return codes[node.inputs[0]]
     if node.op in TABLES or node.name in graph.outputs:
         return "float32"
-    return _code(graph, node.name, wide, always_wide=node.op == "mul")
+    return _code(graph, node.name, wide)
 
 
 def _input_code(graph: Graph, name: str, wide: set[str]) -> str:
@@ -67,9 +76,9 @@ def _input_code(graph: Graph, name: str, wide: set[str]) -> str:
     return dtype if dtype != "float32" else _code(graph, name, wide)
 
 
-def _code(graph: Graph, name: str, wide: set[str], always_wide: bool = False) -> str:
+def _code(graph: Graph, name: str, wide: set[str]) -> str:
     narrow = all(node.op in (*PRODUCTS, "attention") for node in readers(graph, name))
-    return "int8" if narrow and not always_wide and name not in wide else "int16"
+    return "int8" if narrow and name not in wide else "int16"
 
 
 def _wide_value(graph: Graph, name: str) -> str:

@@ -1,0 +1,50 @@
+"""Which outputs of gated MLPs become int8."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.graphs import captured
+from vlmforge.quantize.histogram import Histogram
+from vlmforge.quantize.narrowing import narrow_products
+from vlmforge.quantize.observe import Range
+from vlmforge.quantize.scheme import assign_codes
+
+MLPS = [f"model_layers_{layer}_mlp" for layer in range(3)]
+
+
+def observed(power: float) -> Range:
+    """A range with a tail as heavy as ``power`` makes it."""
+    value = torch.randn(50, 100, generator=torch.Generator().manual_seed(0))
+    statistics = Range(histogram=Histogram())
+    statistics.update(value.abs() ** power, 0.0)
+    assert statistics.histogram is not None
+    statistics.histogram.update(value.abs() ** power)
+    return statistics
+
+
+RANGES = {name: observed(power) for name, power in zip(MLPS, (4.0, 1.0, 2.0), strict=True)}
+
+
+@pytest.mark.parametrize(
+    ("share", "wide", "narrow"),
+    [
+        (0.0, (), MLPS),
+        (1.0, (), []),
+        (1 / 22, (), MLPS[1:]),
+        (2 / 22, (), MLPS[1:2]),
+        (2 / 22, ("model_layers_1_mlp_down_proj",), MLPS[2:]),
+        (2 / 22, ("model_layers_1_post_attention_layernorm",), MLPS),
+    ],
+)
+def test_the_heaviest_tails_stay_wide_within_the_share(
+    tiny_checkpoint: Path, share: float, wide: tuple[str, ...], narrow: list[str]
+) -> None:
+    _, graph, _ = captured(tiny_checkpoint)
+    found = narrow_products(graph, wide, RANGES, Range.bound, share)
+    assert found == set(narrow)
+    codes = assign_codes(graph, wide, found)
+    assert all(codes[name] == ("int8" if name in narrow else "int16") for name in MLPS)
