@@ -12,7 +12,7 @@ import pytest
 from tests.run.batch_suite import BatchSuite
 from tests.run.cache_suite import CacheSuite
 from tests.run.decoder import decoder, request
-from tests.run.single import single_of
+from tests.run.single import single, single_of
 from vlmforge.errors import FormatError, RunError
 from vlmforge.program.core import Program
 from vlmforge.program.instructions import INSTRUCTIONS
@@ -35,11 +35,22 @@ def test_every_instruction_has_a_kernel() -> None:
     assert set(KERNELS) == set(INSTRUCTIONS)
 
 
-def test_long_products_in_row_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_long_products_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = ReferenceMachine(decoder()).run(request(17))["logits"]
     monkeypatch.setattr("vlmforge.run.reference_products.BLOCK", 100)
     monkeypatch.setattr("vlmforge.run.reference_attention.BLOCK", 100)
     np.testing.assert_array_equal(ReferenceMachine(decoder()).run(request(17))["logits"], whole)
+
+
+@pytest.mark.parametrize("op", ["silu", "gelu", "quick_gelu"])
+def test_long_activations_look_up_what_short_ones_compute(op: str) -> None:
+    codes = np.random.default_rng(0).integers(-32767, 32768, (70, 1000)).astype(np.int16)
+    options = {"scale": 2.0**-12, "inverse_scale": 2.0**12}
+    kinds = {"x": (("rows", 1000), "int16")}
+    machine = open_machine(single(op, kinds, (("rows", 1000), "int16"), **options))
+    whole = machine.run({"x": codes})["y"]
+    parts = [machine.run({"x": part})["y"] for part in np.split(codes, 7)]
+    np.testing.assert_array_equal(whole, np.concatenate(parts))
 
 
 def test_long_attention_needs_little_memory() -> None:

@@ -19,7 +19,7 @@ from vlmforge.run.windows import Window
 SLICE = 128
 """Rows whose logits are in memory at once."""
 
-ROWS = 8
+ROWS = 4
 """Rows compared at once, so that their probabilities stay in the processor's cache."""
 
 Progress = Callable[[str, int, int], None]

@@ -23,6 +23,7 @@ class Step:
         dtype: of the buffer it writes.
         attrs: its attributes, floats as float32.
         tensors: role to array.
+        memory: what a kernel computed once for all runs.
     """
 
     def __init__(self, program: Program, instruction: Instruction) -> None:
@@ -35,6 +36,7 @@ class Step:
         self.tensors: Mapping[str, np.ndarray] = {
             role: program.tensors[name] for role, name in instruction.tensors.items()
         }
+        self.memory: dict[str, np.ndarray] = {}
 
     @cached_property
     def weight(self) -> np.ndarray:

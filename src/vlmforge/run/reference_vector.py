@@ -11,6 +11,10 @@ from vlmforge.fixed_point import to_code
 from vlmforge.run.reference_step import Frame, Kernel, Step
 
 
+EVERY_CODE = np.arange(1 << 16, dtype=np.uint16).view(np.int16)
+"""All int16 codes, in the order of their bits."""
+
+
 def quantize(step: Step, frame: Frame, x: np.ndarray) -> np.ndarray:
     """x float32 of any shape to codes."""
     return to_code(x * step.attrs["inverse_scale"], step.dtype)
@@ -35,11 +39,21 @@ def mul(step: Step, frame: Frame, a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def activation(function: Callable[[np.ndarray], np.ndarray]) -> Kernel:
-    """The kernel that applies a float32 function to the real values of int16 codes."""
+    """The kernel that applies a float32 function to the real values of int16 codes.
 
-    def apply(step: Step, frame: Frame, x: np.ndarray) -> np.ndarray:
+    Where there are more elements than codes, the function is computed once for every code.
+    """
+
+    def compute(step: Step, x: np.ndarray) -> np.ndarray:
         y = function(x.astype(np.float32) * step.attrs["scale"])
         return to_code(y * step.attrs["inverse_scale"], step.dtype)
+
+    def apply(step: Step, frame: Frame, x: np.ndarray) -> np.ndarray:
+        if x.size < EVERY_CODE.size:
+            return compute(step, x)
+        if "every code" not in step.memory:
+            step.memory["every code"] = compute(step, EVERY_CODE)
+        return step.memory["every code"].take(x.view(np.uint16))
 
     return apply
 
