@@ -10,7 +10,6 @@ from vlmforge import fixed_point
 from vlmforge.fixed_point import to_code
 from vlmforge.run.reference_step import Frame, Kernel, Step
 
-
 EVERY_CODE = np.arange(1 << 16, dtype=np.uint16).view(np.int16)
 """All int16 codes, in the order of their bits."""
 
