@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 LAYERS = (
-    ("errors", "sample"),
+    ("errors", "sample", "_native"),
     ("fixed_point", "config"),
     ("graph", "program"),
     ("formats", "source"),
     ("calibrate", "capture", "transform", "quantize", "package", "run", "integrations"),
-    ("workspace", "inspection", "evaluation"),
+    ("workspace", "inspection", "evaluation", "bench"),
     ("pipeline",),
     ("console",),
     ("cli",),
@@ -32,13 +32,13 @@ LAYERS = (
 SIBLINGS_ALLOWED = {("integrations", "run")}
 """(importer, imported) pairs of one layer that may meet nevertheless."""
 
-TORCH_FREE = {"errors", "sample", "program", "run"}
+TORCH_FREE = {"errors", "sample", "program", "run", "bench"}
 """Parts that import torch nowhere, not even inside a function."""
 
 TRANSFORMERS_USERS = {"source", "calibrate", "capture", "integrations"}
 """The only parts that import transformers."""
 
-LIGHT = {"run"}
+LIGHT = {"run", "bench"}
 """Parts whose import must load, through whatever they import at module level, none of HEAVY."""
 
 HEAVY = {"torch", "transformers"}

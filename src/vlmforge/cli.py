@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from enum import Enum
 from pathlib import Path
@@ -352,6 +353,35 @@ def _evaluate_questions(
     console.print_facts("Evaluation", {k: v for k, v in facts.items() if k != "kinds"})
 
 
+@app.command()
+def bench(
+    package: Annotated[Path, typer.Argument(help="Package directory.")],
+    prefill: Annotated[str, typer.Option(help="Lengths of prompts, in tokens.")] = "128,512",
+    decode: Annotated[int, typer.Option(min=1, help="Tokens to generate.")] = 64,
+    sessions: Annotated[int, typer.Option(min=1, help="Conversations side by side.")] = 4,
+    threads: Annotated[int | None, typer.Option(min=1, help="All processors by default.")] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="How often each is timed.")] = 5,
+    profile: Annotated[bool, typer.Option(help="Say where the time goes.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Measure how fast a package runs, beside what this machine can do."""
+    from vlmforge.bench import table
+    from vlmforge.bench.report import Plan, benchmark, usable_processors
+    from vlmforge.run.session import Session
+
+    count = threads or usable_processors()
+    os.environ["VLMFORGE_THREADS"] = str(count)
+    plan = Plan(_lengths(prefill), decode, sessions, count, rounds, profile)
+    report = benchmark(lambda: Session.open(package), plan)
+    if as_json:
+        console.print_json(report)
+        return
+    console.print_table(str(package), table.COLUMNS, table.rows(report))
+    for name, shares in (report["profile"] or {}).items():
+        console.print_table(f"Profile: {name}", table.PROFILE_COLUMNS, table.profile_rows(shares))
+    console.print_facts("Machine", table.facts(report))
+
+
 @app.command("inspect")
 def inspect_(
     file: Annotated[Path, typer.Argument(help="A .mblt, a .mxq or a package directory.")],
@@ -375,6 +405,17 @@ def inspect_(
 
 def _config(path: Path | None) -> CompileConfig:
     return CompileConfig() if path is None else CompileConfig.load(path)
+
+
+def _lengths(text: str) -> list[int]:
+    """The numbers of a list such as ``128,512``; it may be empty."""
+    try:
+        lengths = [int(part) for part in text.split(",") if part.strip()]
+    except ValueError:
+        lengths = [0]
+    if any(length < 1 for length in lengths):
+        raise typer.BadParameter(f"--prefill is {text!r}, not numbers of tokens such as 128,512")
+    return lengths
 
 
 def _reference(model: str, device: Device) -> Any:

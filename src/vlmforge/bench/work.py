@@ -1,0 +1,53 @@
+"""Work: what one run of a program has to read and to multiply, whatever machine runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from math import prod
+
+from vlmforge.program.core import Instruction, Program
+
+PRODUCTS = ("linear", "conv2d")
+ROLES = ("weight", "group_scale")
+
+
+@dataclass(frozen=True)
+class Work:
+    """The work of product instructions.
+
+    Attributes:
+        weight_bytes: of weights and group scales, each read once.
+        operations: int8 multiplications and additions. A product of int16 inputs counts twice,
+            as machines take it as two products of int8 halves.
+    """
+
+    weight_bytes: int
+    operations: int
+
+
+def work_of(
+    program: Program, sizes: Mapping[str, int], instructions: Iterable[Instruction] | None = None
+) -> Work:
+    """The work of a run.
+
+    Args:
+        program: any verified program.
+        sizes: of its dynamic dimensions; an instruction without rows reads no weights.
+        instructions: only these; all of the program's if None.
+    """
+    chosen = program.instructions if instructions is None else instructions
+    weight_bytes = operations = 0
+    for instruction in chosen:
+        if instruction.op not in PRODUCTS:
+            continue
+        outputs = program.buffers[instruction.name].shape
+        rows = prod(sizes[dim] if isinstance(dim, str) else dim for dim in outputs[:-1])
+        if rows == 0:
+            continue
+        halves = 2 if program.buffers[instruction.inputs[0]].dtype == "int16" else 1
+        attrs = instruction.attrs
+        operations += 2 * halves * rows * attrs["in_features"] * attrs["out_features"]
+        held = (instruction.tensors[role] for role in ROLES if role in instruction.tensors)
+        weight_bytes += sum(program.tensors[name].nbytes for name in held)
+    return Work(weight_bytes, operations)

@@ -1,0 +1,43 @@
+"""Limits: measured in another process, absent without the native machine."""
+
+from __future__ import annotations
+
+import sys
+import types
+
+import pytest
+
+from vlmforge.bench import limits
+from vlmforge.bench.limits import Limits, measure, measure_apart
+from vlmforge.errors import RunError
+
+
+def test_without_the_native_machine_there_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "vlmforge._native", None)
+    assert measure(1) == Limits(None, None)
+
+
+def test_the_native_machine_measures(monkeypatch: pytest.MonkeyPatch) -> None:
+    native = types.ModuleType("vlmforge._native")
+    native.read_bandwidth = lambda threads: 10.0 * threads  # type: ignore[attr-defined]
+    native.int8_peak = lambda threads: 0.0  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "vlmforge._native", native)
+    monkeypatch.setattr("vlmforge._native", native, raising=False)
+    assert measure(2) == Limits(20.0, None)
+
+
+def test_measured_apart_they_are_numbers_or_none() -> None:
+    found = measure_apart(1)
+    for value in (found.read_bandwidth, found.int8_peak):
+        assert value is None or value > 1e6
+
+
+def test_a_process_that_fails_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits.sys, "executable", "/bin/false")
+    with pytest.raises(RunError, match="limits cannot be measured"):
+        measure_apart(1)
+
+
+def test_the_best_of_two_measurements() -> None:
+    assert Limits(1.0, None).best(Limits(2.0, 3.0)) == Limits(2.0, 3.0)
+    assert Limits(None, 4.0).best(Limits(None, 3.0)) == Limits(None, 4.0)
