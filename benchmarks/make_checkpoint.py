@@ -91,7 +91,7 @@ def write_json(path: Path, value: object) -> None:
 
 
 def write(config: dict[str, object], out: Path) -> None:
-    """Write random weights in shards of at most 512 MB, and their index."""
+    """Write random weights, under the names of the Hub's checkpoints, in shards and an index."""
     with torch.device("meta"):
         model = Qwen2VLForConditionalGeneration(Qwen2VLConfig.from_dict(config))
     shard: dict[str, torch.Tensor] = {}
@@ -104,11 +104,12 @@ def write(config: dict[str, object], out: Path) -> None:
         weight = torch.randn(parameter.shape, generator=generator) * 0.02
         if parameter.dim() == 1 and name.endswith("weight"):
             weight += 1
-        shard[name] = weight.to(torch.bfloat16)
-        index[name] = f"model-{number:05d}.safetensors"
-        size += shard[name].nbytes
+        stored = name.removeprefix("model.").replace("language_model.", "model.")
+        shard[stored] = weight.to(torch.bfloat16)
+        index[stored] = f"model-{number:05d}.safetensors"
+        size += shard[stored].nbytes
         if size > SHARD:
-            save_file(shard, out / index[name], {"format": "pt"})
+            save_file(shard, out / index[stored], {"format": "pt"})
             shard, size, number = {}, 0, number + 1
     if shard:
         save_file(shard, out / f"model-{number:05d}.safetensors", {"format": "pt"})
