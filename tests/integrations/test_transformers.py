@@ -21,6 +21,7 @@ from transformers import (
 )
 
 from tests.conftest import special_id
+from tests.run.dialogues import counting
 from vlmforge.errors import PackageError, RunError
 from vlmforge.integrations.transformers import (
     MobilintCache,
@@ -159,7 +160,7 @@ def test_forward_gives_all_logits_or_those_wanted(model: Any, processor: Any) ->
 def test_a_cropped_cache_forgets(model: Any, processor: Any) -> None:
     inputs = encode(processor, QUESTIONS[1])
     output = model(**inputs)
-    output.past_key_values.crop(5)
+    output.past_key_values.crop(-5)
     tail = inputs["input_ids"][:, -5:]
 
     again = model(tail, past_key_values=output.past_key_values)
@@ -226,17 +227,88 @@ def test_a_generated_image_token_is_an_ordinary_token(model: Any, processor: Any
     assert output[0, -3:].tolist() == [image_token] * 3
 
 
-@pytest.mark.parametrize(
-    "setting", [{"num_beams": 2}, {"num_return_sequences": 2, "do_sample": True}]
-)
-def test_what_generate_cannot_do_is_named(model: Any, processor: Any, setting: Any) -> None:
-    with pytest.raises(RunError, match=r"beam search|several answers"):
-        model.generate(**encode(processor, QUESTIONS[1]), **{**GREEDY, **setting})
+def test_several_answers_to_each_of_several_prompts(model: Any, processor: Any) -> None:
+    inputs = encode(processor, *QUESTIONS)
+    encoded = len(inputs["input_ids"][0])
+    seeds = {"do_sample": True, "top_k": 50, "top_p": 1.0, "temperature": 2.0, "max_new_tokens": 6}
+    torch.manual_seed(0)
+    together = model.generate(**inputs, **seeds, num_return_sequences=2)
+    torch.manual_seed(0)
+    afresh = model.generate(**inputs, **seeds, num_return_sequences=2, use_cache=False)
+
+    assert together.tolist() == afresh.tolist()
+    assert together.shape[0] == 6 and len({tuple(row) for row in together.tolist()}) > 3
+    greedy = model.generate(**inputs, **GREEDY)
+    assert together[::2, :encoded].tolist() == greedy[:, :encoded].tolist()
 
 
-def test_beams_of_text_are_refused(model: Any, processor: Any) -> None:
-    with pytest.raises(RunError, match="beam search"):
-        model.generate(**encode(processor, QUESTIONS[0]), **GREEDY, num_beams=2)
+def test_equal_prompts_are_read_once(model: Any, processor: Any) -> None:
+    session = counting(model.session)
+    counted = MobilintQwen2VLForConditionalGeneration(model.config, session)
+    inputs = encode(processor, QUESTIONS[1])
+
+    output = counted.generate(
+        **inputs, do_sample=True, top_k=50, max_new_tokens=3, num_return_sequences=4
+    )
+
+    assert output.shape[0] == 4 and session.vision is not None
+    assert session.text.rows == [inputs["input_ids"].shape[1]] + [1] * 8
+    assert session.text.batches == [1, 4, 4] and len(session.vision.machine.rows) == 1
+
+
+@pytest.mark.parametrize("messages", QUESTIONS[:2])
+def test_beams(model: Any, processor: Any, messages: Any) -> None:
+    inputs = encode(processor, messages)
+
+    found = [
+        model.generate(
+            **inputs, **GREEDY, num_beams=3, num_return_sequences=2, use_cache=use_cache,
+            return_dict_in_generate=True, output_scores=True,
+        )
+        for use_cache in (True, False)
+    ]  # fmt: skip
+
+    assert found[0].sequences.tolist() == found[1].sequences.tolist()
+    assert found[0].sequences_scores.tolist() == found[1].sequences_scores.tolist()
+    assert found[0].sequences.shape[0] == 2
+
+
+def test_guessed_tokens_are_taken_back(model: Any, processor: Any) -> None:
+    messages = question("Describe the image. Describe the image. Describe")
+    inputs = encode(processor, messages)
+
+    output = model.generate(**inputs, **GREEDY, prompt_lookup_num_tokens=3)
+
+    expected = session_tokens(model, messages)
+    assert output[0, inputs["input_ids"].shape[1] :].tolist() == expected
+
+
+def test_a_cache_of_several_sequences_is_rearranged(model: Any, processor: Any) -> None:
+    inputs = encode(processor, *QUESTIONS[:2])
+    cache = model(**inputs).past_key_values
+    lengths = [context.length for context in cache.contexts]
+    cache.batch_repeat_interleave(2)
+    assert [context.length for context in cache.contexts] == [
+        lengths[0], lengths[0], lengths[1], lengths[1]
+    ]  # fmt: skip
+    assert len({id(context) for context in cache.contexts}) == 4
+    cache.batch_select_indices(torch.tensor([3, 0]))
+
+    logits = model(torch.tensor([[7], [7]]), past_key_values=cache).logits
+    again = model(**inputs).past_key_values
+    assert torch.equal(
+        logits.flip(0), model(torch.tensor([[7], [7]]), past_key_values=again).logits
+    )
+
+
+def test_a_cut_within_an_image_is_refused(model: Any, processor: Any) -> None:
+    cache = model(**encode(processor, QUESTIONS[1])).past_key_values
+
+    with pytest.raises(RunError, match="within an image"):
+        cache.crop(-60)
+    assert cache.get_seq_length() == cache.contexts[0].length
+    cache.crop(9)
+    assert cache.get_seq_length() == cache.contexts[0].length == 9
 
 
 def test_inputs_of_another_processor_are_refused(model: Any, processor: Any) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.run.dialogues import counting
 from vlmforge.errors import RunError
 from vlmforge.run.conversation import Conversation
 from vlmforge.run.evaluate import Question, compare, evaluate, read_questions
@@ -69,6 +70,23 @@ def test_accuracy_and_kinds(session: Session, questions: list[Question]) -> None
         "color": {"n": 2, "accuracy": 0.5}, "place": {"n": 1, "accuracy": 1.0}
     }  # fmt: skip
     assert len(said) == 3 and "kl" not in report
+
+
+def test_how_many_at_once_changes_nothing(session: Session, questions: list[Question]) -> None:
+    reports, counted = [], counting(session)
+    for running in (1, 3):
+        said: list[tuple[str, str]] = []
+
+        def on_answer(question: Question, text: str, to: list[tuple[str, str]] = said) -> None:
+            to.append((question.question, text))
+
+        report = evaluate(
+            counted, questions * 2, max_new_tokens=TOKENS, on_answer=on_answer, max_running=running
+        )
+        reports.append((report, said))
+
+    assert reports[0] == reports[1] and max(counted.text.batches) > 1
+    assert [asked for asked, _ in reports[1][1]] == ["What?", "Where?", "Why?"] * 2
 
 
 def test_a_model_agrees_with_itself(session: Session, questions: list[Question]) -> None:

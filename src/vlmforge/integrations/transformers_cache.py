@@ -9,6 +9,7 @@ from transformers import Cache
 
 from vlmforge.errors import RunError
 from vlmforge.run.context import Context
+from vlmforge.run.inputs import whole_images
 
 
 class MobilintCache(Cache):
@@ -44,20 +45,48 @@ class MobilintCache(Cache):
         return self._padded_length
 
     def crop(self, tokens_to_remove: int) -> None:
-        """Forget the last tokens of every sequence."""
-        for context in self.contexts:
-            context.truncate(context.length - tokens_to_remove)
-        self._padded_length -= tokens_to_remove
+        """Forget the last tokens of every sequence.
+
+        Args:
+            tokens_to_remove: minus how many; a positive number says how many to keep instead, as
+                earlier versions of transformers have it.
+
+        Raises:
+            RunError: an image would be parted.
+        """
+        kept = tokens_to_remove if tokens_to_remove > 0 else self._padded_length + tokens_to_remove
+        removed = self._padded_length - kept
+        lengths = [max(0, context.length - removed) for context in self.contexts]
+        for context, length in zip(self.contexts, lengths, strict=True):
+            if whole_images(context.keys, length) != length:
+                raise RunError("the cache cannot be cut within an image", mend="cut before it")
+        for context, length in zip(self.contexts, lengths, strict=True):
+            context.truncate(length)
+        self._padded_length = kept
 
     def reset(self) -> None:
         """Forget everything."""
         self.contexts, self._padded_length = [], 0
 
-    def reorder_cache(self, beam_idx: torch.Tensor) -> None:
-        """Refuse: beams would need copies of the integer cache."""
-        raise RunError("beam search is not supported", mend="generate with num_beams=1")
+    def share(self, row: int, of: int) -> None:
+        """Let one sequence go on from what another has read."""
+        self.contexts[row] = self.contexts[of].fork()
 
-    batch_repeat_interleave = batch_select_indices = reorder_cache
+    def reorder_cache(self, beam_idx: torch.Tensor) -> None:
+        """Let each sequence go on from that of the index, int64 ``[batch]``."""
+        self.batch_select_indices(beam_idx)
+
+    def batch_select_indices(self, indices: torch.Tensor) -> None:
+        """Hold the sequences of the indexes, int64 ``[any]``; those named twice go apart."""
+        rows = indices.tolist()
+        self.contexts = [
+            self.contexts[row].fork() if row in rows[:at] else self.contexts[row]
+            for at, row in enumerate(rows)
+        ]
+
+    def batch_repeat_interleave(self, repeats: int) -> None:
+        """Hold every sequence ``repeats`` times."""
+        self.batch_select_indices(torch.arange(len(self.contexts)).repeat_interleave(repeats))
 
     @property
     def batch_size(self) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from transformers.modeling_outputs import CausalLMOutputWithPast
 from vlmforge.errors import RunError
 from vlmforge.integrations.transformers_cache import MobilintCache
 from vlmforge.integrations.transformers_config import MobilintQwen2VLConfig
+from vlmforge.run.context import Context
 from vlmforge.run.inputs import Inputs
 from vlmforge.run.reading import Reading, read_all
 from vlmforge.run.session import Session
@@ -102,15 +102,15 @@ class MobilintQwen2VLForConditionalGeneration(PreTrainedModel, GenerationMixin):
         tokens, mask = input_ids.cpu().numpy(), _token_mask(input_ids, attention_mask)
         wanted = _positions(tokens.shape[1], logits_to_keep)
         contexts = cache.rows(len(tokens))
-        readings = [
-            Reading(context, self._inputs(ids[keep], images, context.length), _span(keep, wanted))
+        inputs = [
+            self._inputs(ids[keep], images, context.length)
             for context, ids, keep in zip(contexts, tokens, mask, strict=True)
         ]
         if images:
             raise RunError(f"there are {len(images)} images more than image tokens")
-        rows = map(_scatter, read_all(readings), mask, repeat(wanted))
+        rows = _read(cache, inputs, mask, wanted)
         cache.advance(tokens.shape[1])
-        logits = torch.from_numpy(np.stack(list(rows))).to(input_ids.device)
+        logits = torch.from_numpy(np.stack(rows)).to(input_ids.device)
         held = None if use_cache is False else cache
         return CausalLMOutputWithPast(logits=logits, past_key_values=held)
 
@@ -155,15 +155,59 @@ class MobilintQwen2VLForConditionalGeneration(PreTrainedModel, GenerationMixin):
             model_kwargs["past_key_values"] = self._new_cache()
 
     def _expand_inputs_for_generation(
-        self, expand_size: int = 1, *args: Any, **kwargs: Any
+        self,
+        expand_size: int = 1,
+        is_encoder_decoder: bool = False,
+        input_ids: torch.Tensor | None = None,
+        **kwargs: Any,
     ) -> tuple[torch.Tensor, dict[str, Any]]:
-        """Repeat sequences for ``num_return_sequences``; images are repeated with theirs."""
-        if expand_size > 1 and kwargs.get("pixel_values") is not None:
-            raise RunError(
-                "several answers to one image cannot be drawn at once",
-                mend="call generate once for each answer",
-            )
-        return super()._expand_inputs_for_generation(expand_size, *args, **kwargs)
+        """Repeat sequences for ``num_return_sequences`` and beams, each with its images."""
+        pixels, grids = kwargs.pop("pixel_values", None), kwargs.pop("image_grid_thw", None)
+        if pixels is not None and input_ids is not None and grids is not None:
+            prompts = self.session.prompts
+            counts = (input_ids == prompts.image_token_id).sum(1) // prompts.image_tokens
+            order = _repeated(counts.tolist(), expand_size)
+            pixels = pixels.reshape(len(grids), -1, pixels.shape[-1])[order].flatten(0, 1)
+            grids = grids[order]
+        ids, expanded = super()._expand_inputs_for_generation(
+            expand_size, is_encoder_decoder, input_ids, **kwargs
+        )
+        images = {"pixel_values": pixels, "image_grid_thw": grids}
+        return ids, {**expanded, **{k: v for k, v in images.items() if v is not None}}
+
+
+def _repeated(counts: list[int], times: int) -> list[int]:
+    """Indexes of images when each sequence, with its count of them, is repeated in place."""
+    ends = np.cumsum(counts)
+    spans = [range(end - count, end) for end, count in zip(ends, counts, strict=True)]
+    return [int(index) for span in spans for _ in range(times) for index in span]
+
+
+def _read(
+    cache: MobilintCache, inputs: list[Inputs], mask: np.ndarray, wanted: np.ndarray
+) -> list[np.ndarray]:
+    """Read a batch, equal sequences once; the logits of each row, float32 ``[wanted, vocab]``."""
+    first: dict[object, int] = {}
+    same = [
+        first.setdefault(_identity(*row), at)
+        for at, row in enumerate(zip(cache.contexts, inputs, mask, strict=True))
+    ]
+    readings = {
+        at: Reading(cache.contexts[at], inputs[at], _span(mask[at], wanted))
+        for at in first.values()
+    }
+    logits = dict(zip(readings, read_all(list(readings.values())), strict=True))
+    for row, of in enumerate(same):
+        if row != of:
+            cache.share(row, of)
+    return [_scatter(logits[of], mask[of], wanted) for of in same]
+
+
+def _identity(context: Context, inputs: Inputs, keep: np.ndarray) -> object:
+    """Equal for sequences that begin now and read the same in the same places."""
+    if context.length > 0:
+        return id(context)
+    return inputs.keys.tobytes(), keep.tobytes()
 
 
 def _from_end(keep: np.ndarray, wanted: np.ndarray) -> np.ndarray:

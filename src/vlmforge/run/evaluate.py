@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 from vlmforge.errors import RunError
 from vlmforge.run.conversation import Conversation
 from vlmforge.run.divergence import compare
+from vlmforge.run.engine import Engine
 from vlmforge.run.generate import Options
 from vlmforge.run.session import Session
 from vlmforge.run.template import Message
@@ -102,15 +103,17 @@ def evaluate(
     max_new_tokens: int = 32,
     reference: Reference | None = None,
     on_answer: Callable[[Question, str], None] | None = None,
+    max_running: int = 8,
 ) -> dict[str, Any]:
-    """Answer every question greedily.
+    """Answer every question greedily, several at once.
 
     Args:
         session: the package.
         questions: at least one.
         max_new_tokens: most tokens of an answer.
         reference: the original model, to compare with.
-        on_answer: called with each question and the package's answer.
+        on_answer: called with each question and the package's answer, in the questions' order.
+        max_running: questions answered at once, which changes no answer.
 
     Returns:
         ``n``, ``accuracy`` (exact matches / n) and, where questions have kinds, ``kinds`` (kind to
@@ -120,18 +123,20 @@ def evaluate(
     Raises:
         RunError: an image is unreadable or a question longer than the session's maximum length.
     """
-    conversation, options = Conversation(session), Options(max_new_tokens=max_new_tokens)
     correct, reference_correct, comparisons = [], [], []
-    for question in questions:
-        text = conversation.generate(question.messages, options).text
-        correct.append(question.is_answered_by(text))
-        if on_answer is not None:
-            on_answer(question, text)
-        if reference is not None:
-            answer = reference.answer(question.image, question.question, max_new_tokens)
-            reference_correct.append(question.is_answered_by(answer.text))
-            logits = conversation.teacher_forced(question.messages, answer.token_ids)
-            comparisons.append(compare(np.asarray(answer.logits), logits))
+    with Engine(session, max_running) as engine:
+        conversation = Conversation(session, engine.prefixes)
+        options = Options(max_new_tokens=max_new_tokens)
+        answers = engine.map((question.messages for question in questions), options)
+        for question, generation in zip(questions, answers, strict=True):
+            correct.append(question.is_answered_by(generation.text))
+            if on_answer is not None:
+                on_answer(question, generation.text)
+            if reference is not None:
+                answer = reference.answer(question.image, question.question, max_new_tokens)
+                reference_correct.append(question.is_answered_by(answer.text))
+                logits = conversation.teacher_forced(question.messages, answer.token_ids)
+                comparisons.append(compare(np.asarray(answer.logits), logits))
     report = {**_accuracy(correct), **_kinds(questions, correct)}
     if reference is not None:
         agree, divergence = np.concatenate(comparisons, axis=1)
