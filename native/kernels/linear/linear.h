@@ -102,12 +102,12 @@ struct LinearVariant {
 };
 
 // Blocks of 16 output channels of a weight.
-inline std::int64_t linear_blocks(const LinearWeight& weight) {
+static inline std::int64_t linear_blocks(const LinearWeight& weight) {
   return (weight.out_features + kChannelsPerBlock - 1) / kChannelsPerBlock;
 }
 
 // Bytes of a weight's codes in the file.
-inline std::int64_t linear_code_bytes(const LinearWeight& weight) {
+static inline std::int64_t linear_code_bytes(const LinearWeight& weight) {
   const std::int64_t per_step = weight.kind == WeightKind::int8 ? 4 : 8;
   const std::int64_t steps = (weight.in_features + per_step - 1) / per_step;
   return linear_blocks(weight) * steps * 64;
