@@ -1,0 +1,149 @@
+// Products with AVX-512 VNNI: a vector holds one step of 16 channels, four columns each.
+#include <immintrin.h>
+
+#include "cpu.h"
+#include "vnni_product.h"
+
+namespace vlmforge::kernels {
+namespace {
+
+struct Avx512 {
+  using Vector = __m512i;
+  static constexpr int kVectors = 1;  // vectors of 16 channels
+  static constexpr int kLanes = 16;
+  static constexpr int kBytes = 64;
+  static constexpr int kPanelRows = 12;
+  static constexpr int kMostBlocks = 2;  // 24 accumulators of 32 registers
+
+  static Vector zero() { return _mm512_setzero_si512(); }
+  static Vector load(const void* from) { return _mm512_loadu_si512(from); }
+  static void store(void* to, Vector value) { _mm512_storeu_si512(to, value); }
+  static Vector offset() { return _mm512_set1_epi8(-128); }  // 128 as u8
+  static Vector dot(Vector sum, Vector u8, Vector s8) { return _mm512_dpbusd_epi32(sum, u8, s8); }
+  static Vector add(Vector a, Vector b) { return _mm512_add_epi32(a, b); }
+  static Vector subtract(Vector a, Vector b) { return _mm512_sub_epi32(a, b); }
+  static Vector multiply(Vector a, Vector b) { return _mm512_mullo_epi32(a, b); }
+
+  static Vector broadcast(const std::uint8_t* four) {
+    std::int32_t bytes;
+    std::memcpy(&bytes, four, 4);
+    return _mm512_set1_epi32(bytes);
+  }
+
+  static Vector shift_right(Vector a, int bits) {
+    return _mm512_sra_epi32(a, _mm_cvtsi32_si128(bits));
+  }
+
+  static Vector scales(const std::uint8_t* of_block, int) {
+    std::uint8_t copy[16];
+    std::memcpy(copy, of_block, sizeof copy);
+    return _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(copy)));
+  }
+
+  // (a ^ 0x88) & 0xF0: a stored nibble, code + 8, becomes the code times 16 in two's complement.
+  static Vector signed_nibbles(Vector a) {
+    constexpr int kXorAnd = 0x28;
+    return _mm512_ternarylogic_epi32(a, _mm512_set1_epi8(-120), _mm512_set1_epi8(-16), kXorAnd);
+  }
+  static Vector high_nibbles(Vector bytes) { return signed_nibbles(bytes); }
+  static Vector low_nibbles(Vector bytes) {
+    return signed_nibbles(_mm512_slli_epi16(bytes, 4));
+  }
+
+  static void prefetch(const void* at) {
+    _mm_prefetch(static_cast<const char*>(at), _MM_HINT_T0);
+  }
+  static void prefetch_l2(const void* at) {
+    _mm_prefetch(static_cast<const char*>(at), _MM_HINT_T1);
+  }
+
+  static void sum(const std::uint8_t* codes, std::int64_t steps, std::int32_t* excess);
+  static void expand(const std::uint8_t* codes, std::int64_t pairs, std::int32_t* excess,
+                     std::uint8_t* expanded);
+  static void finish(const std::int64_t* totals, const LinearWeight& weight, const Output& y,
+                     std::int64_t row, std::int64_t block);
+};
+
+// Excess of one block: 128 times the sums of int8 codes.
+void Avx512::sum(const std::uint8_t* codes, std::int64_t steps, std::int32_t* excess) {
+  Vector sums[4] = {zero(), zero(), zero(), zero()};
+  std::int64_t step = 0;
+  for (; step + 4 <= steps; step += 4) {
+    for (int i = 0; i < 4; ++i) {
+      sums[i] = dot(sums[i], offset(), load(codes + (step + i) * kBytes));
+    }
+  }
+  for (; step < steps; ++step) sums[0] = dot(sums[0], offset(), load(codes + step * kBytes));
+  store(excess, add(add(sums[0], sums[1]), add(sums[2], sums[3])));
+}
+
+// Expands one block's int4 codes to int8, times 16, and sums their excess.
+void Avx512::expand(const std::uint8_t* codes, std::int64_t pairs, std::int32_t* excess,
+                    std::uint8_t* expanded) {
+  Vector even = zero();
+  Vector odd = zero();
+  for (std::int64_t pair = 0; pair < pairs; ++pair) {
+    const Vector bytes = load(codes + pair * kBytes);
+    const Vector low = low_nibbles(bytes);
+    const Vector high = high_nibbles(bytes);
+    store(expanded + pair * 2 * kBytes, low);
+    store(expanded + pair * 2 * kBytes + kBytes, high);
+    even = dot(even, offset(), low);
+    odd = dot(odd, offset(), high);
+  }
+  store(excess, add(even, odd));
+}
+
+// Eight exact sums plus their biases, rounded once.
+__m256 biased(const std::int64_t* totals, const LinearWeight& weight, std::int64_t channel) {
+  __m512i sum = _mm512_loadu_si512(totals);
+  if (weight.bias64 != nullptr) {
+    sum = _mm512_add_epi64(sum, _mm512_loadu_si512(weight.bias64 + channel));
+  } else if (weight.bias32 != nullptr) {
+    const auto* bias = reinterpret_cast<const __m256i*>(weight.bias32 + channel);
+    sum = _mm512_add_epi64(sum, _mm512_cvtepi32_epi64(_mm256_loadu_si256(bias)));
+  }
+  return _mm512_cvtepi64_ps(sum);
+}
+
+__m512i codes_of(__m512 values, float limit) {
+  values = _mm512_max_ps(values, _mm512_set1_ps(-limit));
+  return _mm512_cvtps_epi32(_mm512_min_ps(values, _mm512_set1_ps(limit)));
+}
+
+void Avx512::finish(const std::int64_t* totals, const LinearWeight& weight, const Output& y,
+                    std::int64_t row, std::int64_t block) {
+  if (channels_in(weight, block) < kChannelsPerBlock) {
+    kernels::finish(totals, weight, y, row, block);
+    return;
+  }
+  const std::int64_t channel = block * kChannelsPerBlock;
+  const std::int64_t index = row * y.stride + channel;
+  const __m512 sums = _mm512_insertf32x8(
+      _mm512_castps256_ps512(biased(totals, weight, channel)),
+      biased(totals + 8, weight, channel + 8), 1);
+  const __m512 values = _mm512_mul_ps(sums, _mm512_loadu_ps(weight.multiplier + channel));
+  if (y.element == Element::float32) {
+    _mm512_storeu_ps(static_cast<float*>(y.data) + index, values);
+  } else if (y.element == Element::int16) {
+    auto* target = reinterpret_cast<__m256i*>(static_cast<std::int16_t*>(y.data) + index);
+    _mm256_storeu_si256(target, _mm512_cvtepi32_epi16(codes_of(values, 32767.0F)));
+  } else {
+    auto* target = reinterpret_cast<__m128i*>(static_cast<std::int8_t*>(y.data) + index);
+    _mm_storeu_si128(target, _mm512_cvtepi32_epi8(codes_of(values, 127.0F)));
+  }
+}
+
+}  // namespace
+
+extern const LinearVariant linear_avx512vnni;
+const LinearVariant linear_avx512vnni{"avx512vnni",
+                                      cpu_has_avx512vnni,
+                                      row_unit<Avx512>,
+                                      Avx512::kMostBlocks,
+                                      packed_bytes<Avx512>,
+                                      scratch_bytes<Avx512>,
+                                      prepare<Avx512>,
+                                      compute<Avx512>};
+
+}  // namespace vlmforge::kernels

@@ -1,0 +1,11 @@
+// What this processor and its operating system can run.
+#pragma once
+
+namespace vlmforge::kernels {
+
+bool cpu_has_avx2();
+bool cpu_has_avxvnni();     // with AVX2
+bool cpu_has_avx512vnni();  // with AVX-512 F, BW, DQ, VL
+bool cpu_has_neon_dotprod();
+
+}  // namespace vlmforge::kernels

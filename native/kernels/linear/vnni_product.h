@@ -1,0 +1,223 @@
+// Runs tiles over panels and blocks: which codes are staged, which fetched, which rows wait.
+#pragma once
+
+#include <utility>
+
+#include "vnni_pack.h"
+#include "vnni_tile.h"
+
+namespace vlmforge::kernels {
+namespace {
+
+// Packed rows that are multiplied with one pair of blocks after the other stay in the L2 cache.
+constexpr std::int64_t kCachedRowBytes = 1 << 20;
+
+// Up to this many panels read the codes straight from the file; more have them staged.
+constexpr std::int64_t kStreamedPanels = 2;
+
+// Columns whose grouped sums fit 32 bits: 128 * 7 * 255 * 9344 and 255 * 7 * 255 * 4608 < 2^31.
+constexpr std::int64_t kGroupedColumns = 9344;
+constexpr std::int64_t kWideGroupedColumns = 4608;
+
+using TileFunction = void (*)(Tile);
+
+template <class V, int B, WeightKind kind, int... r>
+TileFunction stream_function(std::int64_t rows, std::integer_sequence<int, r...>) {
+  static constexpr TileFunction functions[] = {stream_tile<V, r + 1, B, kind>...};
+  return functions[rows - 1];
+}
+
+template <class V, int B, int... r>
+TileFunction staged_function(std::int64_t rows, std::integer_sequence<int, r...>) {
+  static constexpr TileFunction functions[] = {staged_tile<V, r + 1, B>...};
+  return functions[rows - 1];
+}
+
+template <class V>
+struct Product {
+  const PackedRows& x;
+  const LinearWeight& weight;
+  const Output& y;
+  Panels<V> panels;
+  std::int64_t steps;          // of a block in the file, times 2 for int4
+  std::int64_t block_bytes;    // in the file
+  std::int64_t segment_steps;
+  std::int64_t segments;
+  std::int64_t chunk_steps;    // steps summed in 32 bits
+
+  Product(const PackedRows& x_, const LinearWeight& weight_, const Output& y_)
+      : x(x_), weight(weight_), y(y_), panels(x_.element, x_.count, x_.features) {
+    const bool int8 = weight.kind == WeightKind::int8;
+    steps = int8 ? divide_up(weight.in_features, 4) : packed_steps(weight.in_features);
+    block_bytes = int8 ? steps * kStepBytes : steps / 2 * kStepBytes;
+    const bool grouped = weight.group_scale != nullptr;
+    segment_steps = grouped ? weight.group / 4 : steps;
+    segments = divide_up(steps, segment_steps);
+    const std::int64_t columns = panels.parts == 2 ? kWideGroupedColumns : kGroupedColumns;
+    chunk_steps = grouped ? columns / 4 : steps;
+  }
+
+  const std::uint8_t* codes(std::int64_t block) const {
+    return static_cast<const std::uint8_t*>(weight.codes) + block * block_bytes;
+  }
+
+  // A tile of a panel and the blocks from `block` on, over all steps, codes from the file.
+  Tile tile(std::int64_t panel, std::int64_t block) const {
+    Tile tile{};
+    tile.x = reinterpret_cast<const std::uint8_t*>(x.data) + panels.offset(panel);
+    tile.codes = codes(block);
+    tile.block_bytes = block_bytes;
+    tile.steps = steps;
+    tile.segment_steps = segment_steps;
+    if (weight.group_scale != nullptr) {
+      tile.scale = weight.group_scale + block * segments * kChannelsPerBlock;
+      tile.scale_stride = segments * kChannelsPerBlock;
+    }
+    tile.shift = weight.kind == WeightKind::int4 ? 4 : 0;
+    tile.wide = panels.parts == 2;
+    return tile;
+  }
+
+  // Adds a tile's sums, of whole rows or of halves, to 64-bit totals [rows, B, 16].
+  void widen(const std::int32_t* sums, std::int64_t rows, std::int64_t width,
+             std::int64_t* totals) const {
+    for (std::int64_t r = 0; r < rows; ++r) {
+      const std::int32_t* high = sums + r * panels.parts * width;
+      for (std::int64_t i = 0; i < width; ++i) {
+        std::int64_t sum = high[i];
+        if (panels.parts == 2) sum = sum * 256 + high[width + i];
+        totals[r * width + i] += sum;
+      }
+    }
+  }
+
+  // Runs a tile in chunks of K, and writes its outputs. `code_steps` is how many steps of a block
+  // 64 bytes of codes hold.
+  void run(Tile tile, TileFunction function, std::int64_t code_steps, std::int64_t panel,
+           std::int64_t block, std::int64_t block_count) const {
+    constexpr std::int64_t kMost = V::kPanelRows * V::kMostBlocks * kChannelsPerBlock;
+    std::int32_t sums[kMost];
+    std::int64_t totals[kMost] = {};
+    const std::int64_t rows = panels.rows(panel);
+    const std::int64_t width = block_count * kChannelsPerBlock;
+    tile.sums = sums;
+    for (std::int64_t start = 0; start < steps; start += chunk_steps) {
+      tile.steps = smaller(chunk_steps, steps - start);
+      function(tile);
+      widen(sums, rows, width, totals);
+      tile.x += tile.steps * rows * panels.parts * 4;
+      tile.codes += tile.steps / code_steps * kStepBytes;
+      if (tile.scale != nullptr) tile.scale += tile.steps / segment_steps * kChannelsPerBlock;
+      if (tile.excess != nullptr) tile.excess += tile.steps / segment_steps * width;
+    }
+    for (std::int64_t r = 0; r < rows; ++r) {
+      for (std::int64_t b = 0; b < block_count; ++b) {
+        V::finish(totals + r * width + b * kChannelsPerBlock, weight, y,
+                  panel * panels.unit + r, block + b);
+      }
+    }
+  }
+
+  void stream(std::int64_t panel, std::int64_t block) const {
+    const auto sizes = std::make_integer_sequence<int, V::kPanelRows>();
+    const std::int64_t rows = panels.rows(panel) * panels.parts;
+    if (weight.kind == WeightKind::int8) {
+      run(tile(panel, block), stream_function<V, 1, WeightKind::int8>(rows, sizes), 1, panel,
+          block, 1);
+    } else {
+      run(tile(panel, block), stream_function<V, 1, WeightKind::int4>(rows, sizes), 2, panel,
+          block, 1);
+    }
+  }
+};
+
+// Codes of B blocks as int8 and their excess.
+template <class V>
+struct Stage {
+  const std::uint8_t* codes;
+  std::int64_t block_bytes;
+  const std::int32_t* excess;
+};
+
+// Sums the excess of B blocks, 128 * sum(w) over each segment; expands int4 codes times 16.
+template <class V, int B>
+Stage<V> stage_blocks(const Product<V>& product, std::int64_t block, std::byte* scratch) {
+  auto* excess = reinterpret_cast<std::int32_t*>(scratch);
+  const std::int64_t excess_bytes = product.segments * V::kMostBlocks * kChannelsPerBlock * 4;
+  auto* expanded = reinterpret_cast<std::uint8_t*>(scratch) + excess_bytes;
+  const bool int8 = product.weight.kind == WeightKind::int8;
+  const std::int64_t expanded_bytes = product.steps * kStepBytes;
+  for (std::int64_t segment = 0; segment < product.segments; ++segment) {
+    const std::int64_t first = segment * product.segment_steps;
+    const std::int64_t last = smaller(first + product.segment_steps, product.steps);
+    for (int b = 0; b < B; ++b) {
+      std::int32_t* target = excess + (segment * B + b) * kChannelsPerBlock;
+      const std::uint8_t* codes = product.codes(block + b);
+      if (int8) {
+        V::sum(codes + first * kStepBytes, last - first, target);
+      } else {
+        V::expand(codes + first / 2 * kStepBytes, (last - first) / 2, target,
+                  expanded + b * expanded_bytes + first * kStepBytes);
+      }
+    }
+  }
+  if (int8) return {product.codes(block), product.block_bytes, excess};
+  return {expanded, expanded_bytes, excess};
+}
+
+// Multiplies panels [first, last) with B blocks.
+template <class V, int B>
+void run_staged(const Product<V>& product, Range panels, std::int64_t block,
+                std::byte* scratch) {
+  const Stage<V> stage = stage_blocks<V, B>(product, block, scratch);
+  const std::uint8_t* next = product.codes(block + B);
+  for (std::int64_t panel = panels.first; panel < panels.last; ++panel) {
+    Tile tile = product.tile(panel, block);
+    tile.codes = stage.codes;
+    tile.block_bytes = stage.block_bytes;
+    tile.excess = stage.excess;
+    const std::int64_t ahead = (panel - panels.first) * product.steps * (kStepBytes / 2);
+    tile.prefetch = ahead < B * product.block_bytes ? next + ahead : tile.codes;
+    const auto sizes = std::make_integer_sequence<int, V::kPanelRows>();
+    const std::int64_t rows = product.panels.rows(panel) * product.panels.parts;
+    product.run(tile, staged_function<V, B>(rows, sizes), 1, panel, block, B);
+  }
+}
+
+template <class V>
+std::size_t scratch_bytes(const LinearWeight& weight) {
+  const std::int64_t steps = packed_steps(weight.in_features);
+  const std::int64_t segments =
+      weight.group_scale == nullptr ? 1 : divide_up(weight.in_features, weight.group);
+  const std::int64_t expanded = weight.kind == WeightKind::int4 ? steps * kStepBytes : 0;
+  const std::int64_t excess = segments * kChannelsPerBlock * 4;
+  return static_cast<std::size_t>(V::kMostBlocks * (expanded + excess));
+}
+
+template <class V>
+void compute(const PackedRows& x, const LinearWeight& weight, const Output& y, Range rows,
+             Range blocks, std::byte* scratch) {
+  if (rows.first >= rows.last) return;
+  const Product<V> product(x, weight, y);
+  const Range panels{rows.first / product.panels.unit, divide_up(rows.last, product.panels.unit)};
+  if (panels.last - panels.first <= kStreamedPanels) {
+    for (std::int64_t block = blocks.first; block < blocks.last; ++block) {
+      for (std::int64_t panel = panels.first; panel < panels.last; ++panel) {
+        product.stream(panel, block);
+      }
+    }
+    return;
+  }
+  const std::int64_t cached = kCachedRowBytes / product.panels.offset(1) + 1;
+  for (std::int64_t first = panels.first; first < panels.last; first += cached) {
+    const Range some{first, smaller(first + cached, panels.last)};
+    std::int64_t block = blocks.first;
+    for (; block + V::kMostBlocks <= blocks.last; block += V::kMostBlocks) {
+      run_staged<V, V::kMostBlocks>(product, some, block, scratch);
+    }
+    for (; block < blocks.last; ++block) run_staged<V, 1>(product, some, block, scratch);
+  }
+}
+
+}  // namespace
+}  // namespace vlmforge::kernels
