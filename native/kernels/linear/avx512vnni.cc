@@ -19,7 +19,11 @@ struct Avx512 {
   static Vector load(const void* from) { return _mm512_loadu_si512(from); }
   static void store(void* to, Vector value) { _mm512_storeu_si512(to, value); }
   static Vector offset() { return _mm512_set1_epi8(-128); }  // 128 as u8
-  static Vector dot(Vector sum, Vector u8, Vector s8) { return _mm512_dpbusd_epi32(sum, u8, s8); }
+  // Written out because compilers copy accumulators they should change in place.
+  static Vector dot(Vector sum, Vector u8, Vector s8) {
+    __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(u8), "v"(s8));
+    return sum;
+  }
   static Vector add(Vector a, Vector b) { return _mm512_add_epi32(a, b); }
   static Vector subtract(Vector a, Vector b) { return _mm512_sub_epi32(a, b); }
   static Vector multiply(Vector a, Vector b) { return _mm512_mullo_epi32(a, b); }
@@ -30,8 +34,9 @@ struct Avx512 {
     return _mm512_set1_epi32(bytes);
   }
 
-  static Vector shift_right(Vector a, int bits) {
-    return _mm512_sra_epi32(a, _mm_cvtsi32_si128(bits));
+  template <int bits>
+  static Vector shift_right(Vector a) {
+    return _mm512_srai_epi32(a, bits);
   }
 
   static Vector scales(const std::uint8_t* of_block, int) {
@@ -57,16 +62,16 @@ struct Avx512 {
     _mm_prefetch(static_cast<const char*>(at), _MM_HINT_T1);
   }
 
-  static void sum(const std::uint8_t* codes, std::int64_t steps, std::int32_t* excess);
-  static void expand(const std::uint8_t* codes, std::int64_t pairs, std::int32_t* excess,
+  static void sum(const std::uint8_t* codes, std::int64_t steps, std::int32_t* negative_excess);
+  static void expand(const std::uint8_t* codes, std::int64_t pairs, std::int32_t* negative_excess,
                      std::uint8_t* expanded);
   static void finish(const std::int64_t* totals, const LinearWeight& weight, const Output& y,
                      std::int64_t row, std::int64_t block);
 };
 
-// Excess of one block: 128 times the sums of int8 codes.
-void Avx512::sum(const std::uint8_t* codes, std::int64_t steps, std::int32_t* excess) {
-  Vector sums[4] = {zero(), zero(), zero(), zero()};
+// Negative excess of one block of int8 codes: -128 times their sums.
+void Avx512::sum(const std::uint8_t* codes, std::int64_t steps, std::int32_t* negative_excess) {
+  Vector sums[4] = {};
   std::int64_t step = 0;
   for (; step + 4 <= steps; step += 4) {
     for (int i = 0; i < 4; ++i) {
@@ -74,24 +79,28 @@ void Avx512::sum(const std::uint8_t* codes, std::int64_t steps, std::int32_t* ex
     }
   }
   for (; step < steps; ++step) sums[0] = dot(sums[0], offset(), load(codes + step * kBytes));
-  store(excess, add(add(sums[0], sums[1]), add(sums[2], sums[3])));
+  const Vector excess = add(add(sums[0], sums[1]), add(sums[2], sums[3]));
+  store(negative_excess, subtract(zero(), excess));
 }
 
-// Expands one block's int4 codes to int8, times 16, and sums their excess.
-void Avx512::expand(const std::uint8_t* codes, std::int64_t pairs, std::int32_t* excess,
+// Expands one block's int4 codes to int8 and sums their negative excess.
+void Avx512::expand(const std::uint8_t* codes, std::int64_t pairs, std::int32_t* negative_excess,
                     std::uint8_t* expanded) {
+  const Vector mask = _mm512_set1_epi8(15);
+  const Vector eight = _mm512_set1_epi8(8);
   Vector even = zero();
   Vector odd = zero();
   for (std::int64_t pair = 0; pair < pairs; ++pair) {
     const Vector bytes = load(codes + pair * kBytes);
-    const Vector low = low_nibbles(bytes);
-    const Vector high = high_nibbles(bytes);
+    const Vector shifted = _mm512_srli_epi16(bytes, 4);
+    const Vector low = _mm512_sub_epi8(_mm512_and_si512(bytes, mask), eight);
+    const Vector high = _mm512_sub_epi8(_mm512_and_si512(shifted, mask), eight);
     store(expanded + pair * 2 * kBytes, low);
     store(expanded + pair * 2 * kBytes + kBytes, high);
     even = dot(even, offset(), low);
     odd = dot(odd, offset(), high);
   }
-  store(excess, add(even, odd));
+  store(negative_excess, subtract(zero(), add(even, odd)));
 }
 
 // Eight exact sums plus their biases, rounded once.

@@ -73,7 +73,6 @@ struct Product {
       tile.scale = weight.group_scale + block * segments * kChannelsPerBlock;
       tile.scale_stride = segments * kChannelsPerBlock;
     }
-    tile.shift = weight.kind == WeightKind::int4 ? 4 : 0;
     tile.wide = panels.parts == 2;
     return tile;
   }
@@ -108,7 +107,7 @@ struct Product {
       tile.x += tile.steps * rows * panels.parts * 4;
       tile.codes += tile.steps / code_steps * kStepBytes;
       if (tile.scale != nullptr) tile.scale += tile.steps / segment_steps * kChannelsPerBlock;
-      if (tile.excess != nullptr) tile.excess += tile.steps / segment_steps * width;
+      if (tile.negative_excess != nullptr) tile.negative_excess += tile.steps / segment_steps * width;
     }
     for (std::int64_t r = 0; r < rows; ++r) {
       for (std::int64_t b = 0; b < block_count; ++b) {
@@ -131,15 +130,15 @@ struct Product {
   }
 };
 
-// Codes of B blocks as int8 and their excess.
+// Codes of B blocks as int8 and their negative excess.
 template <class V>
 struct Stage {
   const std::uint8_t* codes;
   std::int64_t block_bytes;
-  const std::int32_t* excess;
+  const std::int32_t* negative_excess;
 };
 
-// Sums the excess of B blocks, 128 * sum(w) over each segment; expands int4 codes times 16.
+// Sums the negative excess of B blocks, -128 * sum(w), over each segment; expands int4 codes.
 template <class V, int B>
 Stage<V> stage_blocks(const Product<V>& product, std::int64_t block, std::byte* scratch) {
   auto* excess = reinterpret_cast<std::int32_t*>(scratch);
@@ -175,7 +174,7 @@ void run_staged(const Product<V>& product, Range panels, std::int64_t block,
     Tile tile = product.tile(panel, block);
     tile.codes = stage.codes;
     tile.block_bytes = stage.block_bytes;
-    tile.excess = stage.excess;
+    tile.negative_excess = stage.negative_excess;
     const std::int64_t ahead = (panel - panels.first) * product.steps * (kStepBytes / 2);
     tile.prefetch = ahead < B * product.block_bytes ? next + ahead : tile.codes;
     const auto sizes = std::make_integer_sequence<int, V::kPanelRows>();

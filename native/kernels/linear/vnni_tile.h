@@ -2,8 +2,8 @@
 //
 // Activations are the unsigned operand. An int8 code x is packed as x + 128; an int16 code as two
 // bytes, x = 256 * (high - 128) + low, which take the place of two rows. Weights are the signed
-// operand, straight from the file; int4 codes are taken times 16, which saves an instruction. The
-// excess, 128 * sum(w) of a channel, is subtracted from rows that carry the offset.
+// operand, straight from the file; int4 codes read so are taken times 16, which saves instructions.
+// The excess, 128 * sum(w) of a channel, is subtracted from rows that carry the offset.
 //
 // Sums wrap around in int32 and are right all the same, as the true ones fit:
 // |sum(u8 * w)| <= 255 * 127 * 65536 < 2^31.
@@ -41,30 +41,18 @@ struct Tile {
   std::int64_t segment_steps;
   const std::uint8_t* scale;  // of the first block at the first segment, or null
   std::int64_t scale_stride;  // from one block's scales to the next block's
-  const std::int32_t* excess;  // [segments, B, 16] if known beforehand
-  const std::uint8_t* prefetch;  // next weights to come, one line every second step
-  int shift;                   // 4 if codes are times 16
-  bool wide;                   // rows are halves of int16 codes: odd ones carry no offset
-  std::int32_t* sums;          // [R, B, 16]
+  const std::int32_t* negative_excess;  // [segments, B, 16], of staged codes
+  const std::uint8_t* prefetch;         // codes to come, one line every second step
+  bool wide;            // rows are halves of int16 codes: odd ones carry no offset
+  std::int32_t* sums;   // [R, B, 16]
 };
 
 template <class V, int R, int B>
 struct Accumulators {
   static constexpr int kWidth = B * V::kVectors;
   typename V::Vector rows[R][kWidth];
-  typename V::Vector excess[kWidth];
-
-  void clear() {
-#pragma GCC unroll 16
-    for (int v = 0; v < kWidth; ++v) {
-      excess[v] = V::zero();
-#pragma GCC unroll 16
-      for (int r = 0; r < R; ++r) rows[r][v] = V::zero();
-    }
-  }
 
   // Adds one step: four columns of R rows times B blocks.
-  template <bool with_excess>
   void add(const std::uint8_t* x, const typename V::Vector (&w)[kWidth]) {
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r) {
@@ -72,32 +60,54 @@ struct Accumulators {
 #pragma GCC unroll 16
       for (int v = 0; v < kWidth; ++v) rows[r][v] = V::dot(rows[r][v], columns, w[v]);
     }
-    if constexpr (with_excess) {
+  }
+
+  // Sets every sum to 0, or to `start` in rows that carry the offset.
+  void set(const typename V::Vector (&start)[kWidth], bool wide) {
 #pragma GCC unroll 16
-      for (int v = 0; v < kWidth; ++v) excess[v] = V::dot(excess[v], V::offset(), w[v]);
+    for (int r = 0; r < R; ++r) {
+      const bool plain = wide && r % 2 == 1;
+#pragma GCC unroll 16
+      for (int v = 0; v < kWidth; ++v) rows[r][v] = plain ? V::zero() : start[v];
     }
   }
 
-  // Ends a segment: takes the excess off, scales, and adds to (or sets) the tile's sums.
-  void fold(const Tile& tile, bool first) const {
-    typename V::Vector scale[kWidth];
-    if (tile.scale != nullptr) {
+  // Subtracts the excess from rows that carry the offset, and divides by 2^shift.
+  template <int shift>
+  void correct(const typename V::Vector (&excess)[kWidth], bool wide) {
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r) {
+      const bool plain = wide && r % 2 == 1;
 #pragma GCC unroll 16
       for (int v = 0; v < kWidth; ++v) {
-        scale[v] = V::scales(tile.scale + v / V::kVectors * tile.scale_stride, v % V::kVectors);
+        if (!plain) rows[r][v] = V::subtract(rows[r][v], excess[v]);
+        if constexpr (shift != 0) rows[r][v] = V::template shift_right<shift>(rows[r][v]);
       }
+    }
+  }
+
+  // Ends a segment: adds the sums, scaled if grouped, to those of the tile, or sets them.
+  void fold(const Tile& tile, bool first) const {
+    if (tile.scale == nullptr) {
+#pragma GCC unroll 16
+      for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 16
+        for (int v = 0; v < kWidth; ++v) V::store(tile.sums + (r * kWidth + v) * V::kLanes, rows[r][v]);
+      }
+      return;
+    }
+    typename V::Vector scale[kWidth];
+#pragma GCC unroll 16
+    for (int v = 0; v < kWidth; ++v) {
+      scale[v] = V::scales(tile.scale + v / V::kVectors * tile.scale_stride, v % V::kVectors);
     }
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 16
       for (int v = 0; v < kWidth; ++v) {
-        typename V::Vector sum = rows[r][v];
-        if (!(tile.wide && r % 2 == 1)) sum = V::subtract(sum, excess[v]);
-        sum = V::shift_right(sum, tile.shift);
         std::int32_t* target = tile.sums + (r * kWidth + v) * V::kLanes;
-        if (tile.scale != nullptr) sum = V::multiply(sum, scale[v]);
-        if (!first) sum = V::add(sum, V::load(target));
-        V::store(target, sum);
+        const typename V::Vector sum = V::multiply(rows[r][v], scale[v]);
+        V::store(target, first ? sum : V::add(sum, V::load(target)));
       }
     }
   }
@@ -132,53 +142,79 @@ inline void load_int4(const Tile& tile, std::int64_t pair,
 // ahead, past the end of the block, where the next one begins.
 template <class V, int R, int B, WeightKind kind>
 void stream_tile(Tile tile) {
+  using Vector = typename V::Vector;
   constexpr int kWidth = B * V::kVectors;
-  constexpr std::int64_t kSteps = kind == WeightKind::int8 ? 1 : 2;  // per 64 bytes of a block
+  constexpr bool kInt8 = kind == WeightKind::int8;
+  constexpr int kSteps = kInt8 ? 1 : 2;  // in 64 bytes of a block
   for (std::int64_t start = 0; start < tile.steps; start += tile.segment_steps) {
     const std::int64_t end = smaller(start + tile.segment_steps, tile.steps);
+    const Vector nothing[kWidth] = {};
     Accumulators<V, R, B> sums;
-    sums.clear();
-    for (std::int64_t unit = start / kSteps; unit < divide_up(end, kSteps); ++unit) {
+    Accumulators<V, kSteps, B> excess;  // one row for even, one for odd steps
+    sums.set(nothing, false);
+    excess.set(nothing, false);
+    const std::uint8_t* x = tile.x + start * R * 4;
+    for (std::int64_t unit = start / kSteps; unit < end / kSteps; ++unit, x += kSteps * R * 4) {
 #pragma GCC unroll 16
       for (int b = 0; b < B; ++b) {
         V::prefetch(tile.codes + b * tile.block_bytes + unit * kStepBytes + kPrefetchBytes);
       }
-      typename V::Vector w[kWidth];
-      if constexpr (kind == WeightKind::int8) {
-        load_int8<V, B>(tile, unit, w);
-        sums.template add<true>(tile.x + unit * R * 4, w);
+      Vector w[kSteps][kWidth];
+      if constexpr (kInt8) {
+        load_int8<V, B>(tile, unit, w[0]);
       } else {
-        typename V::Vector odd[kWidth];
-        load_int4<V, B>(tile, unit, w, odd);
-        sums.template add<true>(tile.x + unit * R * 8, w);
-        sums.template add<true>(tile.x + unit * R * 8 + R * 4, odd);
+        load_int4<V, B>(tile, unit, w[0], w[1]);
+      }
+#pragma GCC unroll 16
+      for (int i = 0; i < kSteps; ++i) {
+        sums.add(x + i * R * 4, w[i]);
+#pragma GCC unroll 16
+        for (int v = 0; v < kWidth; ++v) {
+          excess.rows[i][v] = V::dot(excess.rows[i][v], V::offset(), w[i][v]);
+        }
       }
     }
+    if constexpr (!kInt8) {
+#pragma GCC unroll 16
+      for (int v = 0; v < kWidth; ++v) {
+        excess.rows[0][v] = V::add(excess.rows[0][v], excess.rows[1][v]);
+      }
+    }
+    sums.template correct<kInt8 ? 0 : 4>(excess.rows[0], tile.wide);
     sums.fold(tile, start == 0);
     if (tile.scale != nullptr) tile.scale += kChannelsPerBlock;
   }
 }
 
-// Multiplies a panel with blocks of int8 codes (or codes times 16) whose excess is known, while
-// the codes of the next tiles are fetched.
+// Multiplies a panel with blocks of int8 codes whose negative excess is known, while the codes of
+// the next tiles are fetched.
 template <class V, int R, int B>
 void staged_tile(Tile tile) {
+  using Vector = typename V::Vector;
   constexpr int kWidth = B * V::kVectors;
   for (std::int64_t start = 0; start < tile.steps; start += tile.segment_steps) {
     const std::int64_t end = smaller(start + tile.segment_steps, tile.steps);
-    Accumulators<V, R, B> sums;
-    sums.clear();
-    const std::uint8_t* x = tile.x + start * R * 4;
-    for (std::int64_t step = start; step < end; ++step, x += R * 4) {
-      typename V::Vector w[kWidth];
-      load_int8<V, B>(tile, step, w);
-      if (step % 2 == 0) V::prefetch_l2(tile.prefetch + step * (kStepBytes / 2));
-      sums.template add<false>(x, w);
-    }
+    Vector negative[kWidth];
 #pragma GCC unroll 16
-    for (int v = 0; v < kWidth; ++v) sums.excess[v] = V::load(tile.excess + v * V::kLanes);
+    for (int v = 0; v < kWidth; ++v) negative[v] = V::load(tile.negative_excess + v * V::kLanes);
+    Accumulators<V, R, B> sums;
+    sums.set(negative, tile.wide);
+    const std::uint8_t* x = tile.x + start * R * 4;
+    Vector w[kWidth];
+    std::int64_t step = start;
+    for (; step + 2 <= end; step += 2, x += 2 * R * 4) {
+      load_int8<V, B>(tile, step, w);
+      V::prefetch_l2(tile.prefetch + step * (kStepBytes / 2));
+      sums.add(x, w);
+      load_int8<V, B>(tile, step + 1, w);
+      sums.add(x + R * 4, w);
+    }
+    if (step < end) {
+      load_int8<V, B>(tile, step, w);
+      sums.add(x, w);
+    }
     sums.fold(tile, start == 0);
-    tile.excess += B * kChannelsPerBlock;
+    tile.negative_excess += B * kChannelsPerBlock;
     if (tile.scale != nullptr) tile.scale += kChannelsPerBlock;
   }
 }
