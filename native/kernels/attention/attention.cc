@@ -1,0 +1,78 @@
+// What the variants of attention share at run time: the cache's layout and scratch.
+#include "kernels/attention/attention.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace vlmforge::kernels {
+namespace {
+
+// Four channels of a key at a time.
+void append_key(const KvShape& shape, std::uint8_t* keys, const std::int8_t* k,
+                std::int64_t position) {
+  const std::int64_t steps = shape.key_steps();
+  std::uint8_t* target = keys + position / 16 * steps * 64 + position % 16 * 4;
+  for (std::int64_t d = 0; d < shape.head_dim; d += 4, target += 64) {
+    std::uint32_t four = 0;
+    std::memcpy(&four, k + d, static_cast<std::size_t>(std::min<std::int64_t>(4, shape.head_dim - d)));
+    four ^= 0x80808080U;
+    std::memcpy(target, &four, sizeof four);
+  }
+}
+
+void append_value(const KvShape& shape, std::int8_t* values, const std::int8_t* v,
+                  std::int64_t position) {
+  std::int8_t* const target = values + position / 4 * 64 + position % 4;
+  for (std::int64_t d = 0; d < shape.head_dim; ++d) {
+    target[d / 16 * shape.capacity * 16 + d % 16 * 4] = v[d];
+  }
+}
+
+// Four whole keys, so that every write is of four bytes.
+void append_four_values(const KvShape& shape, std::int8_t* values, const std::int8_t* v,
+                        std::int64_t stride, std::int64_t position) {
+  std::int8_t* const target = values + position / 4 * 64;
+  for (std::int64_t d = 0; d < shape.head_dim; ++d) {
+    const std::int8_t four[4] = {v[d], v[stride + d], v[2 * stride + d], v[3 * stride + d]};
+    std::memcpy(target + d / 16 * shape.capacity * 16 + d % 16 * 4, four, sizeof four);
+  }
+}
+
+}  // namespace
+
+void append_keys_values(const KvShape& shape, const KvHead& head, const std::int8_t* k,
+                        const std::int8_t* v, std::int64_t stride, std::int64_t past,
+                        std::int64_t count) {
+  for (std::int64_t i = 0; i < count; ++i) append_key(shape, head.keys, k + i * stride, past + i);
+  for (std::int64_t i = 0; i < count;) {
+    if ((past + i) % 4 == 0 && i + 4 <= count) {
+      append_four_values(shape, head.values, v + i * stride, stride, past + i);
+      i += 4;
+    } else {
+      append_value(shape, head.values, v + i * stride, past + i);
+      i += 1;
+    }
+  }
+}
+
+std::int8_t key_of(const KvShape& shape, const KvHead& head, std::int64_t position,
+                   std::int64_t channel) {
+  const std::int64_t block = position / 16 * shape.key_steps() + channel / 4;
+  const std::uint8_t code = head.keys[block * 64 + position % 16 * 4 + channel % 4];
+  return static_cast<std::int8_t>(code ^ 0x80U);
+}
+
+std::int8_t value_of(const KvShape& shape, const KvHead& head, std::int64_t position,
+                     std::int64_t channel) {
+  const std::int64_t block = channel / 16 * shape.capacity / 4 + position / 4;
+  return head.values[block * 64 + channel % 16 * 4 + position % 4];
+}
+
+std::size_t attention_scratch_bytes(const KvShape& shape, std::int64_t seen) {
+  const std::int64_t keys = (seen + 31) / 32 * 32, channels = shape.value_blocks() * 16;
+  // Queries, scores, two planes of probabilities, sums; every row is a multiple of 32 bytes.
+  const std::int64_t row = (shape.head_dim + 63) / 64 * 64 + keys * 4 + keys * 2 + channels * 8;
+  return static_cast<std::size_t>(kMaxQueries * row + 4 * 64);
+}
+
+}  // namespace vlmforge::kernels

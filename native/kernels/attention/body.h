@@ -1,0 +1,170 @@
+// The steps of attention over the dot products D and the vectors D::V of an instruction set.
+//
+// D has
+//   V                    float vectors
+//   scores<R>(...)       q of R rows times all keys, int32
+//   Probability          how probabilities are stored for weigh
+//   store_probabilities  16 codes in [0, 32767]
+//   weigh<R>(...)        adds the sums of probability * value of R rows to doubles
+#pragma once
+
+#include <cstring>
+
+#include "kernels/attention/attention.h"
+#include "kernels/simd/functions.h"
+
+namespace vlmforge::kernels {
+namespace {
+
+// The parts of a thread's scratch.
+struct AttentionScratch {
+  std::int8_t* queries;       // [R, query_stride], padded with zeros
+  std::int32_t* scores;       // [R, keys]
+  std::uint8_t* probability;  // [R, 2 * keys]
+  double* sums;               // [R, channels]
+  std::int64_t query_stride;
+  std::int64_t keys;  // a multiple of 32
+  std::int64_t channels;
+};
+
+VLMFORGE_INLINE AttentionScratch divide(const Attention& step, std::byte* scratch) {
+  AttentionScratch s;
+  s.query_stride = (step.shape.head_dim + 63) / 64 * 64;
+  s.keys = (step.seen + 31) / 32 * 32;
+  s.channels = step.shape.value_blocks() * 16;
+  s.queries = reinterpret_cast<std::int8_t*>(scratch);
+  scratch += kMaxQueries * s.query_stride;
+  s.scores = reinterpret_cast<std::int32_t*>(scratch);
+  scratch += kMaxQueries * s.keys * 4;
+  s.probability = reinterpret_cast<std::uint8_t*>(scratch);
+  scratch += kMaxQueries * s.keys * 2;
+  s.sums = reinterpret_cast<double*>(scratch);
+  return s;
+}
+
+// Keys weighed before the sums are widened: products of a byte each sum within 32 bits.
+inline constexpr std::int64_t kKeysPerSum = 32768;
+
+// Turns the scores of a row into probability codes; their sum.
+template <class D>
+VLMFORGE_INLINE std::int64_t probabilities(const Query& query, const AttentionScratch& s, int row) {
+  using V = typename D::V;
+  std::int32_t* const scores = s.scores + row * s.keys;
+  std::uint8_t* const output = s.probability + row * 2 * s.keys;
+  std::int32_t largest = scores[0];
+  for (std::int64_t j = 1; j < query.seen; ++j) largest = scores[j] > largest ? scores[j] : largest;
+  for (std::int64_t j = 0; j < query.seen; ++j) scores[j] -= largest;
+  const std::int64_t padded = (query.seen + 15) / 16 * 16;
+  for (std::int64_t j = query.seen; j < padded; ++j) scores[j] = 0;
+  std::int64_t total = 0;
+  for (std::int64_t j = 0; j < padded; j += 16) {
+    alignas(64) std::int16_t codes[16];
+    for (std::int64_t i = 0; i < 16; i += V::width) {
+      const typename V::F x = V::load(scores + j + i) * V::splat(query.score_multiplier);
+      V::store_rounded(codes + i, exp<V>(x) * V::splat(32767.0F));
+    }
+    for (std::int64_t i = query.seen - j; i < 16; ++i) codes[i] = 0;
+    std::int32_t sum = 0;
+    for (int i = 0; i < 16; ++i) sum += codes[i];
+    total += sum;
+    D::store_probabilities(output, s.keys, j, codes);
+  }
+  D::clear_probabilities(output, s.keys, padded);
+  return total;
+}
+
+template <class V, class Code>
+VLMFORGE_INLINE void write_context(const Query& query, const double* sums, std::int64_t head_dim,
+                                   float total) {
+  Code* const output = static_cast<Code*>(query.output);
+  float context[16];
+  for (std::int64_t d = 0; d < head_dim; d += 16) {
+    const std::int64_t count = head_dim - d < 16 ? head_dim - d : 16;
+    for (std::int64_t i = 0; i < count; ++i) context[i] = static_cast<float>(sums[d + i]);
+    for_each<V>(0, count, [&]<class W>(std::int64_t i) VLMFORGE_INLINE_LAMBDA {
+      const typename W::F factor = W::load(query.multiplier + d + i) / W::splat(total);
+      store_code<W>(output + d + i, W::load(context + i) * factor);
+    });
+  }
+}
+
+template <class D, int R>
+void attend_rows(const Attention& step, const AttentionScratch& s) {
+  float totals[R];
+  D::template scores<R>(step, s);
+  for (int r = 0; r < R; ++r) {
+    totals[r] = static_cast<float>(probabilities<D>(step.queries[r], s, r));
+  }
+  std::memset(s.sums, 0, static_cast<std::size_t>(R * s.channels) * sizeof(double));
+  for (std::int64_t first = 0; first < step.seen; first += kKeysPerSum) {
+    const std::int64_t last = first + kKeysPerSum < step.seen ? first + kKeysPerSum : step.seen;
+    D::template weigh<R>(step, s, Range{first / 4, (last + 3) / 4});
+  }
+  for (int r = 0; r < R; ++r) {
+    const double* const sums = s.sums + r * s.channels;
+    if (step.element == Element::int8) {
+      write_context<typename D::V, std::int8_t>(step.queries[r], sums, step.shape.head_dim,
+                                                totals[r]);
+    } else {
+      write_context<typename D::V, std::int16_t>(step.queries[r], sums, step.shape.head_dim,
+                                                 totals[r]);
+    }
+  }
+}
+
+template <class D>
+void attend(const Attention& step, std::byte* scratch) {
+  const AttentionScratch s = divide(step, scratch);
+  for (int r = 0; r < step.count; ++r) {
+    const std::size_t size = static_cast<std::size_t>(step.shape.head_dim);
+    std::int8_t* const target = s.queries + r * s.query_stride;
+    std::memcpy(target, step.queries[r].q, size);
+    std::memset(target + size, 0, static_cast<std::size_t>(s.query_stride) - size);
+  }
+  switch (step.count) {
+    case 1: return attend_rows<D, 1>(step, s);
+    case 2: return attend_rows<D, 2>(step, s);
+    case 3: return attend_rows<D, 3>(step, s);
+    case 4: return attend_rows<D, 4>(step, s);
+    case 5: return attend_rows<D, 5>(step, s);
+    default: return attend_rows<D, 6>(step, s);
+  }
+}
+
+// Probabilities as two planes of bytes: e = 256 * high + low.
+struct BytePlanes {
+  static VLMFORGE_INLINE void store_probabilities(std::uint8_t* output, std::int64_t keys,
+                                                  std::int64_t j, const std::int16_t* codes) {
+    for (int i = 0; i < 16; ++i) {
+      output[j + i] = static_cast<std::uint8_t>(codes[i] & 0xFF);
+      output[keys + j + i] = static_cast<std::uint8_t>(codes[i] >> 8);
+    }
+  }
+  static VLMFORGE_INLINE void clear_probabilities(std::uint8_t* output, std::int64_t keys,
+                                                  std::int64_t first) {
+    const std::size_t size = static_cast<std::size_t>(keys - first);
+    std::memset(output + first, 0, size);
+    std::memset(output + keys + first, 0, size);
+  }
+};
+
+// Probabilities as int16.
+struct Words {
+  static VLMFORGE_INLINE void store_probabilities(std::uint8_t* output, std::int64_t,
+                                                  std::int64_t j, const std::int16_t* codes) {
+    std::memcpy(output + 2 * j, codes, 32);
+  }
+  static VLMFORGE_INLINE void clear_probabilities(std::uint8_t* output, std::int64_t keys,
+                                                  std::int64_t first) {
+    std::memset(output + 2 * first, 0, static_cast<std::size_t>(2 * (keys - first)));
+  }
+};
+
+VLMFORGE_INLINE std::int32_t four_bytes(const void* p) {
+  std::int32_t four;
+  std::memcpy(&four, p, sizeof four);
+  return four;
+}
+
+}  // namespace
+}  // namespace vlmforge::kernels

@@ -1,0 +1,67 @@
+// Vectors of 4 floats: AArch64 NEON.
+#pragma once
+
+#include <arm_neon.h>
+
+#include <cstdint>
+
+#include "kernels/simd/scalar.h"
+
+namespace vlmforge::kernels {
+namespace {
+
+struct Neon {
+  static constexpr std::int64_t width = 4;
+  using F = float32x4_t;
+
+  static VLMFORGE_INLINE F splat(float x) { return vdupq_n_f32(x); }
+  static VLMFORGE_INLINE F load(const float* p) { return vld1q_f32(p); }
+  static VLMFORGE_INLINE F load(const std::int16_t* p) {
+    return vcvtq_f32_s32(vmovl_s16(vld1_s16(p)));
+  }
+  static VLMFORGE_INLINE F load(const std::int32_t* p) { return vcvtq_f32_s32(vld1q_s32(p)); }
+  static VLMFORGE_INLINE void store(float* p, F x) { vst1q_f32(p, x); }
+  static VLMFORGE_INLINE F round(F x) { return vrndnq_f32(x); }
+  static VLMFORGE_INLINE void store_rounded(std::int8_t* p, F x) {
+    const int16x4_t codes = vmovn_s32(vcvtnq_s32_f32(x));
+    const int8x8_t bytes = vmovn_s16(vcombine_s16(codes, codes));
+    const std::int32_t four = vget_lane_s32(vreinterpret_s32_s8(bytes), 0);
+    __builtin_memcpy(p, &four, sizeof four);
+  }
+  static VLMFORGE_INLINE void store_rounded(std::int16_t* p, F x) {
+    vst1_s16(p, vmovn_s32(vcvtnq_s32_f32(x)));
+  }
+  static VLMFORGE_INLINE F max(F x, F y) { return vmaxnmq_f32(x, y); }
+  static VLMFORGE_INLINE F min(F x, F y) { return vminnmq_f32(x, y); }
+  static VLMFORGE_INLINE F abs(F x) { return vabsq_f32(x); }
+  static VLMFORGE_INLINE F copy_sign(F magnitude, F sign) {
+    return vbslq_f32(vdupq_n_u32(0x80000000U), sign, magnitude);
+  }
+  static VLMFORGE_INLINE F where_less(F a, F b, F x, F y) {
+    return vbslq_f32(vcltq_f32(a, b), x, y);
+  }
+  static VLMFORGE_INLINE F power_of_two(F n) {
+    const int32x4_t exponent = vaddq_s32(vcvtnq_s32_f32(n), vdupq_n_s32(127));
+    return vreinterpretq_f32_s32(vshlq_n_s32(exponent, 23));
+  }
+
+  static VLMFORGE_INLINE std::int64_t sum(const std::int16_t* x, std::int64_t n) {
+    int32x4_t total = vdupq_n_s32(0);  // 4 sums of at most 65536 / 8 pairs: no overflow
+    std::int64_t i = 0;
+    for (; i + 8 <= n; i += 8) total = vpadalq_s16(total, vld1q_s16(x + i));
+    return vaddlvq_s32(total) + Scalar::sum(x + i, n - i);
+  }
+  static VLMFORGE_INLINE std::int64_t sum_of_squares(const std::int16_t* x, std::int64_t n) {
+    int64x2_t total = vdupq_n_s64(0);
+    std::int64_t i = 0;
+    for (; i + 8 <= n; i += 8) {
+      const int16x8_t values = vld1q_s16(x + i);
+      total = vpadalq_s32(total, vmull_s16(vget_low_s16(values), vget_low_s16(values)));
+      total = vpadalq_s32(total, vmull_high_s16(values, values));
+    }
+    return vaddvq_s64(total) + Scalar::sum_of_squares(x + i, n - i);
+  }
+};
+
+}  // namespace
+}  // namespace vlmforge::kernels

@@ -1,0 +1,42 @@
+// The kernels of one instruction set, and the choice among those the processor has.
+#pragma once
+
+#include <string_view>
+#include <vector>
+
+#include "kernels/activation/activation.h"
+#include "kernels/add/add.h"
+#include "kernels/attention/attention.h"
+#include "kernels/linear/linear.h"
+#include "kernels/mul/mul.h"
+#include "kernels/norm/norm.h"
+#include "kernels/quantize/quantize.h"
+#include "kernels/requantize/requantize.h"
+#include "kernels/rope/rope.h"
+
+namespace vlmforge::kernels {
+
+struct Kernels {
+  std::string_view name;  // "scalar", "avx2", "avxvnni", "avx512" or "neon"
+  bool (*supported)();    // by this processor and its operating system
+  QuantizeKernel quantize;
+  RequantizeKernel requantize;
+  AddKernel add;
+  MulKernel mul;
+  SiluKernel silu;
+  GeluKernel gelu;
+  QuickGeluKernel quick_gelu;
+  RmsNormKernel rms_norm;
+  LayerNormKernel layer_norm;
+  RopeKernel rope;
+  AttentionKernel attention;
+  std::string_view linear;  // name of the variant of linear_variants()
+};
+
+// Those that run here, fastest first; the last is "scalar".
+std::vector<const Kernels*> supported_kernels();
+
+// The variant of that name; null if it does not run here.
+const LinearVariant* linear_variant(std::string_view name);
+
+}  // namespace vlmforge::kernels
