@@ -41,13 +41,15 @@ lint: install
 
 install: $(INSTALLED)
 
-$(INSTALLED): pyproject.toml constraints.txt
+NATIVE := CMakeLists.txt $(shell find native -name '*.cc' -o -name '*.h' -o -name CMakeLists.txt)
+
+$(INSTALLED): pyproject.toml constraints.txt $(NATIVE)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP) torch $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 	$(PIP) --editable '.[dev]'
 	touch $@
 
 clean:
-	rm -rf $(DEMO) dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(DEMO) build/editable src/vlmforge/_native*.so dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	test "$(VENV)" != .venv || rm -rf .venv
 	find src tests tools training -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
 
@@ -77,8 +79,18 @@ class Machine(Protocol):
         ...
 
 
-IMPLEMENTATIONS: Final[dict[str, Callable[[Program], Machine]]] = {"reference": ReferenceMachine}
-"""Name to constructor, the fastest first."""
+def _implementations() -> dict[str, Callable[[Program], Machine]]:
+    try:
+        from vlmforge.run.native import NativeMachine
+    except ModuleNotFoundError as error:
+        if error.name != "vlmforge._native":
+            raise
+        return {"reference": ReferenceMachine}
+    return {"native": NativeMachine, "reference": ReferenceMachine}
+
+
+IMPLEMENTATIONS: Final = _implementations()
+"""Name to constructor, the fastest first; the native machine where it was built."""
 
 
 def open_machine(program: Program, implementation: str | None = None) -> Machine:
@@ -97,5 +109,17 @@ def open_machine(program: Program, implementation: str | None = None) -> Machine
         raise RunError(
             f"there is no machine called {name!r}", mend=f"use one of {', '.join(IMPLEMENTATIONS)}"
         )
+    if implementation is None and name == "reference":
+        _tell_of_reference()
     verify(program)
     return IMPLEMENTATIONS[name](program)
+
+
+@functools.cache
+def _tell_of_reference() -> None:
+    """Say, once a process, that the machine in use is the slow one."""
+    warnings.warn(
+        "vlmforge was installed without its native machine: programs run on the slow reference"
+        " machine. Install a C++ compiler, then vlmforge again.",
+        stacklevel=3,
+    )

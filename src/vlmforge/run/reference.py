@@ -15,7 +15,7 @@ from vlmforge.run import reference_vector as vector
 from vlmforge.run.cache import Cache, KVCache
 from vlmforge.run.reference_attention import attention
 from vlmforge.run.reference_step import Frame, Kernel, Step
-from vlmforge.run.request import Request, RequestRules, require_own_caches
+from vlmforge.run.request import Request, RequestRules, one_by_one
 
 KERNELS: Final[dict[str, Kernel]] = {
     "quantize": vector.quantize,
@@ -52,7 +52,8 @@ class ReferenceMachine:
 
     def new_cache(self, capacity: int) -> KVCache:
         """See :meth:`vlmforge.run.machine.Machine.new_cache`."""
-        return self._rules.new_cache(capacity)
+        self._rules.check_capacity(capacity)
+        return KVCache(self._rules.widths, capacity)
 
     def run(
         self,
@@ -78,14 +79,7 @@ class ReferenceMachine:
 
     def run_batch(self, requests: Sequence[Request]) -> list[dict[str, np.ndarray]]:
         """See :meth:`vlmforge.run.machine.Machine.run_batch`; the requests run one by one."""
-        require_own_caches(requests)
-        caches = [(each.cache, each.cache.length) for each in requests if each.cache is not None]
-        try:
-            return [self.run(request.inputs, request.cache) for request in requests]
-        except BaseException:
-            for cache, length in caches:
-                cache.truncate(length)
-            raise
+        return one_by_one(self.run, requests)
 
 
 def _own(cache: Cache | None) -> KVCache | None:

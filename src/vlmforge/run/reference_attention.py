@@ -66,8 +66,7 @@ def _attend(
 def _last_keys(step: Step, n: int, keys: int, index: np.ndarray | None) -> np.ndarray:
     """The last key of this chunk that each row sees, int64 ``[n]``."""
     if index is not None:
-        mend = "pass indexes of rows of this chunk"
-        check_indexes(index, keys, where=step.name, what="the row", mend=mend)
+        check_indexes("attention", step.name, index, keys)
     if not step.attrs["causal"]:
         return np.full(n, keys - 1)
     return np.arange(n) if index is None else index

@@ -22,16 +22,13 @@ def reshape(step: Step, frame: Frame, x: np.ndarray) -> np.ndarray:
 
 def gather_rows(step: Step, frame: Frame, x: np.ndarray, index: np.ndarray) -> np.ndarray:
     """x ``[M, ...]``, index ``[n]`` to ``[n, ...]``."""
-    mend = "pass indexes of rows of this chunk"
-    check_indexes(index, len(x), where=step.name, what="the row", mend=mend)
+    check_indexes("gather_rows", step.name, index, len(x))
     return x[index]
 
 
 def rope_lookup(step: Step, frame: Frame, position_ids: np.ndarray) -> np.ndarray:
     """position_ids ``[3, M]`` to cosines and sines, float32 ``[M, 2, D]``."""
-    mend = "shorten the prompt, or compile with a larger cache length"
-    limit = len(step.tensors["cos"])
-    check_indexes(position_ids, limit, where=step.name, what="the position", mend=mend)
+    check_indexes("rope_lookup", step.name, position_ids, len(step.tensors["cos"]))
     edges = np.cumsum([0, *step.attrs["sections"]])
     sections = [
         (position_ids[i % 3], slice(start, stop)) for i, (start, stop) in enumerate(pairwise(edges))

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from vlmforge.errors import RunError
 from vlmforge.fixed_point import LIMITS
 from vlmforge.program.core import Buffer, Dim, Program
-from vlmforge.run.cache import Cache, KVCache
+from vlmforge.run.cache import Cache
 
 Sizes = dict[str, int]
 """Name of a dynamic dimension to its size in one run."""
+
+Outputs = dict[str, np.ndarray]
+"""Name to array."""
+
+_OF_ROWS: Final = ("the row", "pass indexes of rows of this chunk")
+INDEXED: Final = {
+    "gather_rows": _OF_ROWS,
+    "attention": _OF_ROWS,
+    "rope_lookup": ("the position", "shorten the prompt, or compile with a larger cache length"),
+}
+"""Operations with indexes: what an index names, and what to do about one out of range."""
 
 
 class Request(NamedTuple):
@@ -46,15 +57,14 @@ class RequestRules:
         self._attended = set(rows.values())
         self._appended: Dim = rows[caching[0].name] if caching else 0
 
-    def new_cache(self, capacity: int) -> KVCache:
-        """An empty cache; raises :class:`RunError` unless 1 ≤ capacity ≤ the compiled length."""
+    def check_capacity(self, capacity: int) -> None:
+        """Raise :class:`RunError` unless 1 ≤ capacity ≤ the compiled length."""
         limit = self._program.meta.get("cache_length", capacity)
         if not 1 <= capacity <= limit:
             raise self._error(
                 f"a cache of {capacity} positions is outside 1 to {limit}",
                 "ask for fewer positions, or compile with a larger cache length",
             )
-        return KVCache(self.widths, capacity)
 
     def check(self, inputs: Mapping[str, np.ndarray], cache: Cache | None) -> Sizes:
         """The sizes of the dynamic dimensions.
@@ -123,18 +133,40 @@ def require_own_caches(requests: Sequence[Request]) -> None:
         )
 
 
+def one_by_one(
+    run: Callable[[Mapping[str, np.ndarray], Cache | None], Outputs], requests: Sequence[Request]
+) -> list[Outputs]:
+    """The outputs of each request, run alone; if one fails, every cache keeps its length.
+
+    Raises:
+        RunError: two requests share a cache, or ``run`` refuses one.
+    """
+    require_own_caches(requests)
+    caches = [(each.cache, each.cache.length) for each in requests if each.cache is not None]
+    try:
+        return [run(request.inputs, request.cache) for request in requests]
+    except BaseException:
+        for cache, length in caches:
+            cache.truncate(length)
+        raise
+
+
 def resolve(shape: tuple[Dim, ...], sizes: Sizes) -> tuple[int, ...]:
     """A shape with its dynamic dimensions filled in."""
     return tuple(sizes[dim] if isinstance(dim, str) else dim for dim in shape)
 
 
-def check_indexes(indexes: np.ndarray, limit: int, *, where: str, what: str, mend: str) -> None:
-    """Raise :class:`RunError` unless every element is in ``[0, limit)``."""
+def check_indexes(op: str, name: str, indexes: np.ndarray, limit: int) -> None:
+    """Raise :func:`index_error` unless every element is in ``[0, limit)``."""
     outside = indexes[(indexes < 0) | (indexes >= limit)]
     if outside.size:
-        raise RunError(
-            f"{what} {outside.flat[0]} is outside 0 to {limit - 1}", where=where, mend=mend
-        )
+        raise index_error(op, name, int(outside.flat[0]), limit)
+
+
+def index_error(op: str, name: str, index: int, limit: int) -> RunError:
+    """What the operation ``op`` of instruction ``name`` refuses an index out of range with."""
+    what, mend = INDEXED[op]
+    return RunError(f"{what} {index} is outside 0 to {limit - 1}", where=name, mend=mend)
 
 
 def _holds_values(array: np.ndarray) -> bool:

@@ -1,0 +1,215 @@
+// attention: appends this run's keys and values, then lets every query attend.
+#include <algorithm>
+#include <utility>
+
+#include "runtime/operation.h"
+
+namespace vlmforge::runtime {
+namespace {
+
+using kernels::Range;
+
+class AttentionOperation final : public Operation {
+ public:
+  AttentionOperation(Workshop& workshop, const Instruction& instruction, int cache);
+
+  std::optional<Violation> check(const Frame& frame) const override;
+  std::size_t scratch_bytes(const Frame& frame) const override;
+  void run(const Frame& frame, int phase, int thread) const override;
+
+ private:
+  // One request's part of the work.
+  struct Part {
+    KvStore store;
+    std::int64_t past;
+    std::int64_t keys_begin, keys;        // rows of k and v
+    std::int64_t queries_begin, queries;  // rows of q
+  };
+
+  Part part(const Frame& frame, int request) const;
+  bool uses_cache(const Frame& frame, int request) const {
+    return cache_ >= 0 && frame.cache(request).cache != nullptr;
+  }
+  std::size_t own_bytes(const Frame& frame, int request) const;
+  std::int64_t seen_by(const Frame& frame, const Part& part, std::int64_t row) const;
+  void append(const Frame& frame, int thread) const;
+  void attend(const Frame& frame, int thread) const;
+  void attend_block(const Frame& frame, const Part& part, std::int64_t group, Range queries,
+                    int thread) const;
+
+  CacheShape shape_;
+  std::int64_t heads_;
+  bool causal_;
+  int cache_;  // number of the store in the cache, or -1
+  int q_, k_, v_, index_ = -1, output_;
+  int own_;  // keys and values of requests without a cache
+  Dim rows_, keys_;
+  const float* score_multiplier_;
+  const float* multiplier_;
+  kernels::Element element_;
+  kernels::AttentionKernel kernel_;
+};
+
+AttentionOperation::AttentionOperation(Workshop& workshop, const Instruction& instruction,
+                                       int cache)
+    : shape_{instruction.integer("kv_heads"), instruction.integer("head_dim")},
+      heads_(instruction.integer("heads")),
+      causal_(instruction.flag("causal")),
+      cache_(cache),
+      q_(workshop.storages.of(instruction.inputs[0])),
+      k_(workshop.storages.of(instruction.inputs[1])),
+      v_(workshop.storages.of(instruction.inputs[2])),
+      output_(workshop.storages.of(instruction.output)),
+      rows_(workshop.input(instruction, 0).shape[0]),
+      keys_(workshop.input(instruction, 1).shape[0]),
+      score_multiplier_(instruction.tensor("score_multiplier")->as<float>()),
+      multiplier_(instruction.tensor("multiplier")->as<float>()),
+      element_(element_of(workshop.output(instruction).dtype)),
+      kernel_(workshop.kernels.attention) {
+  if (instruction.inputs.size() > 3) index_ = workshop.storages.of(instruction.inputs[3]);
+  const auto bytes = [this](const Frame& frame) {
+    std::size_t total = 0;
+    for (int request = 0; request < frame.requests(); ++request) {
+      total += own_bytes(frame, request);
+    }
+    return total;
+  };
+  own_ = workshop.storages.add(bytes, "keys and values");
+  // The store in the cache is touched by this operation alone, so own_ stands for it, too.
+  phases_.push_back({{{k_, false, true}, {v_, false, true}, {own_, true, false}}, keys_});
+  Phase attending{{{q_, false, false}, {own_, false, false}, {output_, true, false}}, rows_};
+  if (index_ >= 0) attending.accesses.push_back({index_, false, false});
+  phases_.push_back(std::move(attending));
+}
+
+std::size_t AttentionOperation::own_bytes(const Frame& frame, int request) const {
+  return uses_cache(frame, request) ? 0 : KvStore::bytes(shape_, frame.count(keys_, request));
+}
+
+AttentionOperation::Part AttentionOperation::part(const Frame& frame, int request) const {
+  const std::int64_t keys = frame.count(keys_, request), queries = frame.count(rows_, request);
+  const std::int64_t keys_begin = frame.begin(keys_, request);
+  const std::int64_t queries_begin = frame.begin(rows_, request);
+  if (uses_cache(frame, request)) {
+    const CacheView& view = frame.cache(request);
+    const KvStore& store = view.cache->stores()[static_cast<std::size_t>(cache_)];
+    return {store.borrowed(), view.past, keys_begin, keys, queries_begin, queries};
+  }
+  std::byte* memory = frame.storage<std::byte>(own_);
+  for (int before = 0; before < request; ++before) memory += own_bytes(frame, before);
+  return {KvStore(shape_, keys, memory), 0, keys_begin, keys, queries_begin, queries};
+}
+
+std::optional<Violation> AttentionOperation::check(const Frame& frame) const {
+  if (index_ < 0) return std::nullopt;
+  for (int request = 0; request < frame.requests(); ++request) {
+    const std::int64_t limit = frame.count(keys_, request);
+    const std::int64_t* const index =
+        frame.storage<std::int64_t>(index_) + frame.begin(rows_, request);
+    for (std::int64_t i = 0; i < frame.count(rows_, request); ++i) {
+      if (index[i] < 0 || index[i] >= limit) return Violation{index[i], limit};
+    }
+  }
+  return std::nullopt;
+}
+
+std::size_t AttentionOperation::scratch_bytes(const Frame& frame) const {
+  std::size_t largest = 0;
+  for (int request = 0; request < frame.requests(); ++request) {
+    const std::int64_t past = uses_cache(frame, request) ? frame.cache(request).past : 0;
+    const kernels::KvShape shape{0, shape_.head_dim};
+    largest = std::max(largest, kernels::attention_scratch_bytes(
+                                    shape, past + frame.count(keys_, request)));
+  }
+  return largest;
+}
+
+void AttentionOperation::run(const Frame& frame, int phase, int thread) const {
+  if (phase == 0) {
+    append(frame, thread);
+  } else {
+    attend(frame, thread);
+  }
+}
+
+void AttentionOperation::append(const Frame& frame, int thread) const {
+  const Range own = share(frame.total(keys_), thread, frame.threads());
+  const std::int64_t width = shape_.kv_heads * shape_.head_dim;
+  for (int request = 0; request < frame.requests(); ++request) {
+    const Part p = part(frame, request);
+    const std::int64_t first = std::max(own.first, p.keys_begin);
+    const std::int64_t last = std::min(own.last, p.keys_begin + p.keys);
+    if (first >= last) continue;
+    p.store.append(frame.storage<std::int8_t>(k_) + first * width,
+                   frame.storage<std::int8_t>(v_) + first * width, width,
+                   p.past + first - p.keys_begin, last - first);
+  }
+}
+
+std::int64_t AttentionOperation::seen_by(const Frame& frame, const Part& p,
+                                         std::int64_t row) const {
+  if (!causal_) return p.past + p.keys;
+  if (index_ < 0) return p.past + row + 1;
+  return p.past + frame.storage<std::int64_t>(index_)[p.queries_begin + row] + 1;
+}
+
+// Blocks of queries of one kv head are dealt to the threads in turn.
+void AttentionOperation::attend(const Frame& frame, int thread) const {
+  const std::int64_t shared = heads_ / shape_.kv_heads;
+  std::int64_t queries = 0;
+  for (int request = 0; request < frame.requests(); ++request) {
+    queries += frame.count(rows_, request) * heads_;
+  }
+  const std::int64_t fair = (queries + frame.threads() - 1) / frame.threads();
+  const std::int64_t size = std::clamp<std::int64_t>(fair, 1, kernels::kMaxQueries);
+  std::int64_t turn = 0;
+  for (int request = 0; request < frame.requests(); ++request) {
+    const Part p = part(frame, request);
+    const std::int64_t of_group = p.queries * shared;
+    for (std::int64_t group = 0; group < shape_.kv_heads; ++group) {
+      for (std::int64_t first = 0; first < of_group; first += size, ++turn) {
+        if (turn % frame.threads() != thread) continue;
+        attend_block(frame, p, group, {first, std::min(first + size, of_group)}, thread);
+      }
+    }
+  }
+}
+
+// Query number i of a kv head is head i % shared of row i / shared.
+void AttentionOperation::attend_block(const Frame& frame, const Part& p, std::int64_t group,
+                                      Range queries, int thread) const {
+  const std::int64_t shared = heads_ / shape_.kv_heads, width = heads_ * shape_.head_dim;
+  const std::int64_t element_bytes = element_ == kernels::Element::int8 ? 1 : 2;
+  kernels::Attention step{};
+  step.shape = p.store.head_shape();
+  step.head = p.store.head(group);
+  step.count = static_cast<int>(queries.last - queries.first);
+  step.element = element_;
+  for (int i = 0; i < step.count; ++i) {
+    const std::int64_t row = (queries.first + i) / shared;
+    const std::int64_t head = group * shared + (queries.first + i) % shared;
+    const std::int64_t channel = head * shape_.head_dim;
+    const std::int64_t at = (p.queries_begin + row) * width + channel;
+    const std::int64_t seen = seen_by(frame, p, row);
+    step.queries[i] = {frame.storage<std::int8_t>(q_) + at,
+                       frame.storage<std::byte>(output_) + at * element_bytes,
+                       multiplier_ + channel, score_multiplier_[head], seen};
+    step.seen = std::max(step.seen, seen);
+  }
+  kernel_(step, frame.scratch(thread));
+}
+
+}  // namespace
+
+bool is_caching(const Instruction& attention) {
+  const auto cache = attention.attributes.find("cache");
+  return cache != attention.attributes.end() &&
+         std::holds_alternative<std::string>(cache->second);
+}
+
+OperationPointer make_attention(Workshop& workshop, const Instruction& instruction) {
+  const int number = is_caching(instruction) ? workshop.caches++ : -1;
+  return std::make_unique<AttentionOperation>(workshop, instruction, number);
+}
+
+}  // namespace vlmforge::runtime

@@ -1,0 +1,57 @@
+#include "runtime/frame.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace vlmforge::runtime {
+
+Frame::Frame(std::vector<std::vector<std::int64_t>> sizes, std::vector<CacheView> caches,
+             int threads)
+    : sizes_(std::move(sizes)), caches_(std::move(caches)), threads_(threads) {
+  for (const std::vector<std::int64_t>& of_requests : sizes_) {
+    std::int64_t total = 0;
+    std::vector<std::int64_t>& begins = begins_.emplace_back();
+    for (const std::int64_t size : of_requests) {
+      begins.push_back(total);
+      total += size;
+    }
+    totals_.push_back(total);
+  }
+}
+
+std::int64_t Frame::count(Dim dim, int request) const {
+  if (!dim.dynamic()) return dim.size;
+  return sizes_[static_cast<std::size_t>(dim.symbol)][static_cast<std::size_t>(request)];
+}
+
+std::int64_t Frame::total(Dim dim) const {
+  return dim.dynamic() ? totals_[static_cast<std::size_t>(dim.symbol)] : dim.size;
+}
+
+std::int64_t Frame::begin(Dim dim, int request) const {
+  if (!dim.dynamic()) return 0;
+  return begins_[static_cast<std::size_t>(dim.symbol)][static_cast<std::size_t>(request)];
+}
+
+std::int64_t Frame::elements(const std::vector<Dim>& shape) const {
+  std::int64_t product = 1;
+  for (const Dim dim : shape) product *= total(dim);
+  return product;
+}
+
+void Frame::place(std::vector<std::byte*> storages, std::byte* scratch,
+                  std::size_t scratch_bytes) {
+  storages_ = std::move(storages);
+  scratch_ = scratch;
+  scratch_bytes_ = scratch_bytes;
+}
+
+kernels::Range share(std::int64_t count, int thread, int threads, std::int64_t unit) {
+  const std::int64_t units = (count + unit - 1) / unit;
+  const auto edge = [&](std::int64_t index) {
+    return std::min(count, (units * index + threads - 1) / threads * unit);
+  };
+  return {edge(thread), edge(thread + 1)};
+}
+
+}  // namespace vlmforge::runtime

@@ -1,0 +1,65 @@
+// Frame: what the operations of one run see of it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "kernels/types.h"
+#include "runtime/cache.h"
+#include "runtime/program.h"
+
+namespace vlmforge::runtime {
+
+// The cache of one request, if it has one.
+struct CacheView {
+  const Cache* cache = nullptr;
+  std::int64_t past = 0;  // positions it holds
+};
+
+// The rows of all requests of a run lie one after another in every buffer. A dynamic dimension
+// has a size in each request, and their sum in a buffer.
+class Frame {
+ public:
+  // sizes[symbol][request]
+  Frame(std::vector<std::vector<std::int64_t>> sizes, std::vector<CacheView> caches, int threads);
+
+  int requests() const { return static_cast<int>(caches_.size()); }
+  int threads() const { return threads_; }
+  void use_threads(int threads) { threads_ = threads; }
+  const CacheView& cache(int request) const { return caches_[static_cast<std::size_t>(request)]; }
+
+  // Size of a dimension in a request, in all of them together, and where a request's part begins.
+  // A fixed dimension is shared by all requests.
+  std::int64_t count(Dim dim, int request) const;
+  std::int64_t total(Dim dim) const;
+  std::int64_t begin(Dim dim, int request) const;
+  std::int64_t elements(const std::vector<Dim>& shape) const;
+
+  // Sums of the dynamic dimensions; with the sizes of the caches, all that memory depends on.
+  const std::vector<std::int64_t>& totals() const { return totals_; }
+
+  template <class T>
+  T* storage(int id) const {
+    return reinterpret_cast<T*>(storages_[static_cast<std::size_t>(id)]);
+  }
+  std::byte* scratch(int thread) const { return scratch_ + thread * scratch_bytes_; }
+
+  void place(std::vector<std::byte*> storages, std::byte* scratch, std::size_t scratch_bytes);
+
+ private:
+  std::vector<std::vector<std::int64_t>> sizes_;
+  std::vector<std::vector<std::int64_t>> begins_;
+  std::vector<std::int64_t> totals_;
+  std::vector<CacheView> caches_;
+  int threads_;
+  std::vector<std::byte*> storages_;
+  std::byte* scratch_ = nullptr;
+  std::size_t scratch_bytes_ = 0;
+};
+
+// The part of `count` items that a thread takes, in steps of `unit`: always the same, the first
+// thread's if there is one item.
+kernels::Range share(std::int64_t count, int thread, int threads, std::int64_t unit = 1);
+
+}  // namespace vlmforge::runtime

@@ -1,0 +1,204 @@
+#include "runtime/machine.h"
+
+#include <chrono>
+#include <cstring>
+#include <stdexcept>
+#include <utility>
+
+#include "runtime/float_environment.h"
+
+namespace vlmforge::runtime {
+namespace {
+
+const kernels::Kernels& kernels_named(const std::string& isa) {
+  for (const kernels::Kernels* const each : kernels::supported_kernels()) {
+    if (each->name == isa) return *each;
+  }
+  throw std::invalid_argument("this processor has no instruction set " + isa);
+}
+
+const kernels::LinearVariant& linear_of(const std::string& isa) {
+  const kernels::LinearVariant* const found =
+      kernels::linear_variant(kernels_named(isa).linear);
+  return found != nullptr ? *found : *kernels::linear_variant("scalar");
+}
+
+std::vector<CacheShape> cache_shapes_of(const Program& program) {
+  std::vector<CacheShape> shapes;
+  for (const Instruction& each : program.instructions) {
+    if (each.op == "attention" && is_caching(each)) {
+      shapes.push_back({each.integer("kv_heads"), each.integer("head_dim")});
+    }
+  }
+  return shapes;
+}
+
+// Copies a request's part of a buffer, of one request or of all, from or to an array of its own.
+template <class Copy>
+void for_each_piece(const Frame& frame, const Buffer& buffer, int request, const Copy& copy) {
+  std::size_t outer = 1, inner = size_of(buffer.dtype);
+  Dim rows{1};
+  for (const Dim dim : buffer.shape) {
+    if (!rows.dynamic() && dim.dynamic()) {
+      outer *= static_cast<std::size_t>(rows.size);
+      rows = dim;
+    } else if (rows.dynamic()) {
+      inner *= static_cast<std::size_t>(frame.total(dim));
+    } else {
+      rows.size *= dim.size;
+    }
+  }
+  if (!rows.dynamic()) {
+    copy(std::size_t{0}, std::size_t{0}, static_cast<std::size_t>(rows.size) * inner);
+    return;
+  }
+  const std::size_t total = static_cast<std::size_t>(frame.total(rows)) * inner;
+  const std::size_t own = static_cast<std::size_t>(frame.count(rows, request)) * inner;
+  const std::size_t begin = static_cast<std::size_t>(frame.begin(rows, request)) * inner;
+  for (std::size_t i = 0; i < outer; ++i) copy(i * total + begin, i * own, own);
+}
+
+}  // namespace
+
+Machine::Machine(Program program, const std::string& isa)
+    : program_(std::move(program)),
+      cache_shapes_(cache_shapes_of(program_)),
+      plan_(program_, kernels_named(isa), linear_of(isa)) {}
+
+void Machine::require_fit(const Cache& cache, std::int64_t past) const {
+  bool fits = past >= 0 && past <= cache.capacity() &&
+              cache.stores().size() == cache_shapes_.size();
+  for (std::size_t i = 0; fits && i < cache_shapes_.size(); ++i) {
+    fits = cache.stores()[i].shape() == cache_shapes_[i];
+  }
+  if (!fits) throw std::invalid_argument("the cache belongs to another program");
+}
+
+Frame Machine::frame_of(const std::vector<Request>& requests, int threads) const {
+  std::vector<std::vector<std::int64_t>> sizes(static_cast<std::size_t>(program_.symbols));
+  std::vector<CacheView> caches;
+  for (const Request& request : requests) {
+    for (std::size_t i = 0; i < sizes.size(); ++i) sizes[i].push_back(request.sizes.at(i));
+    caches.push_back(request.cache);
+  }
+  return Frame(std::move(sizes), std::move(caches), threads);
+}
+
+void Machine::read_inputs(const Frame& frame, const std::vector<Request>& requests) const {
+  for (std::size_t i = 0; i < program_.inputs.size(); ++i) {
+    const int buffer = program_.inputs[i];
+    std::byte* const storage = frame.storage<std::byte>(plan_.storage_of(buffer));
+    for (std::size_t r = 0; r < requests.size(); ++r) {
+      const auto* const array = static_cast<const std::byte*>(requests[r].inputs.at(i));
+      for_each_piece(frame, program_.buffers[static_cast<std::size_t>(buffer)],
+                     static_cast<int>(r), [&](std::size_t at, std::size_t from, std::size_t size) {
+                       if (size > 0) std::memcpy(storage + at, array + from, size);
+                     });
+    }
+  }
+}
+
+void Machine::write_outputs(const Frame& frame, const std::vector<Request>& requests) const {
+  for (std::size_t i = 0; i < program_.outputs.size(); ++i) {
+    const int buffer = program_.outputs[i];
+    const std::byte* const storage = frame.storage<std::byte>(plan_.storage_of(buffer));
+    for (std::size_t r = 0; r < requests.size(); ++r) {
+      auto* const array = static_cast<std::byte*>(requests[r].outputs.at(i));
+      for_each_piece(frame, program_.buffers[static_cast<std::size_t>(buffer)],
+                     static_cast<int>(r), [&](std::size_t at, std::size_t to, std::size_t size) {
+                       if (size > 0) std::memcpy(array + to, storage + at, size);
+                     });
+    }
+  }
+}
+
+std::unique_ptr<Machine::Workspace> Machine::take_workspace() {
+  const std::lock_guard lock(mutex_);
+  if (idle_.empty()) return std::make_unique<Workspace>();
+  std::unique_ptr<Workspace> workspace = std::move(idle_.back());
+  idle_.pop_back();
+  return workspace;
+}
+
+std::optional<Failure> Machine::run(const std::vector<Request>& requests, int threads,
+                                    const Trace& trace) {
+  if (requests.size() != 1 && (trace || !batchable())) {
+    throw std::invalid_argument("only single requests can run this way");
+  }
+  const FloatEnvironment environment;
+  Frame frame = frame_of(requests, trace ? 1 : threads);
+  std::unique_ptr<Workspace> workspace = take_workspace();
+  plan_.place(frame, workspace->arena, workspace->bytes);
+  read_inputs(frame, requests);
+  const std::optional<Failure> failure = plan_.check(frame);
+  if (!failure) {
+    if (trace) {
+      run_traced(frame, trace);
+    } else {
+      const bool profiled = !seconds_.empty();
+      ThreadPool::instance().run(frame.threads(), [&](int thread, Barrier& barrier) {
+        const FloatEnvironment inner;
+        profiled ? run_profiled(frame, thread, barrier) : run_steps(frame, thread, barrier);
+      });
+    }
+    write_outputs(frame, requests);
+  }
+  const std::lock_guard lock(mutex_);
+  idle_.push_back(std::move(workspace));
+  return failure;
+}
+
+void Machine::run_steps(const Frame& frame, int thread, Barrier& barrier) const {
+  const bool alone = frame.threads() == 1;
+  for (const Step& step : plan_.steps()) {
+    if (!alone && step.wait != Wait::never) {
+      const Dim rows = step.operation->phases()[static_cast<std::size_t>(step.phase)].rows;
+      if (step.wait == Wait::always || frame.total(rows) > 1) barrier.wait();
+    }
+    step.operation->run(frame, step.phase, thread);
+  }
+}
+
+void Machine::run_traced(Frame& frame, const Trace& trace) const {
+  std::size_t next = 0;
+  for (std::size_t i = 0; i < program_.instructions.size(); ++i) {
+    for (; next < plan_.steps().size(); ++next) {
+      const Step& step = plan_.steps()[next];
+      if (step.instruction != static_cast<int>(i)) break;
+      step.operation->run(frame, step.phase, 0);
+    }
+    const int output = program_.instructions[i].output;
+    const Buffer& buffer = program_.buffers[static_cast<std::size_t>(output)];
+    trace(static_cast<int>(i), frame.storage<void>(plan_.storage_of(output)),
+          static_cast<std::size_t>(frame.elements(buffer.shape)) * size_of(buffer.dtype));
+  }
+}
+
+void Machine::run_profiled(const Frame& frame, int thread, Barrier& barrier) {
+  using Clock = std::chrono::steady_clock;
+  std::vector<double> seconds(program_.instructions.size(), 0.0);
+  Clock::time_point before = Clock::now();
+  for (const Step& step : plan_.steps()) {
+    step.operation->run(frame, step.phase, thread);
+    barrier.wait();
+    const Clock::time_point now = Clock::now();
+    seconds[static_cast<std::size_t>(step.instruction)] +=
+        std::chrono::duration<double>(now - before).count();
+    before = now;
+  }
+  if (thread != 0) return;
+  const std::lock_guard lock(mutex_);
+  for (std::size_t i = 0; i < seconds.size(); ++i) seconds_[i] += seconds[i];
+}
+
+void Machine::start_profile() {
+  const std::lock_guard lock(mutex_);
+  seconds_.assign(program_.instructions.size(), 0.0);
+}
+
+std::vector<double> Machine::profile() const {
+  const std::lock_guard lock(mutex_);
+  return seconds_;
+}
+
+}  // namespace vlmforge::runtime

@@ -1,0 +1,164 @@
+#include "runtime/plan.h"
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+namespace vlmforge::runtime {
+namespace {
+
+constexpr std::size_t kAlignment = 64;
+
+std::size_t aligned(std::size_t size) { return (size + kAlignment - 1) / kAlignment * kAlignment; }
+
+// First and last step that uses a storage.
+struct Life {
+  int first = std::numeric_limits<int>::max();
+  int last = -1;
+
+  void extend(int step) {
+    first = std::min(first, step);
+    last = std::max(last, step);
+  }
+};
+
+// What a phase and a later one have in common.
+Wait wait_between(const Phase& before, const Access& a, const Phase& after, const Access& b) {
+  const bool same_rows = a.storage == b.storage && a.by_rows && b.by_rows;
+  if (!same_rows || before.rows != after.rows) return Wait::always;
+  return before.whole && after.whole ? Wait::never : Wait::if_shared;
+}
+
+}  // namespace
+
+Plan::Plan(const Program& program, const kernels::Kernels& kernels,
+           const kernels::LinearVariant& linear)
+    : program_(program), storages_(program), batchable_(is_batchable(program)) {
+  Workshop workshop{program, kernels, linear, storages_};
+  for (std::size_t i = 0; i < program.instructions.size(); ++i) {
+    operations_.push_back(make_operation(workshop, program.instructions[i]));
+    const Operation* const operation = operations_.back().get();
+    const int phases = operation == nullptr ? 0 : static_cast<int>(operation->phases().size());
+    for (int phase = 0; phase < phases; ++phase) {
+      steps_.push_back({static_cast<int>(i), operation, phase, Wait::always});
+    }
+  }
+  for (std::size_t i = 0; i < program.buffers.size(); ++i) {
+    storage_of_.push_back(storages_.of(static_cast<int>(i)));
+  }
+  place_storages();
+  find_waits();
+}
+
+// Storages whose lives do not overlap share a place, if their sizes have the same form.
+void Plan::place_storages() {
+  std::vector<Life> lives(static_cast<std::size_t>(storages_.count()));
+  const auto life = [&](int storage) -> Life& { return lives[static_cast<std::size_t>(storage)]; };
+  const int end = static_cast<int>(steps_.size());
+  for (const int input : program_.inputs) life(storage_of(input)).extend(-1);
+  for (int i = 0; i < end; ++i) {
+    const Step& step = steps_[static_cast<std::size_t>(i)];
+    for (const Access& access : step.operation->phases()[static_cast<std::size_t>(step.phase)].accesses) {
+      life(access.storage).extend(i);
+    }
+  }
+  for (const int output : program_.outputs) life(storage_of(output)).extend(end);
+
+  std::vector<int> order;
+  for (int storage = 0; storage < storages_.count(); ++storage) {
+    if (storages_.fixed(storage) == nullptr && life(storage).last >= -1) order.push_back(storage);
+  }
+  std::stable_sort(order.begin(), order.end(),
+                   [&](int a, int b) { return life(a).first < life(b).first; });
+  place_of_.assign(lives.size(), -1);
+  std::map<std::string, std::vector<std::pair<int, int>>> used;  // place and its last step
+  for (const int storage : order) {
+    auto& places = used[storages_.signature(storage)];
+    const auto free = std::find_if(places.begin(), places.end(), [&](const auto& place) {
+      return place.second < life(storage).first;
+    });
+    if (free == places.end()) {
+      place_of_[static_cast<std::size_t>(storage)] = places_;
+      places.emplace_back(places_++, life(storage).last);
+    } else {
+      place_of_[static_cast<std::size_t>(storage)] = free->first;
+      free->second = life(storage).last;
+    }
+  }
+}
+
+// A step waits if it shares a place with one since the last wait, and one of them writes.
+void Plan::find_waits() {
+  std::vector<std::pair<const Phase*, const Access*>> recent;
+  for (Step& step : steps_) {
+    const Phase& phase = step.operation->phases()[static_cast<std::size_t>(step.phase)];
+    step.wait = Wait::never;
+    for (const auto& [before, a] : recent) {
+      for (const Access& b : phase.accesses) {
+        const int place = place_of_[static_cast<std::size_t>(b.storage)];
+        const bool same = place >= 0 && place == place_of_[static_cast<std::size_t>(a->storage)];
+        if (!same || (!a->write && !b.write)) continue;
+        step.wait = std::max(step.wait, wait_between(*before, *a, phase, b));
+      }
+    }
+    if (step.wait == Wait::always) recent.clear();
+    for (const Access& access : phase.accesses) recent.emplace_back(&phase, &access);
+  }
+}
+
+void Plan::place(Frame& frame, std::unique_ptr<AlignedBytes>& arena,
+                 std::size_t& arena_bytes) const {
+  std::vector<std::size_t> sizes(static_cast<std::size_t>(places_), 0);
+  for (int storage = 0; storage < storages_.count(); ++storage) {
+    const int place = place_of_[static_cast<std::size_t>(storage)];
+    if (place < 0) continue;
+    std::size_t& size = sizes[static_cast<std::size_t>(place)];
+    size = std::max(size, aligned(storages_.bytes(storage, frame)));
+  }
+  std::vector<std::size_t> offsets;
+  std::size_t total = 0;
+  for (const std::size_t size : sizes) {
+    offsets.push_back(total);
+    total += size;
+  }
+  std::size_t scratch = 0;
+  for (const OperationPointer& operation : operations_) {
+    if (operation != nullptr) scratch = std::max(scratch, operation->scratch_bytes(frame));
+  }
+  scratch = aligned(scratch) + kAlignment;  // threads keep off each other's lines
+  const std::size_t needed = total + scratch * static_cast<std::size_t>(frame.threads());
+  if (needed > arena_bytes) {
+    arena.reset();
+    arena = std::make_unique<AlignedBytes>(needed);
+    arena_bytes = needed;
+  }
+  std::vector<std::byte*> places;
+  for (int storage = 0; storage < storages_.count(); ++storage) {
+    const int place = place_of_[static_cast<std::size_t>(storage)];
+    const void* const fixed = storages_.fixed(storage);
+    places.push_back(place < 0 ? static_cast<std::byte*>(const_cast<void*>(fixed))
+                               : arena->data() + offsets[static_cast<std::size_t>(place)]);
+  }
+  frame.place(std::move(places), arena->data() + total, scratch);
+}
+
+std::optional<Failure> Plan::check(Frame& frame) const {
+  const int threads = frame.threads();
+  frame.use_threads(1);
+  std::optional<Failure> failure;
+  for (std::size_t i = 0; i < operations_.size() && !failure; ++i) {
+    if (operations_[i] == nullptr) continue;
+    if (const auto violation = operations_[i]->check(frame)) {
+      failure = Failure{static_cast<int>(i), *violation};
+      continue;
+    }
+    const int output = program_.instructions[i].output;
+    if (program_.buffers[static_cast<std::size_t>(output)].dtype != DType::int64) continue;
+    const int phases = static_cast<int>(operations_[i]->phases().size());
+    for (int phase = 0; phase < phases; ++phase) operations_[i]->run(frame, phase, 0);
+  }
+  frame.use_threads(threads);
+  return failure;
+}
+
+}  // namespace vlmforge::runtime

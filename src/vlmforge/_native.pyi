@@ -1,0 +1,57 @@
+"""The native machine, built from ``native/``; ``run/native.py`` is what uses it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+def instruction_sets() -> list[str]:
+    """Those this processor has, fastest first; the last is ``"scalar"``."""
+
+class Cache:
+    """Keys and values of every caching attention, in program order."""
+
+    def __init__(self, machine: Machine, capacity: int) -> None: ...
+    def read(self, start: int, rows: np.ndarray) -> None:
+        """Fill int8 ``[n, row]`` with the rows from ``start`` on."""
+
+    def write(self, start: int, rows: np.ndarray) -> None:
+        """Replace the rows from ``start`` on by int8 ``[n, row]``."""
+
+Request = tuple[
+    Sequence[np.ndarray],  # inputs
+    Sequence[int],  # sizes of the dynamic dimensions
+    Cache | None,
+    int,  # positions in the cache
+    Sequence[np.ndarray],  # outputs, to be filled
+]
+
+class Machine:
+    batchable: bool
+
+    def run(
+        self,
+        requests: Sequence[Request],
+        threads: int,
+        trace: Callable[[int, bytes], None] | None,
+    ) -> tuple[int, int, int] | None:
+        """None, or instruction, index and limit of the first index that is out of range.
+
+        ``trace`` is called with each instruction's number and the bytes of its buffer.
+        """
+
+    def start_profile(self) -> None: ...
+    def profile(self) -> list[float]:
+        """Seconds spent in each instruction since :meth:`start_profile`."""
+
+class ProgramBuilder:
+    def add_buffer(self, name: str, shape: Sequence[int], dtype: str) -> int: ...
+    def add_instruction(
+        self,
+        op: str,
+        inputs: Sequence[int],
+        output: int,
+        tensors: Mapping[str, np.ndarray],
+        attributes: Mapping[str, Any],
+    ) -> None: ...
+    def build(self, inputs: Sequence[int], outputs: Sequence[int], isa: str) -> Machine: ...
