@@ -26,6 +26,7 @@ from vlmforge.errors import (
     SourceError,
 )
 from vlmforge.formats.infer import read_infer
+from vlmforge.formats.mxq import read_mxq
 from vlmforge.formats.package import open_package
 from vlmforge.pipeline import Summary, compile_model, mxq_compile
 from vlmforge.run.conversation import Conversation
@@ -151,6 +152,40 @@ def test_an_altered_graph_is_refused(space: Workspace) -> None:
     path.write_bytes(data)
     with pytest.raises(FormatError):
         quantize(space, "language")
+
+
+def test_bits_and_overrides_reach_the_programs(space: Workspace) -> None:
+    kept = "model_layers_1_mlp_up_proj"
+    config = CompileConfig.parse(
+        {
+            "bit": {
+                "layerOverrides": {"weight8Bits": [kept]},
+                "transformer": {"weight": {"ffn": 4, "head": 4}, "weightGroup": 32},
+            }
+        }
+    )
+    program = read_mxq(quantize(space, "language", compile_config=config))
+    kinds = {
+        step.name: program.tensors[step.tensors["weight"]].dtype.name
+        for step in program.instructions
+        if step.op == "linear"
+    }
+    assert kinds[kept] == kinds["model_layers_0_self_attn_q_proj"] == "int8"
+    assert kinds["model_layers_0_mlp_up_proj"] == kinds["lm_head"] == "uint8"
+
+
+@pytest.mark.parametrize("key", ["activation16Bits", "weight8Bits"])
+def test_overrides_belong_to_either_component(key: str, package: Path) -> None:
+    work = package.with_name("package.work")
+    for name in ("lm_haed", "model_blocks_9_mlp_fc1"):
+        config = CompileConfig.parse({"bit": {"layerOverrides": {key: [name]}}})
+        with pytest.raises(ConfigError, match=name):
+            pipeline.split_overrides(config, Workspace(work, "Tiny-VL"), ("language", "vision"))
+    names = ["model_blocks_0_mlp_fc1", "lm_head"]
+    config = CompileConfig.parse({"bit": {"layerOverrides": {key: names}}})
+    parts = pipeline.split_overrides(config, Workspace(work, "Tiny-VL"), ("language", "vision"))
+    listed = {c: part.model_dump(by_alias=True)[key] for c, part in parts.items()}
+    assert listed == {"language": ("lm_head",), "vision": ("model_blocks_0_mlp_fc1",)}
 
 
 def test_unknown_overrides_are_found_before_anything_is_written(space: Workspace) -> None:

@@ -196,7 +196,7 @@ def _quantize(
     config: CompileConfig,
     progress: Progress | None,
 ) -> None:
-    overrides = _split_overrides(config, space, checkpoint.components)
+    overrides = split_overrides(config, space, checkpoint.components)
     for component in checkpoint.components:
         stage(
             f"mxq {component}", mxq_compile, space.mblt(component), space.mxq(component),
@@ -450,7 +450,7 @@ def _require_calibration(checkpoint: Checkpoint, text: TextCalibration | None) -
         )
 
 
-def _split_overrides(
+def split_overrides(
     config: CompileConfig, space: Workspace, components: Sequence[str]
 ) -> dict[str, BitConfig.LayerOverrides]:
     """The overrides of each component."""
