@@ -53,6 +53,7 @@ from vlmforge.quantize.scales import Bound, choose_scales
 from vlmforge.quantize.scheme import (
     assign_codes,
     attention_operands,
+    gated_products,
     product_inputs,
     require_nodes,
 )
@@ -301,8 +302,9 @@ def mxq_compile(
         "compile_config": config.portable_document(),
         "inference_scheme": inference_scheme.value,
     }
-    bound, tail = _clipping(config)
-    ranges = observe(graph, loaders, tail, where, progress, product_inputs(graph))
+    bound, tail, histograms = _clipping(graph, config)
+    clipped = product_inputs(graph)
+    ranges = observe(graph, loaders, tail, where, progress, clipped, histograms)
     wide, share = overrides.activation_16bits, config.bit.activation_16_share
     narrow = narrow_products(graph, wide, ranges, bound, share)
     codes = assign_codes(graph, wide, narrow)
@@ -384,14 +386,18 @@ def _best_bound(observed: Range) -> float:
     return observed.bound() if observed.histogram is None else observed.histogram.best_bound()
 
 
-def _clipping(config: CompileConfig) -> tuple[Bound, float]:
-    """Where int8 codes clip, and the share of the largest elements kept to find it."""
+def _clipping(graph: Graph, config: CompileConfig) -> tuple[Bound, float, set[str]]:
+    """Where int8 codes clip, and what is observed to find it.
+
+    That is the share of the largest elements kept, and the values with histograms.
+    """
+    gated = {node.name for node in gated_products(graph)}
     if config.calibration.mode == CalibrationMode.HISTOGRAM:
-        return _best_bound, 0.0
+        return _best_bound, 0.0, gated | product_inputs(graph)
     if config.calibration.mode == CalibrationMode.MAX:
-        return Range.bound, 0.0
+        return Range.bound, 0.0, gated
     settings = config.calibration.max_percentile
-    return partial(Range.bound, percentile=settings.percentile), settings.topk_ratio
+    return partial(Range.bound, percentile=settings.percentile), settings.topk_ratio, gated
 
 
 def _samples(graph: Graph, directory: Path) -> Samples:

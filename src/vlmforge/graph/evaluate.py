@@ -106,7 +106,7 @@ def _product(graph: Graph, node: Node, x: Tensor) -> Tensor:
         stop = min(start + OUTPUT_ROWS, weight.shape[0])
         rows = weight.read(start, stop).to(x.device).flatten(1)
         blocks.append(F.linear(x, rows, bias.read(start, stop).to(x.device) if bias else None))
-    return torch.cat(blocks, dim=-1)
+    return blocks[0] if len(blocks) == 1 else torch.cat(blocks, dim=-1)
 
 
 def patches(image: Tensor, kernel_h: int, kernel_w: int) -> Tensor:

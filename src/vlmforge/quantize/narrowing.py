@@ -46,5 +46,5 @@ def narrow_products(
 
 
 def _loss(observed: Range, bound: Bound) -> float:
-    assert observed.histogram is not None, "elementwise products are observed as clipped values"
+    assert observed.histogram is not None, "elementwise products are observed with histograms"
     return observed.histogram.loss(bound(observed))

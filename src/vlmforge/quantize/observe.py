@@ -22,7 +22,7 @@ class Range:
         tail: the largest absolute values seen, at least the share ``1 - percentile`` of all.
         count: how many elements were seen.
         channels: largest absolute value of each channel (last dimension).
-        histogram: of all elements, of a value that may be clipped.
+        histogram: of all elements, if one was asked for.
     """
 
     tail: Tensor = field(default_factory=lambda: torch.empty(0))
@@ -61,7 +61,8 @@ def observe(
     tail_ratio: float = 0.0,
     device: str = "cpu",
     progress: Progress | None = None,
-    clipped: Collection[str] | None = None,
+    tails: Collection[str] | None = None,
+    histograms: Collection[str] = (),
 ) -> dict[str, Range]:
     """The range of every float value that some node reads.
 
@@ -71,18 +72,17 @@ def observe(
         tail_ratio: share of each sample's elements kept for percentiles, 0 for maxima only.
         device: where to compute.
         progress: called with a text, the segments done and all segments.
-        clipped: values that may be clipped; all by default. Of the others only maxima are kept.
+        tails: values whose tails are kept; all by default. Of the others only maxima are.
+        histograms: values of which a histogram is made.
     """
     ranges: dict[str, Range] = {}
 
     def visit(sample: int, name: str, value: Tensor) -> None:
         statistics = ranges.setdefault(name, Range())
-        if clipped is None or name in clipped:
-            statistics.update(value, tail_ratio)
+        statistics.update(value, tail_ratio if tails is None or name in tails else 0.0)
+        if name in histograms:
             statistics.histogram = statistics.histogram or Histogram()
             statistics.histogram.update(value)
-        else:
-            statistics.update(value, 0.0)
 
     stream(graph, samples, visit, device, progress)
     return ranges
