@@ -21,7 +21,7 @@ from vlmforge.graph.stream import Feeds
 from vlmforge.program.core import Program
 from vlmforge.program.verify import verify
 from vlmforge.quantize.lower import lower
-from vlmforge.quantize.observe import observe
+from vlmforge.quantize.observe import Range, observe
 from vlmforge.quantize.quantized_path import QuantizedPath
 from vlmforge.quantize.rounding import SAMPLES, choose_rounding, weight_formats
 from vlmforge.quantize.scales import Scales, choose_scales
@@ -48,7 +48,7 @@ def loaders(graph: Graph, count: int) -> list[Feeds]:
 def scaled(path: Path, component: int) -> tuple[Graph, dict[str, str], Scales]:
     graph = captured(path)[component]
     codes = assign_codes(graph, ())
-    return graph, codes, choose_scales(graph, codes, observe(graph, loaders(graph, 6)), 1.0)
+    return graph, codes, choose_scales(graph, codes, observe(graph, loaders(graph, 6)), Range.bound)
 
 
 def program_of(path: Path, component: int, settings: Mapping[str, Any]) -> Program:
