@@ -126,7 +126,7 @@ std::optional<Failure> Machine::run(const std::vector<Request>& requests, int th
     throw std::invalid_argument("only single requests can run this way");
   }
   const FloatEnvironment environment;
-  Frame frame = frame_of(requests, trace ? 1 : threads);
+  Frame frame = frame_of(requests, threads);
   std::unique_ptr<Workspace> workspace = take_workspace();
   plan_.place(frame, workspace->arena, workspace->bytes);
   read_inputs(frame, requests);
@@ -159,14 +159,22 @@ void Machine::run_steps(const Frame& frame, int thread, Barrier& barrier) const 
   }
 }
 
-void Machine::run_traced(Frame& frame, const Trace& trace) const {
+// Each instruction by itself, so that `trace` is called, and may throw, outside of the pool.
+void Machine::run_traced(const Frame& frame, const Trace& trace) const {
   std::size_t next = 0;
   for (std::size_t i = 0; i < program_.instructions.size(); ++i) {
-    for (; next < plan_.steps().size(); ++next) {
-      const Step& step = plan_.steps()[next];
-      if (step.instruction != static_cast<int>(i)) break;
-      step.operation->run(frame, step.phase, 0);
+    const std::size_t first = next;
+    while (next < plan_.steps().size() &&
+           plan_.steps()[next].instruction == static_cast<int>(i)) {
+      ++next;
     }
+    ThreadPool::instance().run(frame.threads(), [&](int thread, Barrier& barrier) {
+      const FloatEnvironment environment;
+      for (std::size_t at = first; at < next; ++at) {
+        plan_.steps()[at].operation->run(frame, plan_.steps()[at].phase, thread);
+        barrier.wait();
+      }
+    });
     const int output = program_.instructions[i].output;
     const Buffer& buffer = program_.buffers[static_cast<std::size_t>(output)];
     trace(static_cast<int>(i), frame.storage<void>(plan_.storage_of(output)),

@@ -61,7 +61,7 @@ class Machine {
   void read_inputs(const Frame& frame, const std::vector<Request>& requests) const;
   void write_outputs(const Frame& frame, const std::vector<Request>& requests) const;
   void run_steps(const Frame& frame, int thread, Barrier& barrier) const;
-  void run_traced(Frame& frame, const Trace& trace) const;
+  void run_traced(const Frame& frame, const Trace& trace) const;
   void run_profiled(const Frame& frame, int thread, Barrier& barrier);
 
   std::unique_ptr<Workspace> take_workspace();

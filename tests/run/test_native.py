@@ -19,10 +19,8 @@ if "native" not in IMPLEMENTATIONS:
 
 from vlmforge.run.native import NativeMachine, instruction_sets
 
-ISAS = instruction_sets()
 
-
-@pytest.fixture(params=ISAS, scope="class", autouse=True)
+@pytest.fixture(params=instruction_sets(), scope="class", autouse=True)
 def isa(request: pytest.FixtureRequest) -> str:
     """Each instruction set of this processor."""
     return str(request.param)
