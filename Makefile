@@ -1,6 +1,7 @@
 # make demo   compile the bundled sample model and answer questions with it
 # make test   lint, type check, layers, sizes, every test
 # make lint   the same without the tests
+# make compare  every code of the sample model, native machine against reference machine
 # make clean  remove everything the others made
 #
 # All of them first install the package, in editable form, into the virtual environment VENV.
@@ -23,7 +24,7 @@ PIP := $(BIN)/python -m pip install --quiet --no-input --disable-pip-version-che
 # Tests use few threads each, as several run side by side, and never the network.
 TEST_ENVIRONMENT := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false
 
-.PHONY: demo test lint install clean
+.PHONY: demo test lint compare install clean
 
 demo: install
 	$(BIN)/vlmforge compile $(SAMPLE) --out $(DEMO)
@@ -38,6 +39,10 @@ lint: install
 	$(BIN)/mypy
 	$(BIN)/python tools/check_layers.py
 	$(BIN)/python tools/check_sizes.py
+
+compare: install
+	$(BIN)/vlmforge compile $(SAMPLE) --out $(DEMO)
+	$(BIN)/python tools/compare_machines.py $(DEMO)
 
 install: $(INSTALLED)
 

@@ -47,7 +47,7 @@ def test_long_activations_look_up_what_short_ones_compute(op: str) -> None:
     codes = np.random.default_rng(0).integers(-32767, 32768, (70, 1000)).astype(np.int16)
     options = {"scale": 2.0**-12, "inverse_scale": 2.0**12}
     kinds = {"x": (("rows", 1000), "int16")}
-    machine = open_machine(single(op, kinds, (("rows", 1000), "int16"), **options))
+    machine = ReferenceMachine(single(op, kinds, (("rows", 1000), "int16"), **options))
     whole = machine.run({"x": codes})["y"]
     parts = [machine.run({"x": part})["y"] for part in np.split(codes, 7)]
     np.testing.assert_array_equal(whole, np.concatenate(parts))
@@ -59,7 +59,7 @@ def test_long_attention_needs_little_memory() -> None:
     tensors = {"score_multiplier": np.ones(8, np.float32), "multiplier": np.ones(64, np.float32)}
     sizes = {"heads": 8, "kv_heads": 1, "head_dim": 8}
     kind = ((2000, 64), "int8")
-    machine = open_machine(single_of("attention", arrays, kind, tensors, causal=True, **sizes))
+    machine = ReferenceMachine(single_of("attention", arrays, kind, tensors, causal=True, **sizes))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     assert (machine.run(arrays)["y"] == 1).all()
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 60_000  # KiB

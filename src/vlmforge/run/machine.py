@@ -93,12 +93,15 @@ IMPLEMENTATIONS: Final = _implementations()
 """Name to constructor, the fastest first; the native machine where it was built."""
 
 
-def open_machine(program: Program, implementation: str | None = None) -> Machine:
+def open_machine(
+    program: Program, implementation: str | None = None, *, verified: bool = False
+) -> Machine:
     """A machine for a program, which is verified first.
 
     Args:
         program: any program; nothing about it is trusted.
         implementation: a key of :data:`IMPLEMENTATIONS`; the fastest if None.
+        verified: whether it was verified before, as every program read from a file was.
 
     Raises:
         FormatError: the program breaks a rule of the instruction set.
@@ -111,7 +114,8 @@ def open_machine(program: Program, implementation: str | None = None) -> Machine
         )
     if implementation is None and name == "reference":
         _tell_of_reference()
-    verify(program)
+    if not verified:
+        verify(program)
     return IMPLEMENTATIONS[name](program)
 
 

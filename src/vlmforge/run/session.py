@@ -68,8 +68,8 @@ class Session:
             preprocess = ImagePreprocessor.of(vision.meta, settings)
         return Session(
             package,
-            open_machine(package.text),
-            VisionEncoder(open_machine(vision)) if vision is not None else None,
+            open_machine(package.text, verified=True),
+            VisionEncoder(open_machine(vision, verified=True)) if vision is not None else None,
             preprocess,
             _prompt_encoder(package, preprocess),
             _stop_tokens(package),
