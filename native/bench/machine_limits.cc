@@ -1,5 +1,6 @@
 #include "machine_limits.h"
 
+#include <algorithm>
 #include <barrier>
 #include <chrono>
 #include <thread>
@@ -68,18 +69,20 @@ __attribute__((target("avx512f,avx512vnni"), noinline)) void dots512() {
 
 double timed_parallel(int threads, const std::function<void(int, int)>& work) {
   std::barrier barrier(threads);
+  std::vector<double> starts(static_cast<std::size_t>(threads));
+  std::vector<double> ends(static_cast<std::size_t>(threads));
+  const auto run = [&](int thread) {
+    barrier.arrive_and_wait();
+    starts[static_cast<std::size_t>(thread)] = now();
+    work(thread, threads);
+    ends[static_cast<std::size_t>(thread)] = now();
+  };
   std::vector<std::thread> others;
-  for (int thread = 1; thread < threads; ++thread) {
-    others.emplace_back([&, thread] {
-      barrier.arrive_and_wait();
-      work(thread, threads);
-    });
-  }
-  barrier.arrive_and_wait();
-  const double start = now();
-  work(0, threads);
+  for (int thread = 1; thread < threads; ++thread) others.emplace_back(run, thread);
+  run(0);
   for (std::thread& other : others) other.join();
-  return now() - start;
+  return *std::max_element(ends.begin(), ends.end()) -
+         *std::min_element(starts.begin(), starts.end());
 }
 
 double read_bandwidth(const std::byte* data, std::size_t bytes, int threads) {

@@ -13,7 +13,9 @@ struct Avx512 {
   static constexpr int kLanes = 16;
   static constexpr int kBytes = 64;
   static constexpr int kPanelRows = 12;
-  static constexpr int kMostBlocks = 2;  // 24 accumulators of 32 registers
+  static constexpr int kStagedBlocks = 2;  // 24 accumulators of 32 registers
+  static constexpr int kMostBlocks = 4;    // of streamed tiles of up to kFewRows rows
+  static constexpr int kFewRows = 4;
 
   static Vector zero() { return _mm512_setzero_si512(); }
   static Vector load(const void* from) { return _mm512_loadu_si512(from); }

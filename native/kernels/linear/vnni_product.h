@@ -21,16 +21,26 @@ constexpr std::int64_t kWideGroupedColumns = 4608;
 
 using TileFunction = void (*)(Tile);
 
-template <class V, int B, WeightKind kind, int... r>
-TileFunction stream_function(std::int64_t rows, std::integer_sequence<int, r...>) {
-  static constexpr TileFunction functions[] = {stream_tile<V, r + 1, B, kind>...};
-  return functions[rows - 1];
+// Blocks a streamed tile of `rows` rows has.
+template <class V>
+constexpr int stream_blocks(int rows) {
+  return rows <= V::kFewRows ? V::kMostBlocks : V::kStagedBlocks;
 }
 
-template <class V, int B, int... r>
-TileFunction staged_function(std::int64_t rows, std::integer_sequence<int, r...>) {
-  static constexpr TileFunction functions[] = {staged_tile<V, r + 1, B>...};
-  return functions[rows - 1];
+// Tiles of 1 to kPanelRows rows: with codes from the file, as many blocks as suit or one, ...
+template <class V, WeightKind kind, int... r>
+TileFunction stream_function(std::int64_t rows, bool one, std::integer_sequence<int, r...>) {
+  static constexpr TileFunction many[] = {stream_tile<V, r + 1, stream_blocks<V>(r + 1), kind>...};
+  static constexpr TileFunction single[] = {stream_tile<V, r + 1, 1, kind>...};
+  return one ? single[rows - 1] : many[rows - 1];
+}
+
+// ... and with staged codes.
+template <class V, int... r>
+TileFunction staged_function(std::int64_t rows, bool one, std::integer_sequence<int, r...>) {
+  static constexpr TileFunction many[] = {staged_tile<V, r + 1, V::kStagedBlocks>...};
+  static constexpr TileFunction single[] = {staged_tile<V, r + 1, 1>...};
+  return one ? single[rows - 1] : many[rows - 1];
 }
 
 template <class V>
@@ -117,15 +127,18 @@ struct Product {
     }
   }
 
-  void stream(std::int64_t panel, std::int64_t block) const {
+  std::int64_t packed_rows(std::int64_t panel) const { return panels.rows(panel) * panels.parts; }
+
+  // Multiplies a panel with `count` blocks from the file: as many as a streamed tile has, or one.
+  void stream(std::int64_t panel, std::int64_t block, std::int64_t count) const {
     const auto sizes = std::make_integer_sequence<int, V::kPanelRows>();
-    const std::int64_t rows = panels.rows(panel) * panels.parts;
+    const std::int64_t rows = packed_rows(panel);
     if (weight.kind == WeightKind::int8) {
-      run(tile(panel, block), stream_function<V, 1, WeightKind::int8>(rows, sizes), 1, panel,
-          block, 1);
+      run(tile(panel, block), stream_function<V, WeightKind::int8>(rows, count == 1, sizes), 1,
+          panel, block, count);
     } else {
-      run(tile(panel, block), stream_function<V, 1, WeightKind::int4>(rows, sizes), 2, panel,
-          block, 1);
+      run(tile(panel, block), stream_function<V, WeightKind::int4>(rows, count == 1, sizes), 2,
+          panel, block, count);
     }
   }
 };
@@ -142,7 +155,7 @@ struct Stage {
 template <class V, int B>
 Stage<V> stage_blocks(const Product<V>& product, std::int64_t block, std::byte* scratch) {
   auto* excess = reinterpret_cast<std::int32_t*>(scratch);
-  const std::int64_t excess_bytes = product.segments * V::kMostBlocks * kChannelsPerBlock * 4;
+  const std::int64_t excess_bytes = product.segments * V::kStagedBlocks * kChannelsPerBlock * 4;
   auto* expanded = reinterpret_cast<std::uint8_t*>(scratch) + excess_bytes;
   const bool int8 = product.weight.kind == WeightKind::int8;
   const std::int64_t expanded_bytes = product.steps * kStepBytes;
@@ -178,8 +191,8 @@ void run_staged(const Product<V>& product, Range panels, std::int64_t block,
     const std::int64_t ahead = (panel - panels.first) * product.steps * (kStepBytes / 2);
     tile.prefetch = ahead < B * product.block_bytes ? next + ahead : tile.codes;
     const auto sizes = std::make_integer_sequence<int, V::kPanelRows>();
-    const std::int64_t rows = product.panels.rows(panel) * product.panels.parts;
-    product.run(tile, staged_function<V, B>(rows, sizes), 1, panel, block, B);
+    const std::int64_t rows = product.packed_rows(panel);
+    product.run(tile, staged_function<V>(rows, B == 1, sizes), 1, panel, block, B);
   }
 }
 
@@ -190,7 +203,35 @@ std::size_t scratch_bytes(const LinearWeight& weight) {
       weight.group_scale == nullptr ? 1 : divide_up(weight.in_features, weight.group);
   const std::int64_t expanded = weight.kind == WeightKind::int4 ? steps * kStepBytes : 0;
   const std::int64_t excess = segments * kChannelsPerBlock * 4;
-  return static_cast<std::size_t>(V::kMostBlocks * (expanded + excess));
+  return static_cast<std::size_t>(V::kStagedBlocks * (expanded + excess));
+}
+
+// Few rows: every block is read once, from the file.
+template <class V>
+void compute_streamed(const Product<V>& product, Range panels, Range blocks) {
+  const int count = stream_blocks<V>(static_cast<int>(product.packed_rows(panels.first)));
+  std::int64_t block = blocks.first;
+  while (block < blocks.last) {
+    const int some = block + count <= blocks.last ? count : 1;
+    for (std::int64_t panel = panels.first; panel < panels.last; ++panel) {
+      product.stream(panel, block, some);
+    }
+    block += some;
+  }
+}
+
+// Many rows: as many as stay in the cache meet all blocks, a few staged blocks at a time.
+template <class V>
+void compute_staged(const Product<V>& product, Range panels, Range blocks, std::byte* scratch) {
+  const std::int64_t cached = kCachedRowBytes / product.panels.offset(1) + 1;
+  for (std::int64_t first = panels.first; first < panels.last; first += cached) {
+    const Range some{first, smaller(first + cached, panels.last)};
+    std::int64_t block = blocks.first;
+    for (; block + V::kStagedBlocks <= blocks.last; block += V::kStagedBlocks) {
+      run_staged<V, V::kStagedBlocks>(product, some, block, scratch);
+    }
+    for (; block < blocks.last; ++block) run_staged<V, 1>(product, some, block, scratch);
+  }
 }
 
 template <class V>
@@ -200,21 +241,9 @@ void compute(const PackedRows& x, const LinearWeight& weight, const Output& y, R
   const Product<V> product(x, weight, y);
   const Range panels{rows.first / product.panels.unit, divide_up(rows.last, product.panels.unit)};
   if (panels.last - panels.first <= kStreamedPanels) {
-    for (std::int64_t block = blocks.first; block < blocks.last; ++block) {
-      for (std::int64_t panel = panels.first; panel < panels.last; ++panel) {
-        product.stream(panel, block);
-      }
-    }
-    return;
-  }
-  const std::int64_t cached = kCachedRowBytes / product.panels.offset(1) + 1;
-  for (std::int64_t first = panels.first; first < panels.last; first += cached) {
-    const Range some{first, smaller(first + cached, panels.last)};
-    std::int64_t block = blocks.first;
-    for (; block + V::kMostBlocks <= blocks.last; block += V::kMostBlocks) {
-      run_staged<V, V::kMostBlocks>(product, some, block, scratch);
-    }
-    for (; block < blocks.last; ++block) run_staged<V, 1>(product, some, block, scratch);
+    compute_streamed(product, panels, blocks);
+  } else {
+    compute_staged(product, panels, blocks, scratch);
   }
 }
 

@@ -150,7 +150,7 @@ void stream_tile(Tile tile) {
     const std::int64_t end = smaller(start + tile.segment_steps, tile.steps);
     const Vector nothing[kWidth] = {};
     Accumulators<V, R, B> sums;
-    Accumulators<V, kSteps, B> excess;  // one row for even, one for odd steps
+    Accumulators<V, 1, B> excess;
     sums.set(nothing, false);
     excess.set(nothing, false);
     const std::uint8_t* x = tile.x + start * R * 4;
@@ -170,14 +170,8 @@ void stream_tile(Tile tile) {
         sums.add(x + i * R * 4, w[i]);
 #pragma GCC unroll 16
         for (int v = 0; v < kWidth; ++v) {
-          excess.rows[i][v] = V::dot(excess.rows[i][v], V::offset(), w[i][v]);
+          excess.rows[0][v] = V::dot(excess.rows[0][v], V::offset(), w[i][v]);
         }
-      }
-    }
-    if constexpr (!kInt8) {
-#pragma GCC unroll 16
-      for (int v = 0; v < kWidth; ++v) {
-        excess.rows[0][v] = V::add(excess.rows[0][v], excess.rows[1][v]);
       }
     }
     sums.template correct<kInt8 ? 0 : 4>(excess.rows[0], tile.wide);
