@@ -2,7 +2,7 @@
 #include <immintrin.h>
 
 #include "cpu.h"
-#include "vnni_product.h"
+#include "dot_product.h"
 
 namespace vlmforge::kernels {
 namespace {
@@ -12,10 +12,13 @@ struct Avx512 {
   static constexpr int kVectors = 1;  // vectors of 16 channels
   static constexpr int kLanes = 16;
   static constexpr int kBytes = 64;
+  static constexpr bool kSignedRows = false;
   static constexpr int kPanelRows = 12;
   static constexpr int kStagedBlocks = 2;  // 24 accumulators of 32 registers
   static constexpr int kMostBlocks = 4;    // of streamed tiles of up to kFewRows rows
   static constexpr int kFewRows = 4;
+
+  static bool has_offset(bool wide, int row) { return !wide || row % 2 == 0; }
 
   static Vector zero() { return _mm512_setzero_si512(); }
   static Vector load(const void* from) { return _mm512_loadu_si512(from); }
@@ -48,14 +51,18 @@ struct Avx512 {
   }
 
   // (a ^ 0x88) & 0xF0: a stored nibble, code + 8, becomes the code times 16 in two's complement.
-  static Vector signed_nibbles(Vector a) {
+  static Vector high_times_16(Vector bytes) {
     constexpr int kXorAnd = 0x28;
-    return _mm512_ternarylogic_epi32(a, _mm512_set1_epi8(-120), _mm512_set1_epi8(-16), kXorAnd);
+    const Vector turn = _mm512_set1_epi8(-120);
+    return _mm512_ternarylogic_epi32(bytes, turn, _mm512_set1_epi8(-16), kXorAnd);
   }
-  static Vector high_nibbles(Vector bytes) { return signed_nibbles(bytes); }
-  static Vector low_nibbles(Vector bytes) {
-    return signed_nibbles(_mm512_slli_epi16(bytes, 4));
+  static Vector low_times_16(Vector bytes) { return high_times_16(_mm512_slli_epi16(bytes, 4)); }
+
+  static Vector low_codes(Vector bytes) {
+    const Vector nibbles = _mm512_and_si512(bytes, _mm512_set1_epi8(15));
+    return _mm512_sub_epi8(nibbles, _mm512_set1_epi8(8));
   }
+  static Vector high_codes(Vector bytes) { return low_codes(_mm512_srli_epi16(bytes, 4)); }
 
   static void prefetch(const void* at) {
     _mm_prefetch(static_cast<const char*>(at), _MM_HINT_T0);
@@ -64,46 +71,9 @@ struct Avx512 {
     _mm_prefetch(static_cast<const char*>(at), _MM_HINT_T1);
   }
 
-  static void sum(const std::uint8_t* codes, std::int64_t steps, std::int32_t* negative_excess);
-  static void expand(const std::uint8_t* codes, std::int64_t pairs, std::int32_t* negative_excess,
-                     std::uint8_t* expanded);
   static void finish(const std::int64_t* totals, const LinearWeight& weight, const Output& y,
                      std::int64_t row, std::int64_t block);
 };
-
-// Negative excess of one block of int8 codes: -128 times their sums.
-void Avx512::sum(const std::uint8_t* codes, std::int64_t steps, std::int32_t* negative_excess) {
-  Vector sums[4] = {};
-  std::int64_t step = 0;
-  for (; step + 4 <= steps; step += 4) {
-    for (int i = 0; i < 4; ++i) {
-      sums[i] = dot(sums[i], offset(), load(codes + (step + i) * kBytes));
-    }
-  }
-  for (; step < steps; ++step) sums[0] = dot(sums[0], offset(), load(codes + step * kBytes));
-  const Vector excess = add(add(sums[0], sums[1]), add(sums[2], sums[3]));
-  store(negative_excess, subtract(zero(), excess));
-}
-
-// Expands one block's int4 codes to int8 and sums their negative excess.
-void Avx512::expand(const std::uint8_t* codes, std::int64_t pairs, std::int32_t* negative_excess,
-                    std::uint8_t* expanded) {
-  const Vector mask = _mm512_set1_epi8(15);
-  const Vector eight = _mm512_set1_epi8(8);
-  Vector even = zero();
-  Vector odd = zero();
-  for (std::int64_t pair = 0; pair < pairs; ++pair) {
-    const Vector bytes = load(codes + pair * kBytes);
-    const Vector shifted = _mm512_srli_epi16(bytes, 4);
-    const Vector low = _mm512_sub_epi8(_mm512_and_si512(bytes, mask), eight);
-    const Vector high = _mm512_sub_epi8(_mm512_and_si512(shifted, mask), eight);
-    store(expanded + pair * 2 * kBytes, low);
-    store(expanded + pair * 2 * kBytes + kBytes, high);
-    even = dot(even, offset(), low);
-    odd = dot(odd, offset(), high);
-  }
-  store(negative_excess, subtract(zero(), add(even, odd)));
-}
 
 // Eight exact sums plus their biases, rounded once.
 __m256 biased(const std::int64_t* totals, const LinearWeight& weight, std::int64_t channel) {

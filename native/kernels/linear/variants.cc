@@ -6,12 +6,17 @@ namespace vlmforge::kernels {
 extern const LinearVariant linear_scalar;
 #if defined(__x86_64__)
 extern const LinearVariant linear_avx512vnni;
+extern const LinearVariant linear_avxvnni;
+#elif defined(__aarch64__)
+extern const LinearVariant linear_neon;
 #endif
 
 const LinearVariant* const* linear_variants(std::size_t& count) {
   static const LinearVariant* const variants[] = {
 #if defined(__x86_64__)
-      &linear_avx512vnni,
+      &linear_avx512vnni, &linear_avxvnni,
+#elif defined(__aarch64__)
+      &linear_neon,
 #endif
       &linear_scalar,
   };

@@ -1,14 +1,17 @@
-// Products by instructions that add four u8 x s8 products to an int32 (AVX-512 VNNI, AVX-VNNI).
+// Products by instructions that add four 8-bit products to an int32 lane: AVX-512 VNNI, AVX-VNNI,
+// NEON dot product.
 //
-// Activations are the unsigned operand. An int8 code x is packed as x + 128; an int16 code as two
-// bytes, x = 256 * (high - 128) + low, which take the place of two rows. Weights are the signed
-// operand, straight from the file; int4 codes read so are taken times 16, which saves instructions.
-// The excess, 128 * sum(w) of a channel, is subtracted from rows that carry the offset.
+// x86 multiplies u8 with s8. Activations are the unsigned operand: an int8 code x is packed as
+// x + 128, an int16 code as two bytes, x = 256 * (high - 128) + low, which take the place of two
+// rows. NEON multiplies s8 with s8: int8 codes are packed as they are, int16 ones as
+// x = 256 * high + (low + 128). Weights are the signed operand, straight from the file; int4 codes
+// read so are taken times 16, which saves instructions. Some rows thus carry an offset of +-128,
+// whose excess, +-128 * sum(w) of a channel, is subtracted from them.
 //
 // Sums wrap around in int32 and are right all the same, as the true ones fit:
-// |sum(u8 * w)| <= 255 * 127 * 65536 < 2^31.
+// |sum(u8 * w)| <= 255 * 127 * 65536 < 2^31, and less for 16 * int4.
 //
-// A panel is R packed rows: u8 [steps, R, 4]. A step is four columns. A tile is R rows times
+// A panel is R packed rows: bytes [steps, R, 4]. A step is four columns. A tile is R rows times
 // B blocks of 16 channels; its accumulators stay in registers over a segment of steps: all of K,
 // or one group of a grouped weight.
 //
@@ -16,22 +19,13 @@
 // because every variant compiles it with other flags.
 #pragma once
 
-#include <cstring>
-
-#include "finish.h"
+#include "blocks.h"
 #include "linear.h"
 
 namespace vlmforge::kernels {
 namespace {
 
-constexpr std::int64_t kStepBytes = 64;  // of one block of int8 codes
 constexpr std::int64_t kPrefetchBytes = 4096;
-
-inline std::int64_t smaller(std::int64_t a, std::int64_t b) { return a < b ? a : b; }
-inline std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
-
-// Steps of a packed row: K padded to a multiple of 8, as int4 weights are.
-inline std::int64_t packed_steps(std::int64_t features) { return divide_up(features, 8) * 2; }
 
 struct Tile {
   const std::uint8_t* x;      // panel, at the first step
@@ -43,7 +37,7 @@ struct Tile {
   std::int64_t scale_stride;  // from one block's scales to the next block's
   const std::int32_t* negative_excess;  // [segments, B, 16], of staged codes
   const std::uint8_t* prefetch;         // codes to come, one line every second step
-  bool wide;            // rows are halves of int16 codes: odd ones carry no offset
+  bool wide;            // rows are halves of int16 codes: high, low, high, ...
   std::int32_t* sums;   // [R, B, 16]
 };
 
@@ -66,7 +60,7 @@ struct Accumulators {
   void set(const typename V::Vector (&start)[kWidth], bool wide) {
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r) {
-      const bool plain = wide && r % 2 == 1;
+      const bool plain = !V::has_offset(wide, r);
 #pragma GCC unroll 16
       for (int v = 0; v < kWidth; ++v) rows[r][v] = plain ? V::zero() : start[v];
     }
@@ -77,7 +71,7 @@ struct Accumulators {
   void correct(const typename V::Vector (&excess)[kWidth], bool wide) {
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r) {
-      const bool plain = wide && r % 2 == 1;
+      const bool plain = !V::has_offset(wide, r);
 #pragma GCC unroll 16
       for (int v = 0; v < kWidth; ++v) {
         if (!plain) rows[r][v] = V::subtract(rows[r][v], excess[v]);
@@ -120,7 +114,7 @@ inline void load_int8(const Tile& tile, std::int64_t step,
 #pragma GCC unroll 16
   for (int v = 0; v < B * V::kVectors; ++v) {
     const std::uint8_t* codes = tile.codes + v / V::kVectors * tile.block_bytes;
-    w[v] = V::load(codes + step * kStepBytes + v % V::kVectors * V::kBytes);
+    w[v] = V::load(codes + step * kUnitBytes + v % V::kVectors * V::kBytes);
   }
 }
 
@@ -132,9 +126,9 @@ inline void load_int4(const Tile& tile, std::int64_t pair,
 #pragma GCC unroll 16
   for (int v = 0; v < B * V::kVectors; ++v) {
     const std::uint8_t* codes = tile.codes + v / V::kVectors * tile.block_bytes;
-    const auto bytes = V::load(codes + pair * kStepBytes + v % V::kVectors * V::kBytes);
-    even[v] = V::low_nibbles(bytes);
-    odd[v] = V::high_nibbles(bytes);
+    const auto bytes = V::load(codes + pair * kUnitBytes + v % V::kVectors * V::kBytes);
+    even[v] = V::low_times_16(bytes);
+    odd[v] = V::high_times_16(bytes);
   }
 }
 
@@ -157,7 +151,7 @@ void stream_tile(Tile tile) {
     for (std::int64_t unit = start / kSteps; unit < end / kSteps; ++unit, x += kSteps * R * 4) {
 #pragma GCC unroll 16
       for (int b = 0; b < B; ++b) {
-        V::prefetch(tile.codes + b * tile.block_bytes + unit * kStepBytes + kPrefetchBytes);
+        V::prefetch(tile.codes + b * tile.block_bytes + unit * kUnitBytes + kPrefetchBytes);
       }
       Vector w[kSteps][kWidth];
       if constexpr (kInt8) {
@@ -194,11 +188,11 @@ void staged_tile(Tile tile) {
     Accumulators<V, R, B> sums;
     sums.set(negative, tile.wide);
     const std::uint8_t* x = tile.x + start * R * 4;
-    Vector w[kWidth];
+    typename V::Vector w[kWidth];
     std::int64_t step = start;
     for (; step + 2 <= end; step += 2, x += 2 * R * 4) {
       load_int8<V, B>(tile, step, w);
-      V::prefetch_l2(tile.prefetch + step * (kStepBytes / 2));
+      V::prefetch_l2(tile.prefetch + step * (kUnitBytes / 2));
       sums.add(x, w);
       load_int8<V, B>(tile, step + 1, w);
       sums.add(x + R * 4, w);

@@ -3,8 +3,10 @@
 
 #include <utility>
 
-#include "vnni_pack.h"
-#include "vnni_tile.h"
+#include "dot_pack.h"
+#include "dot_stage.h"
+#include "dot_tile.h"
+#include "finish.h"
 
 namespace vlmforge::kernels {
 namespace {
@@ -59,7 +61,7 @@ struct Product {
       : x(x_), weight(weight_), y(y_), panels(x_.element, x_.count, x_.features) {
     const bool int8 = weight.kind == WeightKind::int8;
     steps = int8 ? divide_up(weight.in_features, 4) : packed_steps(weight.in_features);
-    block_bytes = int8 ? steps * kStepBytes : steps / 2 * kStepBytes;
+    block_bytes = int8 ? steps * kUnitBytes : steps / 2 * kUnitBytes;
     const bool grouped = weight.group_scale != nullptr;
     segment_steps = grouped ? weight.group / 4 : steps;
     segments = divide_up(steps, segment_steps);
@@ -69,6 +71,11 @@ struct Product {
 
   const std::uint8_t* codes(std::int64_t block) const {
     return static_cast<const std::uint8_t*>(weight.codes) + block * block_bytes;
+  }
+
+  // What staging reads of the blocks from `block` on.
+  StageSource source(std::int64_t block) const {
+    return {codes(block), weight.kind, block_bytes, steps, segment_steps};
   }
 
   // A tile of a panel and the blocks from `block` on, over all steps, codes from the file.
@@ -115,7 +122,7 @@ struct Product {
       function(tile);
       widen(sums, rows, width, totals);
       tile.x += tile.steps * rows * panels.parts * 4;
-      tile.codes += tile.steps / code_steps * kStepBytes;
+      tile.codes += tile.steps / code_steps * kUnitBytes;
       if (tile.scale != nullptr) tile.scale += tile.steps / segment_steps * kChannelsPerBlock;
       if (tile.negative_excess != nullptr) tile.negative_excess += tile.steps / segment_steps * width;
     }
@@ -129,66 +136,36 @@ struct Product {
 
   std::int64_t packed_rows(std::int64_t panel) const { return panels.rows(panel) * panels.parts; }
 
-  // Multiplies a panel with `count` blocks from the file: as many as a streamed tile has, or one.
-  void stream(std::int64_t panel, std::int64_t block, std::int64_t count) const {
+  // Multiplies a panel with blocks from the file: as many at a time as a streamed tile has, or one.
+  void stream(std::int64_t panel, Range blocks) const {
     const auto sizes = std::make_integer_sequence<int, V::kPanelRows>();
     const std::int64_t rows = packed_rows(panel);
-    if (weight.kind == WeightKind::int8) {
-      run(tile(panel, block), stream_function<V, WeightKind::int8>(rows, count == 1, sizes), 1,
-          panel, block, count);
-    } else {
-      run(tile(panel, block), stream_function<V, WeightKind::int4>(rows, count == 1, sizes), 2,
-          panel, block, count);
+    const bool int8 = weight.kind == WeightKind::int8;
+    const int most = stream_blocks<V>(static_cast<int>(rows));
+    std::int64_t block = blocks.first;
+    while (block < blocks.last) {
+      const int count = block + most <= blocks.last ? most : 1;
+      const TileFunction function =
+          int8 ? stream_function<V, WeightKind::int8>(rows, count == 1, sizes)
+               : stream_function<V, WeightKind::int4>(rows, count == 1, sizes);
+      run(tile(panel, block), function, int8 ? 1 : 2, panel, block, count);
+      block += count;
     }
   }
 };
-
-// Codes of B blocks as int8 and their negative excess.
-template <class V>
-struct Stage {
-  const std::uint8_t* codes;
-  std::int64_t block_bytes;
-  const std::int32_t* negative_excess;
-};
-
-// Sums the negative excess of B blocks, -128 * sum(w), over each segment; expands int4 codes.
-template <class V, int B>
-Stage<V> stage_blocks(const Product<V>& product, std::int64_t block, std::byte* scratch) {
-  auto* excess = reinterpret_cast<std::int32_t*>(scratch);
-  const std::int64_t excess_bytes = product.segments * V::kStagedBlocks * kChannelsPerBlock * 4;
-  auto* expanded = reinterpret_cast<std::uint8_t*>(scratch) + excess_bytes;
-  const bool int8 = product.weight.kind == WeightKind::int8;
-  const std::int64_t expanded_bytes = product.steps * kStepBytes;
-  for (std::int64_t segment = 0; segment < product.segments; ++segment) {
-    const std::int64_t first = segment * product.segment_steps;
-    const std::int64_t last = smaller(first + product.segment_steps, product.steps);
-    for (int b = 0; b < B; ++b) {
-      std::int32_t* target = excess + (segment * B + b) * kChannelsPerBlock;
-      const std::uint8_t* codes = product.codes(block + b);
-      if (int8) {
-        V::sum(codes + first * kStepBytes, last - first, target);
-      } else {
-        V::expand(codes + first / 2 * kStepBytes, (last - first) / 2, target,
-                  expanded + b * expanded_bytes + first * kStepBytes);
-      }
-    }
-  }
-  if (int8) return {product.codes(block), product.block_bytes, excess};
-  return {expanded, expanded_bytes, excess};
-}
 
 // Multiplies panels [first, last) with B blocks.
 template <class V, int B>
 void run_staged(const Product<V>& product, Range panels, std::int64_t block,
                 std::byte* scratch) {
-  const Stage<V> stage = stage_blocks<V, B>(product, block, scratch);
+  const Stage stage = stage_blocks<V, B>(product.source(block), scratch);
   const std::uint8_t* next = product.codes(block + B);
   for (std::int64_t panel = panels.first; panel < panels.last; ++panel) {
     Tile tile = product.tile(panel, block);
     tile.codes = stage.codes;
     tile.block_bytes = stage.block_bytes;
     tile.negative_excess = stage.negative_excess;
-    const std::int64_t ahead = (panel - panels.first) * product.steps * (kStepBytes / 2);
+    const std::int64_t ahead = (panel - panels.first) * product.steps * (kUnitBytes / 2);
     tile.prefetch = ahead < B * product.block_bytes ? next + ahead : tile.codes;
     const auto sizes = std::make_integer_sequence<int, V::kPanelRows>();
     const std::int64_t rows = product.packed_rows(panel);
@@ -198,25 +175,19 @@ void run_staged(const Product<V>& product, Range panels, std::int64_t block,
 
 template <class V>
 std::size_t scratch_bytes(const LinearWeight& weight) {
-  const std::int64_t steps = packed_steps(weight.in_features);
   const std::int64_t segments =
       weight.group_scale == nullptr ? 1 : divide_up(weight.in_features, weight.group);
-  const std::int64_t expanded = weight.kind == WeightKind::int4 ? steps * kStepBytes : 0;
-  const std::int64_t excess = segments * kChannelsPerBlock * 4;
-  return static_cast<std::size_t>(V::kStagedBlocks * (expanded + excess));
+  return stage_bytes<V>(weight.kind, packed_steps(weight.in_features), segments);
 }
 
 // Few rows: every block is read once, from the file.
 template <class V>
 void compute_streamed(const Product<V>& product, Range panels, Range blocks) {
-  const int count = stream_blocks<V>(static_cast<int>(product.packed_rows(panels.first)));
-  std::int64_t block = blocks.first;
-  while (block < blocks.last) {
-    const int some = block + count <= blocks.last ? count : 1;
+  for (std::int64_t block = blocks.first; block < blocks.last; block += V::kMostBlocks) {
+    const Range some{block, smaller(block + V::kMostBlocks, blocks.last)};
     for (std::int64_t panel = panels.first; panel < panels.last; ++panel) {
-      product.stream(panel, block, some);
+      product.stream(panel, some);
     }
-    block += some;
   }
 }
 

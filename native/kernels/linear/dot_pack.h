@@ -1,7 +1,10 @@
-// Packs rows into the panels of vnni_tile.h.
+// Packs rows into the panels of dot_tile.h.
 #pragma once
 
-#include "vnni_tile.h"
+#include <cstring>
+
+#include "blocks.h"
+#include "linear.h"
 
 namespace vlmforge::kernels {
 namespace {
@@ -29,33 +32,38 @@ struct Panels {
   std::int64_t unit;  // rows of x in a panel
 };
 
-// Four int8 codes plus 128.
-inline void pack_step(const std::int8_t* x, std::uint8_t* target) {
+// Four int8 codes, plus 128 for unsigned rows.
+template <class V>
+void pack_step(const std::int8_t* x, std::uint8_t* target) {
   std::uint32_t codes;
   std::memcpy(&codes, x, 4);
-  codes ^= 0x80808080U;
+  if constexpr (!V::kSignedRows) codes ^= 0x80808080U;
   std::memcpy(target, &codes, 4);
 }
 
-// Four int16 codes as high bytes plus 128, then low bytes.
-inline void pack_step(const std::int16_t* x, std::uint8_t* target) {
+// Four int16 codes: high bytes, then low bytes, one of the two with its highest bit turned.
+template <class V>
+void pack_step(const std::int16_t* x, std::uint8_t* target) {
+  constexpr int kTurnHigh = V::kSignedRows ? 0 : 0x80;
   for (int c = 0; c < 4; ++c) {
     const auto code = static_cast<std::uint16_t>(x[c]);
-    target[c] = static_cast<std::uint8_t>((code >> 8) ^ 0x80);
-    target[4 + c] = static_cast<std::uint8_t>(code & 0xFF);
+    target[c] = static_cast<std::uint8_t>((code >> 8) ^ kTurnHigh);
+    target[4 + c] = static_cast<std::uint8_t>((code & 0xFF) ^ (0x80 - kTurnHigh));
   }
 }
 
 // Packs one row of x: `target` is its place in the first step, `step_bytes` those of a panel.
-template <typename Code>
+template <class V, typename Code>
 void pack_row(const Code* x, std::int64_t features, std::int64_t steps, std::uint8_t* target,
               std::int64_t step_bytes) {
   const std::int64_t whole = features / 4;
-  for (std::int64_t step = 0; step < whole; ++step) pack_step(x + step * 4, target + step * step_bytes);
+  for (std::int64_t step = 0; step < whole; ++step) {
+    pack_step<V>(x + step * 4, target + step * step_bytes);
+  }
   for (std::int64_t step = whole; step < steps; ++step) {
     Code rest[4] = {};
     for (std::int64_t c = 0; step * 4 + c < features && c < 4; ++c) rest[c] = x[step * 4 + c];
-    pack_step(rest, target + step * step_bytes);
+    pack_step<V>(rest, target + step * step_bytes);
   }
 }
 
@@ -67,7 +75,7 @@ void pack_rows(const Rows& x, Range rows, std::byte* packed) {
     const std::int64_t width = 4 * panels.parts;
     auto* target = reinterpret_cast<std::uint8_t*>(packed) + panels.offset(panel) +
                    row % panels.unit * width;
-    pack_row(static_cast<const Code*>(x.data) + row * x.stride, x.features, panels.steps, target,
+    pack_row<V>(static_cast<const Code*>(x.data) + row * x.stride, x.features, panels.steps, target,
              panels.rows(panel) * width);
   }
 }
