@@ -109,6 +109,15 @@ def test_a_singular_matrix_is_damped_until_it_has_a_factor() -> None:
         inverse_factor(torch.full((4, 4), float("nan")))
 
 
+def test_the_hessian_is_the_mean_of_the_squares(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = correlated(300, 50)
+    for block in (512, 16):
+        monkeypatch.setattr("vlmforge.quantize.hessian.BLOCK", block)
+        matrix = hessian_of(x, 0.0)
+        damping = 0.5 * 50 / 300 * x.square().mean()
+        torch.testing.assert_close(matrix, x.T @ x / 300 + damping * torch.eye(50))
+
+
 def test_fewer_rows_are_damped_more() -> None:
     x = correlated(1000, 40)
     shares = [hessian_of(rows).diagonal().mean() / rows.square().mean() for rows in (x[:20], x)]
