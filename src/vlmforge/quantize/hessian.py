@@ -37,15 +37,18 @@ class Hessian:
         self._rows += len(rows)
 
     def damped(self, damping: float) -> Tensor:
-        """H with a share of the mean of its diagonal added to the diagonal.
+        """H with a share of the mean of its diagonal added to the diagonal; ends the counting.
 
         The share is ``damping``, and more the fewer rows there were for the columns: a sample's
         second moment overstates how much columns go together (Ledoit and Wolf 2004).
         """
-        rows = max(1, self._rows)
-        matrix = (self._sum.triu() + self._sum.triu(1).T) / rows
+        rows, size = max(1, self._rows), len(self._sum)
+        matrix = self._sum.div_(rows)
+        for start in range(0, size, BLOCK):
+            stop = min(start + BLOCK, size)
+            matrix[stop:, start:stop] = matrix[start:stop, stop:].T
         mean = matrix.diagonal().mean().clamp_min(1e-30)
-        matrix.diagonal().add_((damping + SHRINKAGE * len(matrix) / rows) * mean)
+        matrix.diagonal().add_((damping + SHRINKAGE * size / rows) * mean)
         return matrix
 
 
@@ -53,19 +56,21 @@ def inverse_factor(matrix: Tensor) -> Tensor:
     """The upper triangular U with ``U^T U = matrix^-1``.
 
     From ``matrix = V V^T`` with V upper triangular, U = V^-1; V is the Cholesky factor of the
-    matrix with its order reversed. More is added to the diagonal where rounding made the matrix
-    indefinite.
+    matrix with its order reversed. Where rounding made the matrix indefinite, more is added to
+    its diagonal, in place.
 
     Raises:
         CalibrationError: even that does not help.
     """
     mean = matrix.diagonal().mean()
-    eye = torch.eye(len(matrix), dtype=matrix.dtype, device=matrix.device)
     for attempt in range(ATTEMPTS):
-        more = 0.0 if attempt == 0 else 10.0 ** (attempt - ATTEMPTS + 1)
-        factor, info = torch.linalg.cholesky_ex((matrix + more * mean * eye).flip(0, 1))
+        factor, info = torch.linalg.cholesky_ex(matrix.flip(0, 1))
         if not info.item() and factor.isfinite().all():
-            return torch.linalg.solve_triangular(factor.flip(0, 1), eye, upper=True)
+            upper = factor.flip(0, 1)
+            del factor
+            eye = torch.eye(len(matrix), dtype=matrix.dtype, device=matrix.device)
+            return torch.linalg.solve_triangular(upper, eye, upper=True)
+        matrix.diagonal().add_(10.0 ** (attempt - ATTEMPTS + 1) * mean)
     raise CalibrationError(
         "the inputs of a product cannot be used for error compensation: they are not finite",
         mend="check the calibration samples, or set hessianQuant.apply to false",
