@@ -6,12 +6,15 @@ import os
 import sys
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from vlmforge import console
 from vlmforge.config import CompileConfig, InferenceScheme
+
+if TYPE_CHECKING:
+    from vlmforge.run.session import Session
 
 app = typer.Typer(
     name="vlmforge",
@@ -54,6 +57,10 @@ Length = Annotated[int, typer.Option(min=8, help="Tokens of a text sample.")]
 Seed = Annotated[int, typer.Option(min=0, help="Chooses among the windows of the texts.")]
 On = Annotated[Device, typer.Option(help="Where the compiler computes.")]
 Scheme = Annotated[InferenceScheme, typer.Option(help="How cores share the work.")]
+RunScheme = Annotated[
+    InferenceScheme | None,
+    typer.Option("--inference-scheme", help="How cores share the work; as compiled by default."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Write JSON, for programs.")]
 
 
@@ -149,7 +156,7 @@ def mxq(
     spin_weight_dir: Annotated[Path | None, typer.Option(help="Directory of rotations.")] = None,
     config: ConfigFile = None,
     device: On = Device.CPU,
-    inference_scheme: Scheme = InferenceScheme.SINGLE,
+    inference_scheme: Scheme = InferenceScheme.ALL,
 ) -> None:
     """Quantize a captured component to an integer program; the language model comes first."""
     from vlmforge.pipeline import mxq_compile
@@ -204,7 +211,7 @@ def compile_(
     max_new_tokens: NewTokens = 500,
     config: ConfigFile = None,
     device: On = Device.CPU,
-    inference_scheme: Scheme = InferenceScheme.SINGLE,
+    inference_scheme: Scheme = InferenceScheme.ALL,
     work_dir: Annotated[
         Path | None, typer.Option(help="For everything between; OUT.work by default.")
     ] = None,
@@ -251,6 +258,7 @@ def chat(
     repetition_penalty: Annotated[float, typer.Option(help="1 is off.")] = 1.0,
     seed: Annotated[int | None, typer.Option(help="Of sampling.")] = None,
     max_length: Annotated[int | None, typer.Option(help="Size of the KV cache.")] = None,
+    inference_scheme: RunScheme = None,
 ) -> None:
     """Ask a package about images, once or in a conversation."""
     from vlmforge.run.chat import Chat
@@ -260,7 +268,7 @@ def chat(
 
     sampling = Sampling(repetition_penalty, temperature, top_k, top_p, seed=seed)
     options = Options(max_new_tokens, sampling)
-    conversation = Chat(Session.open(package, max_length), _write, options)
+    conversation = Chat(Session.open(package, max_length, inference_scheme), _write, options)
     for file in image or []:
         conversation.show(file)
     if prompt is not None:
@@ -283,16 +291,20 @@ def evaluate(
     min_context: Annotated[int, typer.Option(help="Tokens before one that counts.")] = 1,
     max_tokens: Annotated[int | None, typer.Option(min=1, help="Tokens read of the texts.")] = None,
     device: Annotated[Device, typer.Option(help="Where the reference computes.")] = Device.CPU,
+    inference_scheme: RunScheme = None,
     as_json: Json = False,
 ) -> None:
     """Answer questions greedily and count exact matches, or predict texts."""
+    from vlmforge.run.session import Session
+
     if (questions is None) == (not text):
         raise typer.BadParameter("name either --questions FILE or --text FILE")
     if text:
         windowing = (context, stride, min_context, max_tokens)
         _evaluate_text(package, text, reference, windowing, device, as_json)
     elif questions is not None:
-        _evaluate_questions(package, questions, reference, max_new_tokens, device, as_json)
+        session = Session.open(package, scheme=inference_scheme)
+        _evaluate_questions(session, questions, reference, max_new_tokens, device, as_json)
 
 
 def _evaluate_text(
@@ -317,7 +329,7 @@ def _evaluate_text(
 
 
 def _evaluate_questions(
-    package: Path,
+    session: Session,
     questions: Path,
     reference: str | None,
     max_new_tokens: int,
@@ -326,11 +338,9 @@ def _evaluate_questions(
 ) -> None:
     from vlmforge.run.evaluate import evaluate as run
     from vlmforge.run.evaluate import read_questions
-    from vlmforge.run.session import Session
 
     asked = read_questions(questions)
     original = _reference(reference, device) if reference else None
-    session = Session.open(package)
     answered: list[tuple[str, str, str]] = []
     with console.progress() as report:
 

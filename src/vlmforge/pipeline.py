@@ -119,7 +119,7 @@ def compile_model(
     max_new_tokens: int = 500,
     config: CompileConfig | None = None,
     device: str = "cpu",
-    scheme: InferenceScheme = InferenceScheme.SINGLE,
+    scheme: InferenceScheme = InferenceScheme.ALL,
     work_dir: Path | None = None,
     progress: Progress | None = None,
 ) -> Summary:
@@ -261,7 +261,7 @@ def mxq_compile(
     save_path: Path,
     calib_data_path: Path,
     device: str = "cpu",
-    inference_scheme: InferenceScheme = InferenceScheme.SINGLE,
+    inference_scheme: InferenceScheme = InferenceScheme.ALL,
     compile_config: CompileConfig | None = None,
     rotation_path: Path | None = None,
     overrides: BitConfig.LayerOverrides | None = None,

@@ -6,7 +6,7 @@ from itertools import zip_longest
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.run.decoder import decoder, part, request
@@ -31,6 +31,7 @@ class BatchSuite:
         verify(program)
         return self.open_machine(program)
 
+    @settings(suppress_health_check=[HealthCheck.differing_executors])
     @given(plans=st.lists(st.sets(st.integers(1, LENGTH - 1), max_size=6), min_size=1, max_size=4))
     def test_a_batch_equals_its_requests(self, plans: list[set[int]]) -> None:
         """Each plan says where the chunks of one request end."""

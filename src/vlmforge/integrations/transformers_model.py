@@ -145,7 +145,7 @@ class MobilintQwen2VLForConditionalGeneration(PreTrainedModel, GenerationMixin):
                 mend="use AutoProcessor.from_pretrained(PACKAGE)",
             )
         patches = pixel_values.float().cpu().numpy().reshape(len(grids), -1, pixel_values.shape[-1])
-        return [vision(preprocess.arrange(image)) for image in patches]
+        return vision.many([preprocess.arrange(image) for image in patches])
 
     def _prepare_cache_for_generation(
         self, generation_config: GenerationConfig, model_kwargs: dict[str, Any], *args: Any

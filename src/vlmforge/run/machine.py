@@ -79,7 +79,11 @@ class Machine(Protocol):
         ...
 
 
-def _implementations() -> dict[str, Callable[[Program], Machine]]:
+Implementation = Callable[[Program, int | None], Machine]
+"""Makes a machine for a verified program and a number of threads, None for any."""
+
+
+def _implementations() -> dict[str, Implementation]:
     try:
         from vlmforge.run.native import NativeMachine
     except ModuleNotFoundError as error:
@@ -94,13 +98,18 @@ IMPLEMENTATIONS: Final = _implementations()
 
 
 def open_machine(
-    program: Program, implementation: str | None = None, *, verified: bool = False
+    program: Program,
+    implementation: str | None = None,
+    threads: int | None = None,
+    *,
+    verified: bool = False,
 ) -> Machine:
     """A machine for a program, which is verified first.
 
     Args:
         program: any program; nothing about it is trusted.
         implementation: a key of :data:`IMPLEMENTATIONS`; the fastest if None.
+        threads: that share the work of a run; the implementation decides if None.
         verified: whether it was verified before, as every program read from a file was.
 
     Raises:
@@ -116,7 +125,7 @@ def open_machine(
         _tell_of_reference()
     if not verified:
         verify(program)
-    return IMPLEMENTATIONS[name](program)
+    return IMPLEMENTATIONS[name](program, threads)
 
 
 @functools.cache

@@ -42,9 +42,13 @@ class ReferenceMachine:
     """Runs a verified program; see :class:`vlmforge.run.machine.Machine`.
 
     Product weights are unpacked to float32 at their first use and kept.
+
+    Args:
+        program: to be run.
+        threads: without effect; NumPy decides.
     """
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, threads: int | None = None) -> None:
         self.program = program
         self._rules = RequestRules(program)
         self._steps = [Step(program, instruction) for instruction in program.instructions]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -142,9 +143,16 @@ def one_by_one(
         RunError: two requests share a cache, or ``run`` refuses one.
     """
     require_own_caches(requests)
+    with unchanged_on_failure(requests):
+        return [run(request.inputs, request.cache) for request in requests]
+
+
+@contextmanager
+def unchanged_on_failure(requests: Sequence[Request]) -> Iterator[None]:
+    """Let the caches of a batch keep their lengths if what happens within fails."""
     caches = [(each.cache, each.cache.length) for each in requests if each.cache is not None]
     try:
-        return [run(request.inputs, request.cache) for request in requests]
+        yield
     except BaseException:
         for cache, length in caches:
             cache.truncate(length)

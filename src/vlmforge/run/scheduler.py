@@ -131,7 +131,7 @@ class Scheduler:
                         return
                     encoded = True
                 with _blamed(task):
-                    task.see(features or self._session.encode(task.unseen[0]))
+                    task.see(features or self._session.encode([task.unseen[0]])[0])
                 if task.answer.done:
                     break
 

@@ -9,14 +9,16 @@ from pathlib import Path
 
 import numpy as np
 
+from vlmforge.config import InferenceScheme
 from vlmforge.errors import RunError
 from vlmforge.formats.package import Package, open_package
 from vlmforge.run.context import Context
 from vlmforge.run.generate import Decoder, Options
 from vlmforge.run.inputs import Inputs
-from vlmforge.run.machine import Machine, open_machine
+from vlmforge.run.machine import Machine
 from vlmforge.run.preprocess import ImagePreprocessor
 from vlmforge.run.prompt import PromptEncoder, load_tokenizer
+from vlmforge.run.scheme import open_scheme
 from vlmforge.run.settings import read_settings
 from vlmforge.run.template import ChatTemplate, Message
 from vlmforge.run.vision import ImageFeatures, VisionEncoder
@@ -48,13 +50,18 @@ class Session:
     max_length: int
 
     @staticmethod
-    def open(package_dir: str | os.PathLike[str], max_length: int | None = None) -> Session:
+    def open(
+        package_dir: str | os.PathLike[str],
+        max_length: int | None = None,
+        scheme: InferenceScheme | None = None,
+    ) -> Session:
         """Open a package directory.
 
         Args:
             package_dir: the directory.
             max_length: most tokens of a conversation; by default, and at most, the cache length
                 the text program was compiled for.
+            scheme: how cores share the work; by default as each program was compiled for.
 
         Raises:
             PackageError: a file is missing, altered or of another model.
@@ -68,8 +75,8 @@ class Session:
             preprocess = ImagePreprocessor.of(vision.meta, settings)
         return Session(
             package,
-            open_machine(package.text, verified=True),
-            VisionEncoder(open_machine(vision, verified=True)) if vision is not None else None,
+            open_scheme(package.text, scheme),
+            VisionEncoder(open_scheme(vision, scheme)) if vision is not None else None,
             preprocess,
             _prompt_encoder(package, preprocess),
             _stop_tokens(package),
@@ -98,7 +105,7 @@ class Session:
                 vision program.
         """
         token_ids, pixels = self.prepare(messages)
-        return self.join(token_ids, [self.encode(each) for each in pixels])
+        return self.join(token_ids, self.encode(pixels) if pixels else ())
 
     def prepare(self, messages: Sequence[Message]) -> tuple[np.ndarray, list[np.ndarray]]:
         """What is known of :meth:`inputs` before the vision program has run.
@@ -116,11 +123,11 @@ class Session:
             raise self._blind()
         return prompt.token_ids, [self.preprocess(image) for image in prompt.images]
 
-    def encode(self, pixels: np.ndarray) -> ImageFeatures:
-        """The features of one preprocessed image; RunError without a vision program."""
+    def encode(self, pixels: Sequence[np.ndarray]) -> list[ImageFeatures]:
+        """The features of preprocessed images; RunError without a vision program."""
         if self.vision is None:
             raise self._blind()
-        return self.vision(pixels)
+        return self.vision.many(pixels)
 
     def recall(self, pixels: np.ndarray) -> ImageFeatures | None:
         """The features of an image, if it was encoded before and is remembered."""

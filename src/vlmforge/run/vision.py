@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from vlmforge.run.machine import Machine
+from vlmforge.run.machine import Machine, Request
 
 REMEMBERED = 64
 """Images whose features are kept: 64 of a 2B model are 25 MB."""
@@ -46,25 +47,35 @@ class VisionEncoder:
         Args:
             pixels: float32 ``[896, 56, 6]``, of :class:`ImagePreprocessor`.
         """
-        return self.recall(pixels) or self._encode(pixels)
+        return self.many([pixels])[0]
+
+    def many(self, images: Sequence[np.ndarray]) -> list[ImageFeatures]:
+        """The features of several preprocessed images, run as one batch."""
+        keys = [_key(pixels) for pixels in images]
+        features = {key: known for key in keys if (known := self._recall(key)) is not None}
+        missing = {key: each for key, each in zip(keys, images, strict=True) if key not in features}
+        name, output = self.machine.program.inputs[0], self.machine.program.outputs[0]
+        batch = self.machine.run_batch([Request({name: pixels}) for pixels in missing.values()])
+        for key, outputs in zip(missing, batch, strict=True):
+            features[key] = ImageFeatures(key, outputs[output])
+            self._remember(features[key])
+        return [features[key] for key in keys]
 
     def recall(self, pixels: np.ndarray) -> ImageFeatures | None:
         """The features of an image that was encoded before, if they are remembered."""
-        key = _key(pixels)
+        return self._recall(_key(pixels))
+
+    def _recall(self, key: int) -> ImageFeatures | None:
         with self._lock:
             if key in self._remembered:
                 self._remembered.move_to_end(key)
             return self._remembered.get(key)
 
-    def _encode(self, pixels: np.ndarray) -> ImageFeatures:
-        program = self.machine.program
-        rows = self.machine.run({program.inputs[0]: pixels})[program.outputs[0]]
-        features = ImageFeatures(_key(pixels), rows)
+    def _remember(self, features: ImageFeatures) -> None:
         with self._lock:
             self._remembered[features.key] = features
             while len(self._remembered) > REMEMBERED:
                 self._remembered.popitem(last=False)
-        return features
 
 
 def _key(pixels: np.ndarray) -> int:

@@ -1,0 +1,67 @@
+"""Inference schemes: how the cores of this computer share the work of a program."""
+
+from __future__ import annotations
+
+import os
+
+from vlmforge.config import InferenceScheme
+from vlmforge.errors import RunError
+from vlmforge.program.core import Program
+from vlmforge.run.machine import Machine, open_machine
+from vlmforge.run.multi import MultiMachine
+
+THREADS = "VLMFORGE_THREADS"
+"""Environment variable with the number of cores to use."""
+
+
+def open_scheme(program: Program, scheme: InferenceScheme | None = None) -> Machine:
+    """A machine that shares the work as a scheme says.
+
+    Args:
+        program: verified, as every program read from a file is.
+        scheme: by default ``all`` if ``VLMFORGE_THREADS`` is set, else the one the program was
+            compiled for.
+
+    Raises:
+        RunError: the program names an unknown scheme, or ``VLMFORGE_THREADS`` is no number.
+    """
+    available = cores()
+    if scheme is None:
+        scheme = InferenceScheme.ALL if os.environ.get(THREADS) else recorded(program)
+    if scheme is InferenceScheme.MULTI:
+        return MultiMachine(open_machine(program, threads=1, verified=True), available)
+    split = {InferenceScheme.SINGLE: 1, InferenceScheme.GLOBAL4: 4, InferenceScheme.GLOBAL8: 8}
+    threads = min(available, split.get(scheme, available))
+    return open_machine(program, threads=threads, verified=True)
+
+
+def recorded(program: Program) -> InferenceScheme:
+    """The scheme a program was compiled for; ``all`` if it does not say.
+
+    Raises:
+        RunError: it is not a known one.
+    """
+    name = program.meta.get("inference_scheme", InferenceScheme.ALL.value)
+    try:
+        return InferenceScheme(name)
+    except ValueError as error:
+        raise RunError(
+            f"the program was compiled for an unknown inference scheme, {name!r}",
+            where=f"the {program.component} program",
+            mend="choose a scheme, or compile the program again",
+        ) from error
+
+
+def cores() -> int:
+    """The cores to use: as ``VLMFORGE_THREADS`` says, or all this process may run on.
+
+    Raises:
+        RunError: the variable is not a number from 1 to 1024.
+    """
+    text = os.environ.get(THREADS, "")
+    if not text:
+        affinity = getattr(os, "sched_getaffinity", None)
+        return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
+    if not text.isdecimal() or not 1 <= int(text) <= 1024:
+        raise RunError(f"{THREADS} is {text!r}", mend="set it to a number from 1 to 1024")
+    return int(text)
