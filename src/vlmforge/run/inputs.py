@@ -53,6 +53,8 @@ class Inputs:
 
     def slice(self, start: int, stop: int) -> Inputs:
         """Positions ``[start, stop)``."""
+        if start == 0 and stop == len(self):
+            return self
         before, within = (self.keys[:start] < 0).sum(), (self.keys[start:stop] < 0).sum()
         rows = self.rows[before : before + within]
         return Inputs(self.token_ids[start:stop], self.keys[start:stop], rows)

@@ -31,7 +31,8 @@ class Reading:
         self.context = context
         self._inputs, self._positions = inputs, context.positions_of(inputs)
         self._first_wanted = len(inputs) - logits
-        self._start = self._stop = 0
+        self._start = 0
+        self._chunk = inputs, self._positions
         self._logits: list[np.ndarray] = []
 
     @property
@@ -46,19 +47,16 @@ class Reading:
 
     def request(self, most: int) -> Request:
         """What the machine has to run to read the next ``most`` tokens."""
-        start, self._stop = self._start, self._start + min(most, self.left)
-        wanted = np.arange(max(self._first_wanted, start), self._stop) - start
-        return self.context.request(*self._chunk(), wanted)
+        start, stop = self._start, self._start + min(most, self.left)
+        wanted = np.arange(max(self._first_wanted, start), stop) - start
+        self._chunk = self._inputs.slice(start, stop), self._positions[:, start:stop]
+        return self.context.request(*self._chunk, wanted)
 
     def accept(self, outputs: Mapping[str, np.ndarray]) -> None:
         """Take note that the machine has run the last request."""
-        self.context.advance(*self._chunk())
-        self._start = self._stop
+        self.context.advance(*self._chunk)
+        self._start += len(self._chunk[0])
         self._logits.append(outputs[self.context.machine.program.outputs[0]])
-
-    def _chunk(self) -> tuple[Inputs, np.ndarray]:
-        start, stop = self._start, self._stop
-        return self._inputs.slice(start, stop), self._positions[:, start:stop]
 
 
 Share = tuple[Reading, int]
