@@ -8,9 +8,12 @@
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
+#include <algorithm>
+#include <cstring>
 #include <stdexcept>
 #include <tuple>
 
+#include "bench/machine_limits.h"
 #include "runtime/machine.h"
 
 namespace nb = nanobind;
@@ -155,10 +158,36 @@ void require_rows(const Cache& cache, std::int64_t start, std::size_t count, std
   if (!fits) throw std::invalid_argument("the rows do not fit the cache");
 }
 
+// Far larger than any cache, so that memory itself is read.
+constexpr std::size_t kReadBytes = std::size_t{1} << 30;
+constexpr int kRepeats = 5;
+
+// Bytes a second that so many threads together read.
+double read_bandwidth(int threads) {
+  const AlignedBytes memory(kReadBytes);
+  std::memset(memory.data(), 1, kReadBytes);
+  double best = 0;
+  for (int repeat = 0; repeat < kRepeats; ++repeat) {
+    best = std::max(best, vlmforge::bench::read_bandwidth(memory.data(), kReadBytes, threads));
+  }
+  return best * 1e9;
+}
+
+// int8 multiplications and additions a second; 0 without a dot-product instruction.
+double int8_peak(int threads) {
+  double best = 0;
+  for (int repeat = 0; repeat < kRepeats; ++repeat) {
+    best = std::max(best, vlmforge::bench::int8_peak(threads));
+  }
+  return best * 1e9;
+}
+
 }  // namespace
 
 NB_MODULE(_native, module) {
   module.def("instruction_sets", &instruction_sets);
+  module.def("read_bandwidth", &read_bandwidth, nb::call_guard<nb::gil_scoped_release>());
+  module.def("int8_peak", &int8_peak, nb::call_guard<nb::gil_scoped_release>());
 
   nb::class_<Cache>(module, "Cache")
       .def("__init__",

@@ -8,6 +8,15 @@ import numpy as np
 def instruction_sets() -> list[str]:
     """Those this processor has, fastest first; the last is ``"scalar"``."""
 
+def read_bandwidth(threads: int) -> float:
+    """Bytes a second that so many threads together read from memory, the best of five times."""
+
+def int8_peak(threads: int) -> float:
+    """int8 multiplications and additions a second of independent dot-product instructions.
+
+    The best of five times; 0 without an instruction that is known here.
+    """
+
 class Cache:
     """Keys and values of every caching attention, in program order."""
 

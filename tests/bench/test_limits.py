@@ -14,6 +14,7 @@ from vlmforge.errors import RunError
 
 def test_without_the_native_machine_there_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "vlmforge._native", None)
+    monkeypatch.delattr("vlmforge._native", raising=False)
     assert measure(1) == Limits(None, None)
 
 
