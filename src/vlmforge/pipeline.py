@@ -57,6 +57,7 @@ from vlmforge.quantize.scheme import (
     product_inputs,
     require_nodes,
 )
+from vlmforge.quantize.weights import WeightFormat
 from vlmforge.source.checkpoint import Checkpoint
 from vlmforge.source.processor import images_to_pixel_values
 from vlmforge.source.reference import torch_device
@@ -289,7 +290,7 @@ def mxq_compile(
     require_nodes(graph, overrides.activation_16bits)
     formats = weight_formats(graph, config, overrides.weight_8bits)
     samples = _samples(graph, calib_data_path)
-    precision = _precision(graph, overrides.activation_16bits)
+    precision = _precision(graph, overrides.activation_16bits, formats)
     where = str(torch_device(device))
     settings = Settings(config.equivalent_transformation, precision, config.seed, where, progress)
     graph, rotation = _rotated(graph, samples, config, settings, rotation_path)
@@ -378,8 +379,16 @@ def read_r1(checkpoint: Checkpoint, path: Path) -> Rotation:
     return read_rotation(path, size=size, model_fingerprint=checkpoint.fingerprint())
 
 
-def _precision(graph: Graph, wide: tuple[str, ...]) -> Precision:
-    return Precision(assign_codes(graph, wide), channelwise=frozenset(attention_operands(graph)))
+def _precision(
+    graph: Graph, wide: tuple[str, ...], formats: Mapping[str, WeightFormat]
+) -> Precision:
+    """What transformations imitate; they leave the names of nodes as they are."""
+    return Precision(
+        assign_codes(graph, wide),
+        {name: chosen.bits for name, chosen in formats.items()},
+        {name: chosen.group for name, chosen in formats.items() if chosen.group},
+        frozenset(attention_operands(graph)),
+    )
 
 
 def _best_bound(observed: Range) -> float:

@@ -11,10 +11,12 @@ import torch
 from torch import Tensor
 
 from tests.graphs import captured, language_feeds, relative_error, rotated, vision_feeds
+from vlmforge.capture.families import capture
 from vlmforge.config import EquivalentTransformationConfig
 from vlmforge.graph.core import Graph
 from vlmforge.graph.evaluate import evaluate
 from vlmforge.graph.residual import NORMS, residual
+from vlmforge.source.checkpoint import Checkpoint
 from vlmforge.transform import scales as scales_module
 from vlmforge.transform.centering import centre_residual
 from vlmforge.transform.hadamard import random_rotation
@@ -58,11 +60,26 @@ def eight_bits(graph: Graph) -> Precision:
     return Precision(activations, dict.fromkeys(graph.nodes, 4), channelwise=frozenset(operands))
 
 
+Component = tuple[Graph, dict[str, Tensor]]
+
+
 @lru_cache(maxsize=1)
-def components(path: Path) -> dict[str, tuple[Graph, dict[str, Tensor]]]:
-    """Graph and feeds of each component."""
-    _, language, vision = captured(path)
-    return {"language": (language, language_feeds(language)), "vision": (vision, vision_feeds())}
+def components(model: Path, decoder: Path) -> dict[str, Component]:
+    """Graph and feeds of each component; the plain decoder has a head of its own."""
+    _, language, vision = captured(model)
+    plain = capture(Checkpoint.open(str(decoder)), "language")
+    return {
+        "language": (language, language_feeds(language)),
+        "vision": (vision, vision_feeds()),
+        "decoder": (plain, language_feeds(plain)),
+    }
+
+
+@pytest.fixture(params=["language", "vision", "decoder"])
+def component(
+    request: pytest.FixtureRequest, tiny_checkpoint: Path, tiny_decoder: Path
+) -> Component:
+    return components(tiny_checkpoint, tiny_decoder)[request.param]
 
 
 def statistics(graph: Graph, feeds: Mapping[str, Tensor]) -> Statistics:
@@ -120,7 +137,6 @@ def folded_norms_scaled(graph: Graph, feeds: Mapping[str, Tensor]) -> Graph:
     return norms_scaled(centre_residual(fold_norms(graph)), feeds)
 
 
-@pytest.mark.parametrize("component", ["language", "vision"])
 @pytest.mark.parametrize(
     "rewrite",
     [
@@ -137,30 +153,30 @@ def folded_norms_scaled(graph: Graph, feeds: Mapping[str, Tensor]) -> Graph:
     ],
 )
 def test_alone(
-    tiny_checkpoint: Path,
-    component: str,
-    rewrite: Callable[[Graph, Mapping[str, Tensor]], Graph],
+    component: Component, rewrite: Callable[[Graph, Mapping[str, Tensor]], Graph]
 ) -> None:
-    graph, feeds = components(tiny_checkpoint)[component]
+    graph, feeds = component
     (name,) = graph.outputs
     got = evaluate(rewrite(graph, feeds), feeds)[name]
     assert relative_error(got, evaluate(graph, feeds)[name]) < NOISE
 
 
-def test_norm_folding_leaves_norms_without_weights(tiny_checkpoint: Path) -> None:
-    for graph, _ in components(tiny_checkpoint).values():
-        assert not any(n.weights for n in fold_norms(graph).nodes.values() if n.op in NORMS)
+def test_norm_folding_leaves_norms_without_weights(component: Component) -> None:
+    graph, _ = component
+    assert not any(n.weights for n in fold_norms(graph).nodes.values() if n.op in NORMS)
 
 
-def test_r1_of_a_text_model(tiny_checkpoint: Path) -> None:
-    graph, feeds = components(tiny_checkpoint)["language"]
-    matrix = random_rotation(96, 0)
+@pytest.mark.parametrize("component", ["language", "decoder"], indirect=True)
+def test_r1_of_a_text_model(component: Component) -> None:
+    graph, feeds = component
+    matrix = random_rotation(stream_width(graph), 0)
     got = evaluate(rotate_residual(fold_norms(graph), matrix), rotated(feeds, matrix))["lm_head"]
     assert relative_error(got, evaluate(graph, feeds)["lm_head"]) < NOISE
 
 
-def test_r1_inside_a_vision_encoder(tiny_checkpoint: Path) -> None:
-    graph, feeds = components(tiny_checkpoint)["vision"]
+@pytest.mark.parametrize("component", ["vision"], indirect=True)
+def test_r1_inside_a_vision_encoder(component: Component) -> None:
+    graph, feeds = component
     prepared, matrix = centre_residual(fold_norms(graph)), random_rotation(64, 0)
     turned = rotate_residual(prepared, matrix)
     seen: dict[str, Tensor] = {}
@@ -172,8 +188,9 @@ def test_r1_inside_a_vision_encoder(tiny_checkpoint: Path) -> None:
     assert relative_error(seen[last], (straight[last].double() @ matrix).float()) < NOISE
 
 
-def test_head_rotation(tiny_checkpoint: Path) -> None:
-    graph, feeds = components(tiny_checkpoint)["vision"]
+@pytest.mark.parametrize("component", ["vision"], indirect=True)
+def test_head_rotation(component: Component) -> None:
+    graph, feeds = component
     matrix = random_rotation(96, 0)
     want = (evaluate(graph, feeds)["model_merger_fc2"].double() @ matrix).float()
     got = evaluate(rotate_head(graph, matrix), feeds)["model_merger_fc2"]
@@ -181,16 +198,14 @@ def test_head_rotation(tiny_checkpoint: Path) -> None:
 
 
 @pytest.mark.parametrize("config", [EVERYTHING, LEARNED], ids=["closed", "learned"])
-@pytest.mark.parametrize("component", ["language", "vision"])
 def test_all_together(
-    tiny_checkpoint: Path,
+    component: Component,
     monkeypatch: pytest.MonkeyPatch,
-    component: str,
     config: EquivalentTransformationConfig,
 ) -> None:
     monkeypatch.setattr(rotations_module, "STEPS", 3)
     monkeypatch.setattr(scales_module, "STEPS", 3)
-    graph, feeds = components(tiny_checkpoint)[component]
+    graph, feeds = component
     settings = Settings(config, eight_bits(graph), seed=3)
     prepared = transform(graph, preparation(config))
     chosen, head = (
@@ -199,7 +214,7 @@ def test_all_together(
     )
     assert chosen.residual is not None
     assert chosen.residual.shape == (stream_width(graph),) * 2
-    vision = component == "vision"
+    vision = graph.component == "vision"
     turned = transform(
         prepared, rotations(chosen.residual, chosen.values, head if vision else None)
     )

@@ -21,8 +21,11 @@ STEPS = 100
 RATE = 1.5
 """Of Cayley SGD at the first step."""
 
-JUDGED = 10
-"""Steps between two looks at the sample that is kept for judging."""
+JUDGES = 8
+"""Most samples that are kept for judging; no more than a third of all."""
+
+JUDGED = 20
+"""Steps between two looks at them."""
 
 COST = 4.0
 """Time of a step in units of a plain evaluation: exact, rounded, backward."""
@@ -38,25 +41,27 @@ def learn_rotations(
     progress: Progress | None = None,
     steps: int | None = None,
 ) -> tuple[float, float]:
-    """Replace the matrices by those with the least loss met on the first sample.
+    """Replace the matrices by those with the least loss met on the first samples.
 
     Args:
         graph: its rotations hold the matrices.
-        samples: feeds; nothing is learned from the first, unless there is no other.
+        samples: feeds; nothing is learned from those that judge, unless there is one alone.
         matrices: orthogonal, float32, changed in place.
         budget: says when to stop.
         progress: is told of every step.
         steps: how many, :data:`STEPS` by default.
 
     Returns:
-        The loss on the first sample before and after.
+        The mean loss of the judging samples before and after.
     """
     steps = STEPS if steps is None else steps
-    judge, training = samples[0], samples[1:] or samples
-    wanted, seconds = timed(lambda: graph.exact(judge))
+    judges = max(1, min(JUDGES, len(samples) // 3))
+    training = samples[judges:] or samples
+    wanted, seconds = timed(lambda: [graph.exact(sample) for sample in samples[:judges]])
     what = f"the rotations of the {graph.graph.component} model"
-    announce(what, seconds * COST * steps * (1 + 1 / JUDGED), memory(graph.graph, judge))
-    search = _Search(graph, judge, wanted, matrices)
+    evaluations = COST * steps + (COST / 2) * judges * steps / JUDGED
+    announce(what, seconds / judges * evaluations, memory(graph.graph, samples[0]))
+    search = _Search(graph, list(zip(samples, wanted, strict=False)), matrices)
     before = search.least
     descent = CayleySGD(matrices)
 
@@ -81,15 +86,19 @@ class _Search:
     """The matrices with the least loss so far."""
 
     def __init__(
-        self, graph: RoundedGraph, judge: Sample, wanted: Tensor, matrices: Sequence[Tensor]
+        self,
+        graph: RoundedGraph,
+        judges: Sequence[tuple[Sample, Tensor]],
+        matrices: Sequence[Tensor],
     ) -> None:
-        self.graph, self.judge, self.wanted, self.matrices = graph, judge, wanted, matrices
+        self.graph, self.judges, self.matrices = graph, judges, matrices
         self.least = float("inf")
         self.look()
 
     @torch.no_grad()
     def look(self) -> None:
-        loss = self.graph.loss(self.judge, self.wanted).item()
+        losses = [self.graph.loss(sample, wanted).item() for sample, wanted in self.judges]
+        loss = sum(losses) / len(losses)
         if loss < self.least:
             self.least, self.best = loss, [matrix.clone() for matrix in self.matrices]
 

@@ -50,8 +50,10 @@ class Rotated:
         for path in value_paths(graph) if r2 else ():
             for name in (path.value.name, path.attention.name):
                 heads[name] = path.attention.name
-        values = {name: matrix.to(device, torch.float32) for name, matrix in r2.items()}
-        return Rotated(None if r1 is None else r1.to(device, torch.float32), values, norms, heads)
+        values = {name: matrix.to(device, torch.float32, copy=True) for name, matrix in r2.items()}
+        return Rotated(
+            None if r1 is None else r1.to(device, torch.float32, copy=True), values, norms, heads
+        )
 
     def on(self, value: str) -> Tensor | None:
         """The rotation of a value, or None."""

@@ -1,0 +1,174 @@
+"""What each equivalent transformation brings: KL to the float model, one switch at a time.
+
+    python benchmarks/accuracy/ablation.py GRAPH.mblt CALIBRATION EVALUATION [--bits 4]
+
+``GRAPH.mblt`` is a captured text model, the other two are calibration data of it (``vlmforge
+calibrate``), of different texts or images. Every configuration is transformed, observed and
+rounded as ``vlmforge mxq`` does it, and evaluated in float32 with the codes'
+rounding: figures to compare with each other, not those of a package. The first ``--tokens`` of
+each sample count. Prints one JSON object a configuration.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from vlmforge import pipeline
+from vlmforge.config import CompileConfig
+from vlmforge.formats.mblt import read_mblt
+from vlmforge.formats.samples import read_samples
+from vlmforge.graph.core import Graph
+from vlmforge.graph.evaluate import evaluate
+from vlmforge.graph.stream import Feeds
+from vlmforge.quantize.observe import observe
+from vlmforge.quantize.quantized_path import QuantizedPath
+from vlmforge.quantize.rounding import choose_rounding, weight_formats
+from vlmforge.quantize.scales import choose_scales
+from vlmforge.quantize.scheme import PRODUCTS, assign_codes, product_inputs
+from vlmforge.transform.order import preparation, rotations, transform
+from vlmforge.transform.rotations import choose_rotations
+from vlmforge.transform.scales import scale
+from vlmforge.transform.settings import Settings
+
+APPLY, LEARN = {"apply": True}, {"apply": True, "learn": True}
+OFF = {"SpinR1": {"apply": False}}
+
+CONFIGURATIONS: dict[str, dict[str, Any]] = {
+    "norm folding only": OFF,
+    **{name: {**OFF, name: APPLY} for name in ("QK", "QkRotation", "VO", "UD", "NormConv")},
+    "SpinR2": {**OFF, "SpinR2": APPLY},
+    "SpinR1": {},
+    "R1 + SpinR2": {"SpinR2": APPLY},
+    **{f"R1 + {name}": {name: APPLY} for name in ("QK", "QkRotation", "VO", "UD", "NormConv")},
+    "R1 + R2 + VO": {"SpinR2": APPLY, "VO": APPLY},
+    "R1 + R2 + QK + UD": dict.fromkeys(("SpinR2", "QK", "UD"), APPLY),
+    "all": dict.fromkeys(("SpinR2", "QK", "QkRotation", "VO", "UD", "NormConv"), APPLY),
+    "learned R1": {"SpinR1": LEARN},
+    "learned R1 + R2": {"SpinR1": LEARN, "SpinR2": LEARN},
+    "R1 + learned UD": {"UD": LEARN},
+    "R1 + R2 + learned VO": {"SpinR2": APPLY, "VO": LEARN},
+    "R1 + learned QK": {"QK": LEARN},
+    "R1 + learned NormConv": {"NormConv": LEARN},
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Ablation of the equivalent transformations.")
+    parser.add_argument("graph", type=Path)
+    parser.add_argument("calibration", type=Path)
+    parser.add_argument("evaluation", type=Path)
+    parser.add_argument("--bits", type=int, default=8)
+    parser.add_argument("--group", type=int, default=None)
+    parser.add_argument("--samples", type=int, default=8)
+    parser.add_argument("--tokens", type=int, default=256)
+    parser.add_argument("--compensate", action="store_true", help="round with error compensation")
+    parser.add_argument("--down8", action="store_true", help="int8 inputs of down projections")
+    parser.add_argument("--only", nargs="*", help="Names of configurations.")
+    arguments = parser.parse_args()
+    graph = read_mblt(arguments.graph)
+    calibration, evaluation = (
+        feeds_of(graph, directory, arguments.samples, arguments.tokens)
+        for directory in (arguments.calibration, arguments.evaluation)
+    )
+    wanted = [evaluate(graph, load())[graph.outputs[0]] for load in evaluation]
+    for name in arguments.only or CONFIGURATIONS:
+        start = time.perf_counter()
+        config = configuration(
+            CONFIGURATIONS[name], arguments.bits, arguments.group, arguments.compensate
+        )
+        found = outputs(graph, config, calibration, evaluation, arguments.down8)
+        facts = {"configuration": name, **compared(found, wanted)}
+        seconds = round(time.perf_counter() - start, 1)
+        print(json.dumps({**facts, "seconds": seconds}), flush=True)
+
+
+def configuration(
+    equivalent: dict[str, Any], bits: int, group: int | None, compensate: bool
+) -> CompileConfig:
+    """Weights of transformer layers at ``bits``, the head at 8."""
+    roles = dict.fromkeys(("query", "key", "value", "output", "ffn"), bits)
+    transformer = {"weight": roles, "weightGroup": group}
+    return CompileConfig.parse(
+        {
+            "bit": {"transformer": transformer},
+            "equivalentTransformation": equivalent,
+            "hessianQuant": {"apply": compensate},
+        }
+    )
+
+
+def feeds_of(graph: Graph, directory: Path, count: int, tokens: int) -> list[Feeds]:
+    """The first tokens of the first samples."""
+    samples = list(read_samples(directory, graph.component))[:count]
+    return [partial(pipeline._feeds, graph, sample, tokens) for sample in samples]
+
+
+def outputs(
+    graph: Graph,
+    config: CompileConfig,
+    calibration: Sequence[Feeds],
+    evaluation: Sequence[Feeds],
+    narrow_down: bool,
+) -> Iterator[Tensor]:
+    """The quantized model's logits for each sample of the evaluation."""
+    formats = weight_formats(graph, config, ())
+    precision = pipeline._precision(graph, (), formats)
+    if narrow_down:
+        precision.activations.update(narrowed(graph))  # type: ignore[attr-defined]
+    settings = Settings(config.equivalent_transformation, precision, config.seed)
+    graph = transform(graph, preparation(settings.config))
+    chosen = choose_rotations(graph, calibration, settings)
+    graph = transform(graph, rotations(chosen.residual, chosen.values, None))
+    rotated = [partial(turned, load, chosen.residual) for load in calibration]
+    graph = scale(graph, rotated, settings)
+    percentile, tail = pipeline._percentile(config)
+    ranges = observe(graph, rotated, tail, clipped=product_inputs(graph))
+    codes = assign_codes(graph, ()) | (narrowed(graph) if narrow_down else {})
+    scales = choose_scales(graph, codes, ranges, percentile)
+    feeds = [partial(turned, load, chosen.residual) for load in evaluation]
+    observed = partial(QuantizedPath, graph, codes, scales)
+    rounding = choose_rounding(graph, formats, config.hessian_quant, observed, rotated)
+    path = QuantizedPath(graph, codes, scales, feeds)
+    for node in graph.nodes.values():
+        if node.op in PRODUCTS:
+            rounded = rounding.quantize(node, None).dequantized()
+            rows = list(path.rows(node))
+            path.settle(node, rounded)
+    return (x @ rounded.T for x in rows)
+
+
+def narrowed(graph: Graph) -> dict[str, str]:
+    """The products of gated MLPs as int8."""
+    return {node.name: "int8" for node in graph.nodes.values() if node.op == "mul"}
+
+
+def turned(load: Feeds, rotation: Tensor | None) -> Mapping[str, Tensor]:
+    """Feeds with rotated embeddings."""
+    feeds = dict(load())
+    if rotation is not None:
+        feeds["inputs_embeds"] = (feeds["inputs_embeds"].double() @ rotation).float()
+    return feeds
+
+
+def compared(found: Iterator[Tensor], wanted: Sequence[Tensor]) -> dict[str, float]:
+    """Mean KL in nats, and the share of tokens with the same best next token."""
+    kl, same, count = 0.0, 0, 0
+    for output, exact in zip(found, wanted, strict=True):
+        p, q = F.log_softmax(exact, -1), F.log_softmax(output, -1)
+        kl += float((p.exp() * (p - q)).sum())
+        same += int((p.argmax(-1) == q.argmax(-1)).sum())
+        count += len(p)
+    return {"kl": round(kl / count, 6), "top1": round(same / count, 4), "tokens": count}
+
+
+if __name__ == "__main__":
+    main()
