@@ -15,6 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from tests.test_config import TUTORIAL
 from vlmforge import pipeline
 from vlmforge.config import CompileConfig
 from vlmforge.errors import (
@@ -34,6 +35,8 @@ from vlmforge.run.generate import Options
 from vlmforge.run.session import Session
 from vlmforge.source.checkpoint import Checkpoint
 from vlmforge.source.reference import ReferenceModel
+from vlmforge.transform import scales
+from vlmforge.transform.learn import rotations
 from vlmforge.workspace import Workspace
 
 
@@ -107,6 +110,37 @@ def test_two_compiles_give_the_same_bytes(
 def quantize(space: Workspace, component: str, **options: object) -> Path:
     arguments = {"calib_data_path": space.calibration, "rotation_path": space.rotation, **options}
     return mxq_compile(space.mblt(component), space.mxq(component), **arguments)
+
+
+def test_the_tutorials_configuration_compiles(
+    space: Workspace, tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scales, "STEPS", 3)
+    document = json.loads(TUTORIAL)
+    head = document["equivalentTransformation"]["HeadOutChRotation"]
+    head["matrixPath"] = str(space.rotation)
+    config = CompileConfig.parse(document)
+    overrides = config.bit.layer_overrides
+    quantize(space, "language", compile_config=config, overrides=overrides)
+    none = overrides.model_copy(update={"activation_16bits": ()})
+    quantize(space, "vision", compile_config=config, overrides=none)
+    pipeline.package(Checkpoint.open(str(tiny_checkpoint)), space, tmp_path / "package", config)
+    open_package(tmp_path / "package")
+
+
+def test_a_learned_rotation_reaches_every_file(
+    space: Workspace, tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = space.rotation.read_bytes()
+    monkeypatch.setattr(rotations, "STEPS", 3)
+    learn = {"SpinR1": {"apply": True, "learn": True}, "SpinR2": {"apply": True, "learn": True}}
+    config = CompileConfig.parse({"equivalentTransformation": learn})
+    for component in ("language", "vision"):
+        quantize(space, component, compile_config=config)
+    checkpoint = Checkpoint.open(str(tiny_checkpoint))
+    pipeline.package(checkpoint, space, tmp_path / "package", config)
+    open_package(tmp_path / "package")
+    assert space.rotation.read_bytes() != drawn
 
 
 def test_vision_needs_the_rotation(space: Workspace) -> None:

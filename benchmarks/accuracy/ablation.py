@@ -29,6 +29,7 @@ from vlmforge.formats.samples import read_samples
 from vlmforge.graph.core import Graph
 from vlmforge.graph.evaluate import evaluate
 from vlmforge.graph.stream import Feeds
+from vlmforge.quantize.narrowing import narrow_products
 from vlmforge.quantize.observe import observe
 from vlmforge.quantize.quantized_path import QuantizedPath
 from vlmforge.quantize.rounding import choose_rounding, weight_formats
@@ -71,7 +72,8 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=8)
     parser.add_argument("--tokens", type=int, default=256)
     parser.add_argument("--compensate", action="store_true", help="round with error compensation")
-    parser.add_argument("--down8", action="store_true", help="int8 inputs of down projections")
+    parser.add_argument("--share", type=float, default=0.1, help="bit.activation16Share")
+    parser.add_argument("--seeds", type=int, default=1, help="Repeat with seeds 0, 1, ...")
     parser.add_argument("--only", nargs="*", help="Names of configurations.")
     arguments = parser.parse_args()
     graph = read_mblt(arguments.graph)
@@ -82,26 +84,23 @@ def main() -> None:
     wanted = [evaluate(graph, load())[graph.outputs[0]] for load in evaluation]
     for name in arguments.only or CONFIGURATIONS:
         start = time.perf_counter()
-        config = configuration(
-            CONFIGURATIONS[name], arguments.bits, arguments.group, arguments.compensate
-        )
-        found = outputs(graph, config, calibration, evaluation, arguments.down8)
-        facts = {"configuration": name, **compared(found, wanted)}
+        config = configuration(CONFIGURATIONS[name], arguments)
+        seeded = [config.model_copy(update={"seed": seed}) for seed in range(arguments.seeds)]
+        found = [compared(outputs(graph, c, calibration, evaluation), wanted) for c in seeded]
+        facts = {key: [each[key] for each in found] for key in ("kl", "top1")}
         seconds = round(time.perf_counter() - start, 1)
-        print(json.dumps({**facts, "seconds": seconds}), flush=True)
+        print(json.dumps({"configuration": name, **facts, "seconds": seconds}), flush=True)
 
 
-def configuration(
-    equivalent: dict[str, Any], bits: int, group: int | None, compensate: bool
-) -> CompileConfig:
-    """Weights of transformer layers at ``bits``, the head at 8."""
-    roles = dict.fromkeys(("query", "key", "value", "output", "ffn"), bits)
-    transformer = {"weight": roles, "weightGroup": group}
+def configuration(equivalent: dict[str, Any], arguments: argparse.Namespace) -> CompileConfig:
+    """Weights of transformer layers at ``--bits``, the head at 8."""
+    roles = dict.fromkeys(("query", "key", "value", "output", "ffn"), arguments.bits)
+    transformer = {"weight": roles, "weightGroup": arguments.group}
     return CompileConfig.parse(
         {
-            "bit": {"transformer": transformer},
+            "bit": {"transformer": transformer, "activation16Share": arguments.share},
             "equivalentTransformation": equivalent,
-            "hessianQuant": {"apply": compensate},
+            "hessianQuant": {"apply": arguments.compensate},
         }
     )
 
@@ -117,23 +116,22 @@ def outputs(
     config: CompileConfig,
     calibration: Sequence[Feeds],
     evaluation: Sequence[Feeds],
-    narrow_down: bool,
 ) -> Iterator[Tensor]:
     """The quantized model's logits for each sample of the evaluation."""
     formats = weight_formats(graph, config, ())
-    precision = pipeline._precision(graph, (), formats)
-    if narrow_down:
-        precision.activations.update(narrowed(graph))  # type: ignore[attr-defined]
+    precision = pipeline._precision(graph, config, (), formats)
     settings = Settings(config.equivalent_transformation, precision, config.seed)
     graph = transform(graph, preparation(settings.config))
     chosen = choose_rotations(graph, calibration, settings)
     graph = transform(graph, rotations(chosen.residual, chosen.values, None))
     rotated = [partial(turned, load, chosen.residual) for load in calibration]
     graph = scale(graph, rotated, settings)
-    percentile, tail = pipeline._percentile(config)
-    ranges = observe(graph, rotated, tail, clipped=product_inputs(graph))
-    codes = assign_codes(graph, ()) | (narrowed(graph) if narrow_down else {})
-    scales = choose_scales(graph, codes, ranges, percentile)
+    bound, tail, histograms = pipeline._clipping(graph, config)
+    inputs = product_inputs(graph)
+    ranges = observe(graph, rotated, tail, tails=inputs, histograms=histograms)
+    share = config.bit.activation_16_share
+    codes = assign_codes(graph, (), narrow_products(graph, (), ranges, bound, share))
+    scales = choose_scales(graph, codes, ranges, bound)
     feeds = [partial(turned, load, chosen.residual) for load in evaluation]
     observed = partial(QuantizedPath, graph, codes, scales)
     rounding = choose_rounding(graph, formats, config.hessian_quant, observed, rotated)
@@ -144,11 +142,6 @@ def outputs(
             rows = list(path.rows(node))
             path.settle(node, rounded)
     return (x @ rounded.T for x in rows)
-
-
-def narrowed(graph: Graph) -> dict[str, str]:
-    """The products of gated MLPs as int8."""
-    return {node.name: "int8" for node in graph.nodes.values() if node.op == "mul"}
 
 
 def turned(load: Feeds, rotation: Tensor | None) -> Mapping[str, Tensor]:
@@ -167,7 +160,7 @@ def compared(found: Iterator[Tensor], wanted: Sequence[Tensor]) -> dict[str, flo
         kl += float((p.exp() * (p - q)).sum())
         same += int((p.argmax(-1) == q.argmax(-1)).sum())
         count += len(p)
-    return {"kl": round(kl / count, 6), "top1": round(same / count, 4), "tokens": count}
+    return {"kl": round(kl / count, 6), "top1": round(same / count, 4)}
 
 
 if __name__ == "__main__":

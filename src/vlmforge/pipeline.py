@@ -290,7 +290,7 @@ def mxq_compile(
     require_nodes(graph, overrides.activation_16bits)
     formats = weight_formats(graph, config, overrides.weight_8bits)
     samples = _samples(graph, calib_data_path)
-    precision = _precision(graph, overrides.activation_16bits, formats)
+    precision = _precision(graph, config, overrides.activation_16bits, formats)
     where = str(torch_device(device))
     settings = Settings(config.equivalent_transformation, precision, config.seed, where, progress)
     graph, rotation = _rotated(graph, samples, config, settings, rotation_path)
@@ -380,11 +380,20 @@ def read_r1(checkpoint: Checkpoint, path: Path) -> Rotation:
 
 
 def _precision(
-    graph: Graph, wide: tuple[str, ...], formats: Mapping[str, WeightFormat]
+    graph: Graph,
+    config: CompileConfig,
+    wide: tuple[str, ...],
+    formats: Mapping[str, WeightFormat],
 ) -> Precision:
-    """What transformations imitate; they leave the names of nodes as they are."""
+    """What transformations imitate; they leave the names of nodes as they are.
+
+    Which elementwise products become int8 is seen only when all is transformed, so they count as
+    int8 where any may: scales that suit int8 do int16 no harm.
+    """
+    gated = {node.name for node in gated_products(graph)}
+    narrow = gated if config.bit.activation_16_share < 1 else set()
     return Precision(
-        assign_codes(graph, wide),
+        assign_codes(graph, wide, narrow),
         {name: chosen.bits for name, chosen in formats.items()},
         {name: chosen.group for name, chosen in formats.items() if chosen.group},
         frozenset(attention_operands(graph)),

@@ -51,3 +51,9 @@ def test_other_sizes_take_blocks_of_a_small_orthogonal_matrix(size: int, block: 
 @pytest.mark.parametrize("size", [64, 896])
 def test_a_rotation_spreads_one_channel_evenly(size: int) -> None:
     assert random_rotation(size, 0).abs().max() < (1 + 1e-9) / size**0.5
+
+
+def test_seeds_differ_by_more_than_the_signs_of_channels() -> None:
+    row = torch.randn(1, 96, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    first, second = (row @ random_rotation(96, seed) for seed in (0, 1))
+    assert (first.abs() - second.abs()).abs().max() > 0.1

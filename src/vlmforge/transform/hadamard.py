@@ -17,15 +17,16 @@ from torch import Tensor
 def random_rotation(size: int, seed: int) -> Tensor:
     """A seeded orthogonal matrix ``[size, size]``, float64: random Hadamard where one exists.
 
-    A random Hadamard matrix is ``H diag(s) / sqrt(size)`` with random signs ``s`` (QuIP#,
-    SpinQuant). The result does not depend on the device or the global random state.
+    A random Hadamard matrix is ``diag(s) H / sqrt(size)`` with random signs ``s`` (QuIP#,
+    SpinQuant), for row vectors: signs behind H would change nothing but the signs of the rotated
+    channels. The result does not depend on the device or the global random state.
     """
     generator = torch.Generator().manual_seed(seed)
     matrix = hadamard(size)
     if matrix is None:
         matrix = _nearly_hadamard(size, generator)
     signs = torch.randint(0, 2, (size,), generator=generator).double() * 2 - 1
-    return matrix * signs / math.sqrt(size)
+    return signs[:, None] * matrix / math.sqrt(size)
 
 
 def _nearly_hadamard(size: int, generator: torch.Generator) -> Tensor:
