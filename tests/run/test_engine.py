@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.run.dialogues import CountingMachine, picture, user
+from vlmforge.config import InferenceScheme
 from vlmforge.errors import RunError
 from vlmforge.run.conversation import Conversation
 from vlmforge.run.engine import Engine
@@ -178,3 +179,17 @@ def test_prefixes_are_kept_for_later_requests(gated: Session) -> None:
         engine.submit([user(picture(0), "Where?")], SHORT).result(30)
 
     assert machine.rows[0] < 20
+
+
+@pytest.mark.parametrize("scheme", ["all", "multi"])
+def test_conversations_beside_the_engine(
+    tiny_package: Path, expected: list[Generation], scheme: str
+) -> None:
+    session = Session.open(tiny_package, scheme=InferenceScheme(scheme))
+    with Engine(session, prefix_tokens=200) as engine, ThreadPoolExecutor(3) as pool:
+        answers = [engine.submit(messages, SHORT) for messages in QUESTIONS]
+        beside = pool.map(
+            lambda each: Conversation(session, engine.prefixes).generate(each, SHORT), QUESTIONS
+        )
+
+        assert list(beside) == [answer.result(30) for answer in answers] == expected

@@ -15,7 +15,7 @@ from tests.run.cache_suite import CacheSuite
 from tests.run.decoder import decoder, part, request
 from vlmforge.errors import RunError
 from vlmforge.program.core import Program
-from vlmforge.run.machine import Machine, Request
+from vlmforge.run.machine import IMPLEMENTATIONS, Machine, Request, open_machine
 from vlmforge.run.multi import MultiMachine, divide
 from vlmforge.run.reference import ReferenceMachine
 
@@ -28,6 +28,12 @@ class TestMultiCache(CacheSuite):
 class TestMultiBatch(BatchSuite):
     def open_machine(self, program: Program) -> Machine:
         return MultiMachine(ReferenceMachine(program), 3)
+
+
+@pytest.mark.skipif("native" not in IMPLEMENTATIONS, reason="the native machine is not built")
+class TestNativeMultiBatch(BatchSuite):
+    def open_machine(self, program: Program) -> Machine:
+        return MultiMachine(open_machine(program, "native", threads=1), 3)
 
 
 @given(sizes=st.lists(st.integers(0, 50), max_size=12), shares=st.integers(1, 5))
