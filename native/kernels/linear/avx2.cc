@@ -142,7 +142,8 @@ void multiply_panel(const PackedRows& x, const LinearWeight& weight, const Outpu
     if (scale != nullptr) scale += kChannelsPerBlock;
   }
   for (std::int64_t row = 0; row < rows; ++row) {
-    finish_avx2(totals + row * kChannelsPerBlock, weight, y, panel * kPanelRows + row, block);
+    const std::int64_t* sums = totals + row * kChannelsPerBlock;
+    finish_avx2(sums, weight, y, panel * kPanelRows + row, block);
   }
 }
 

@@ -18,10 +18,20 @@ inline __m256d exact_doubles(__m256i values) {
   return _mm256_add_pd(difference, _mm256_castsi256_pd(low));
 }
 
+inline __m256i four_sums(const std::int64_t* sums, int first) {
+  return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(sums + first));
+}
+
+inline __m256i four_sums(const Halves& sums, int first) {
+  const auto* high = reinterpret_cast<const __m128i*>(sums.high + first);
+  const __m256i wide = _mm256_cvtepi32_epi64(_mm_loadu_si128(high));
+  if (sums.low == nullptr) return wide;
+  const auto* low = reinterpret_cast<const __m128i*>(sums.low + first);
+  return _mm256_add_epi64(_mm256_slli_epi64(wide, 8), _mm256_cvtepi32_epi64(_mm_loadu_si128(low)));
+}
+
 // Four exact sums plus their biases, rounded once, times their multipliers.
-inline __m128 scaled(const std::int64_t* totals, const LinearWeight& weight,
-                     std::int64_t channel) {
-  __m256i sums = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(totals));
+inline __m128 scaled(__m256i sums, const LinearWeight& weight, std::int64_t channel) {
   if (weight.bias64 != nullptr) {
     const auto* bias = reinterpret_cast<const __m256i*>(weight.bias64 + channel);
     sums = _mm256_add_epi64(sums, _mm256_loadu_si256(bias));
@@ -38,16 +48,17 @@ inline __m128i rounded_codes(__m128 values, float limit) {
   return _mm_cvtps_epi32(_mm_min_ps(values, _mm_set1_ps(limit)));
 }
 
-inline void finish_avx2(const std::int64_t* totals, const LinearWeight& weight, const Output& y,
-                        std::int64_t row, std::int64_t block) {
+template <class Sums>
+void finish_avx2(const Sums& sums, const LinearWeight& weight, const Output& y, std::int64_t row,
+                 std::int64_t block) {
   if (channels_in(weight, block) < kChannelsPerBlock) {
-    finish(totals, weight, y, row, block);
+    finish(sums, weight, y, row, block);
     return;
   }
   const std::int64_t channel = block * kChannelsPerBlock;
   const std::int64_t index = row * y.stride + channel;
   __m128 values[4];
-  for (int i = 0; i < 4; ++i) values[i] = scaled(totals + 4 * i, weight, channel + 4 * i);
+  for (int i = 0; i < 4; ++i) values[i] = scaled(four_sums(sums, 4 * i), weight, channel + 4 * i);
   if (y.element == Element::float32) {
     auto* target = static_cast<float*>(y.data) + index;
     for (int i = 0; i < 4; ++i) _mm_storeu_ps(target + 4 * i, values[i]);

@@ -71,13 +71,26 @@ struct Avx512 {
     _mm_prefetch(static_cast<const char*>(at), _MM_HINT_T1);
   }
 
-  static void finish(const std::int64_t* totals, const LinearWeight& weight, const Output& y,
+  template <class Sums>
+  static void finish(const Sums& sums, const LinearWeight& weight, const Output& y,
                      std::int64_t row, std::int64_t block);
 };
 
+__m512i eight_sums(const std::int64_t* sums, int first) {
+  return _mm512_loadu_si512(sums + first);
+}
+
+__m512i eight_sums(const Halves& sums, int first) {
+  const auto* high = reinterpret_cast<const __m256i*>(sums.high + first);
+  const __m512i wide = _mm512_cvtepi32_epi64(_mm256_loadu_si256(high));
+  if (sums.low == nullptr) return wide;
+  const auto* low = reinterpret_cast<const __m256i*>(sums.low + first);
+  return _mm512_add_epi64(_mm512_slli_epi64(wide, 8),
+                          _mm512_cvtepi32_epi64(_mm256_loadu_si256(low)));
+}
+
 // Eight exact sums plus their biases, rounded once.
-__m256 biased(const std::int64_t* totals, const LinearWeight& weight, std::int64_t channel) {
-  __m512i sum = _mm512_loadu_si512(totals);
+__m256 biased(__m512i sum, const LinearWeight& weight, std::int64_t channel) {
   if (weight.bias64 != nullptr) {
     sum = _mm512_add_epi64(sum, _mm512_loadu_si512(weight.bias64 + channel));
   } else if (weight.bias32 != nullptr) {
@@ -92,18 +105,19 @@ __m512i codes_of(__m512 values, float limit) {
   return _mm512_cvtps_epi32(_mm512_min_ps(values, _mm512_set1_ps(limit)));
 }
 
-void Avx512::finish(const std::int64_t* totals, const LinearWeight& weight, const Output& y,
+template <class Sums>
+void Avx512::finish(const Sums& sums, const LinearWeight& weight, const Output& y,
                     std::int64_t row, std::int64_t block) {
   if (channels_in(weight, block) < kChannelsPerBlock) {
-    kernels::finish(totals, weight, y, row, block);
+    kernels::finish(sums, weight, y, row, block);
     return;
   }
   const std::int64_t channel = block * kChannelsPerBlock;
   const std::int64_t index = row * y.stride + channel;
-  const __m512 sums = _mm512_insertf32x8(
-      _mm512_castps256_ps512(biased(totals, weight, channel)),
-      biased(totals + 8, weight, channel + 8), 1);
-  const __m512 values = _mm512_mul_ps(sums, _mm512_loadu_ps(weight.multiplier + channel));
+  const __m512 rounded = _mm512_insertf32x8(
+      _mm512_castps256_ps512(biased(eight_sums(sums, 0), weight, channel)),
+      biased(eight_sums(sums, 8), weight, channel + 8), 1);
+  const __m512 values = _mm512_mul_ps(rounded, _mm512_loadu_ps(weight.multiplier + channel));
   if (y.element == Element::float32) {
     _mm512_storeu_ps(static_cast<float*>(y.data) + index, values);
   } else if (y.element == Element::int16) {

@@ -74,9 +74,10 @@ struct AvxVnni {
     _mm_prefetch(static_cast<const char*>(at), _MM_HINT_T1);
   }
 
-  static void finish(const std::int64_t* totals, const LinearWeight& weight, const Output& y,
+  template <class Sums>
+  static void finish(const Sums& sums, const LinearWeight& weight, const Output& y,
                      std::int64_t row, std::int64_t block) {
-    finish_avx2(totals, weight, y, row, block);
+    finish_avx2(sums, weight, y, row, block);
   }
 };
 

@@ -45,8 +45,18 @@ TileFunction staged_function(std::int64_t rows, bool one, std::integer_sequence<
   return one ? single[rows - 1] : many[rows - 1];
 }
 
+// Where a tile lies, and how many steps of a block 64 bytes of its codes hold.
+struct Place {
+  std::int64_t panel;
+  std::int64_t block;
+  std::int64_t blocks;
+  std::int64_t code_steps;
+};
+
 template <class V>
 struct Product {
+  static constexpr std::int64_t kMostSums = V::kPanelRows * V::kMostBlocks * kChannelsPerBlock;
+
   const PackedRows& x;
   const LinearWeight& weight;
   const Output& y;
@@ -94,42 +104,58 @@ struct Product {
     return tile;
   }
 
-  // Adds a tile's sums, of whole rows or of halves, to 64-bit totals [rows, B, 16].
-  void widen(const std::int32_t* sums, std::int64_t rows, std::int64_t width,
-             std::int64_t* totals) const {
-    for (std::int64_t r = 0; r < rows; ++r) {
-      const std::int32_t* high = sums + r * panels.parts * width;
-      for (std::int64_t i = 0; i < width; ++i) {
-        std::int64_t sum = high[i];
-        if (panels.parts == 2) sum = sum * 256 + high[width + i];
-        totals[r * width + i] += sum;
+  // A tile's sums of one row of x and one block.
+  Halves halves_of(const Tile& tile, const Place& place, std::int64_t row, std::int64_t b) const {
+    const std::int64_t width = place.blocks * kChannelsPerBlock;
+    const std::int32_t* high = tile.sums + row * panels.parts * width + b * kChannelsPerBlock;
+    return {high, panels.parts == 2 ? high + width : nullptr};
+  }
+
+  // Runs a tile and writes its outputs.
+  void run(Tile tile, TileFunction function, const Place& place) const {
+    alignas(64) std::int32_t sums[kMostSums];
+    tile.sums = sums;
+    if (chunk_steps < steps) {
+      run_chunks(tile, function, place);
+      return;
+    }
+    function(tile);
+    for (std::int64_t row = 0; row < panels.rows(place.panel); ++row) {
+      for (std::int64_t b = 0; b < place.blocks; ++b) {
+        V::finish(halves_of(tile, place, row, b), weight, y, place.panel * panels.unit + row,
+                  place.block + b);
       }
     }
   }
 
-  // Runs a tile in chunks of K, and writes its outputs. `code_steps` is how many steps of a block
-  // 64 bytes of codes hold.
-  void run(Tile tile, TileFunction function, std::int64_t code_steps, std::int64_t panel,
-           std::int64_t block, std::int64_t block_count) const {
-    constexpr std::int64_t kMost = V::kPanelRows * V::kMostBlocks * kChannelsPerBlock;
-    std::int32_t sums[kMost];
-    std::int64_t totals[kMost] = {};
-    const std::int64_t rows = panels.rows(panel);
-    const std::int64_t width = block_count * kChannelsPerBlock;
-    tile.sums = sums;
+  // The same for grouped sums that need more than 32 bits: chunks of K are added in 64 bits.
+  void run_chunks(Tile tile, TileFunction function, const Place& place) const {
+    std::int64_t totals[kMostSums] = {};
+    const std::int64_t rows = panels.rows(place.panel);
     for (std::int64_t start = 0; start < steps; start += chunk_steps) {
       tile.steps = smaller(chunk_steps, steps - start);
       function(tile);
-      widen(sums, rows, width, totals);
+      add_chunk(tile, place, totals);
       tile.x += tile.steps * rows * panels.parts * 4;
-      tile.codes += tile.steps / code_steps * kUnitBytes;
-      if (tile.scale != nullptr) tile.scale += tile.steps / segment_steps * kChannelsPerBlock;
-      if (tile.negative_excess != nullptr) tile.negative_excess += tile.steps / segment_steps * width;
+      tile.codes += tile.steps / place.code_steps * kUnitBytes;
+      tile.scale += tile.steps / segment_steps * kChannelsPerBlock;
+      if (tile.negative_excess != nullptr) {
+        tile.negative_excess += tile.steps / segment_steps * place.blocks * kChannelsPerBlock;
+      }
     }
-    for (std::int64_t r = 0; r < rows; ++r) {
-      for (std::int64_t b = 0; b < block_count; ++b) {
-        V::finish(totals + r * width + b * kChannelsPerBlock, weight, y,
-                  panel * panels.unit + r, block + b);
+    for (std::int64_t i = 0; i < rows * place.blocks; ++i) {
+      const std::int64_t* sums = totals + i * kChannelsPerBlock;
+      V::finish(sums, weight, y, place.panel * panels.unit + i / place.blocks,
+                place.block + i % place.blocks);
+    }
+  }
+
+  // Adds a chunk's sums to totals [rows, blocks, 16].
+  void add_chunk(const Tile& tile, const Place& place, std::int64_t* totals) const {
+    for (std::int64_t i = 0; i < panels.rows(place.panel) * place.blocks; ++i) {
+      const Halves sums = halves_of(tile, place, i / place.blocks, i % place.blocks);
+      for (std::int64_t lane = 0; lane < kChannelsPerBlock; ++lane) {
+        totals[i * kChannelsPerBlock + lane] += sums[lane];
       }
     }
   }
@@ -148,7 +174,7 @@ struct Product {
       const TileFunction function =
           int8 ? stream_function<V, WeightKind::int8>(rows, count == 1, sizes)
                : stream_function<V, WeightKind::int4>(rows, count == 1, sizes);
-      run(tile(panel, block), function, int8 ? 1 : 2, panel, block, count);
+      run(tile(panel, block), function, {panel, block, count, int8 ? 1 : 2});
       block += count;
     }
   }
@@ -169,7 +195,7 @@ void run_staged(const Product<V>& product, Range panels, std::int64_t block,
     tile.prefetch = ahead < B * product.block_bytes ? next + ahead : tile.codes;
     const auto sizes = std::make_integer_sequence<int, V::kPanelRows>();
     const std::int64_t rows = product.packed_rows(panel);
-    product.run(tile, staged_function<V>(rows, B == 1, sizes), 1, panel, block, B);
+    product.run(tile, staged_function<V>(rows, B == 1, sizes), {panel, block, B, 1});
   }
 }
 

@@ -39,9 +39,20 @@ inline void store(const Output& y, std::int64_t index, float value) {
   }
 }
 
-// Finishes 16 exact sums of one row and one block.
-inline void finish(const std::int64_t* sums, const LinearWeight& weight, const Output& y,
-                   std::int64_t row, std::int64_t block) {
+// 16 sums in 32 bits, or the two halves of 16 sums: high * 256 + low.
+struct Halves {
+  const std::int32_t* high;
+  const std::int32_t* low;  // or null
+
+  std::int64_t operator[](std::int64_t lane) const {
+    return low == nullptr ? high[lane] : std::int64_t{high[lane]} * 256 + low[lane];
+  }
+};
+
+// Finishes 16 exact sums, Halves or int64, of one row and one block.
+template <class Sums>
+void finish(const Sums& sums, const LinearWeight& weight, const Output& y, std::int64_t row,
+            std::int64_t block) {
   const std::int64_t count = channels_in(weight, block);
   for (std::int64_t lane = 0; lane < count; ++lane) {
     const std::int64_t channel = block * kChannelsPerBlock + lane;

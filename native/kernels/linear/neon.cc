@@ -75,9 +75,10 @@ struct NeonDot {
   static void prefetch(const void* at) { __builtin_prefetch(at, 0, 3); }
   static void prefetch_l2(const void* at) { __builtin_prefetch(at, 0, 2); }
 
-  static void finish(const std::int64_t* totals, const LinearWeight& weight, const Output& y,
+  template <class Sums>
+  static void finish(const Sums& sums, const LinearWeight& weight, const Output& y,
                      std::int64_t row, std::int64_t block) {
-    kernels::finish(totals, weight, y, row, block);
+    kernels::finish(sums, weight, y, row, block);
   }
 };
 
