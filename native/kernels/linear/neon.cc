@@ -85,7 +85,7 @@ struct NeonDot {
 }  // namespace
 
 extern const LinearVariant linear_neon;
-const LinearVariant linear_neon{"neon",
+const LinearVariant linear_neon{"neon_dotprod",
                                 cpu_has_neon_dotprod,
                                 row_unit<NeonDot>,
                                 NeonDot::kMostBlocks,
