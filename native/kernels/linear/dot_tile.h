@@ -133,7 +133,7 @@ inline void load_int4(const Tile& tile, std::int64_t pair,
 }
 
 // Multiplies a panel with blocks as they lie in the file. Reads each code once and fetches codes
-// ahead, past the end of the block, where the next one begins.
+// ahead, past the end of the blocks those of the next ones.
 template <class V, int R, int B, WeightKind kind>
 void stream_tile(Tile tile) {
   using Vector = typename V::Vector;
@@ -149,10 +149,10 @@ void stream_tile(Tile tile) {
     excess.set(nothing, false);
     const std::uint8_t* x = tile.x + start * R * 4;
     for (std::int64_t unit = start / kSteps; unit < end / kSteps; ++unit, x += kSteps * R * 4) {
+      std::int64_t ahead = unit * kUnitBytes + kPrefetchBytes;
+      if (ahead >= tile.block_bytes) ahead += (B - 1) * tile.block_bytes;
 #pragma GCC unroll 16
-      for (int b = 0; b < B; ++b) {
-        V::prefetch(tile.codes + b * tile.block_bytes + unit * kUnitBytes + kPrefetchBytes);
-      }
+      for (int b = 0; b < B; ++b) V::prefetch(tile.codes + b * tile.block_bytes + ahead);
       Vector w[kSteps][kWidth];
       if constexpr (kInt8) {
         load_int8<V, B>(tile, unit, w[0]);
