@@ -2,6 +2,10 @@
 # make test   lint, type check, layers, sizes, every test
 # make lint   the same without the tests
 # make compare  every code of the sample model, native machine against reference machine
+# make check-native  the native kernels against each other, without Python
+# make aarch64       the same for AArch64, cross-compiled and run under QEMU; needs the Debian
+#                    packages g++-aarch64-linux-gnu and qemu-user
+# make sanitize      the native machine under AddressSanitizer, UBSan and ThreadSanitizer
 # make clean  remove everything the others made
 #
 # All of them first install the package, in editable form, into the virtual environment VENV.
@@ -24,7 +28,7 @@ PIP := $(BIN)/python -m pip install --quiet --no-input --disable-pip-version-che
 # Tests use few threads each, as several run side by side, and never the network.
 TEST_ENVIRONMENT := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false
 
-.PHONY: demo test lint compare install clean
+.PHONY: demo test lint compare check-native aarch64 sanitize install clean
 
 demo: install
 	$(BIN)/vlmforge compile $(SAMPLE) --out $(DEMO)
@@ -43,6 +47,26 @@ lint: install
 compare: install
 	$(BIN)/vlmforge compile $(SAMPLE) --out $(DEMO)
 	$(BIN)/python tools/compare_machines.py $(DEMO)
+
+CHECKS := -DVLMFORGE_CHECKS=ON -DCMAKE_BUILD_TYPE=Release
+AARCH64 := -DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR=aarch64 \
+	-DCMAKE_CXX_COMPILER=aarch64-linux-gnu-g++ \
+	-DCMAKE_CROSSCOMPILING_EMULATOR='qemu-aarch64;-L;/usr/aarch64-linux-gnu'
+
+check-native:
+	cmake -S native -B build/check-native $(CHECKS)
+	cmake --build build/check-native --parallel $(TEST_JOBS)
+	ctest --test-dir build/check-native --output-on-failure
+
+aarch64:
+	cmake -S native -B build/aarch64 $(CHECKS) $(AARCH64)
+	cmake --build build/aarch64 --parallel $(TEST_JOBS)
+	ctest --test-dir build/aarch64 --output-on-failure
+
+sanitize: install
+	$(PIP) nanobind cmake
+	PATH="$(abspath $(BIN)):$$PATH" tools/sanitize.sh address $(abspath $(BIN))/python
+	PATH="$(abspath $(BIN)):$$PATH" tools/sanitize.sh thread $(abspath $(BIN))/python
 
 install: $(INSTALLED)
 

@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# The native machine under a sanitizer: its checks, then the test suites and the loader through
+# Python, on a copy of the package beside which the sanitized module lies.
+#
+#     tools/sanitize.sh address|thread PYTHON
+#
+# "address" stands for AddressSanitizer and UndefinedBehaviorSanitizer, "thread" for
+# ThreadSanitizer. PYTHON is an interpreter with the package's test dependencies and nanobind.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+kind=$1 python=$2 build=build/sanitize-$1
+export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+# Python itself leaks at exit, and numpy allocates more than a sanitizer likes at once.
+export ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1
+export TSAN_OPTIONS=halt_on_error=1:report_bugs=1:suppressions=$PWD/tools/tsan.supp
+case $kind in
+address) flags="-fsanitize=address,undefined -fno-sanitize-recover=all" runtime=libasan.so ;;
+thread) flags="-fsanitize=thread" runtime=libtsan.so ;;
+*) echo "no sanitizer $kind" >&2 && exit 2 ;;
+esac
+
+configure() {
+    cmake -S "$1" -B "$2" -DCMAKE_BUILD_TYPE=RelWithDebInfo "-DCMAKE_CXX_FLAGS=$flags" "${@:3}"
+    cmake --build "$2" --parallel 2
+}
+
+configure native "$build/checks" -DVLMFORGE_CHECKS=ON
+ctest --test-dir "$build/checks" --output-on-failure
+
+configure . "$build/module" "-DPython_EXECUTABLE=$python" \
+    "-Dnanobind_DIR=$("$python" -m nanobind --cmake_dir)"
+rm -rf "$build/src" && mkdir -p "$build/src" && cp -r src/vlmforge "$build/src"
+rm -f "$build"/src/vlmforge/_native*.so && cp "$build"/module/_native*.so "$build/src/vlmforge"
+PYTHONMALLOC=malloc OMP_NUM_THREADS=1 LD_PRELOAD=$(c++ -print-file-name=$runtime) \
+    "$python" -m pytest -p no:cacheprovider -o "pythonpath=$build/src tools ." \
+    tests/run/test_native.py tests/run/test_native_program.py \
+    tests/formats/test_mxq.py tests/formats/test_container.py tests/program
