@@ -8,12 +8,14 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from vlmforge.errors import FormatError
 from vlmforge.formats.mblt import read_mblt
 from vlmforge.formats.mxq import read_mxq
 from vlmforge.formats.package import open_package
 from vlmforge.graph.core import Graph
-from vlmforge.program.core import Program
+from vlmforge.program.core import Instruction, Program
 
 
 def inspect(path: Path) -> dict[str, Any]:
@@ -85,13 +87,38 @@ def _program(program: Program) -> dict[str, Any]:
         "bytes": sum(array.nbytes for array in program.tensors.values()),
         "operators": _counts([step.op for step in program.instructions]),
         "product_inputs": _product_inputs(program),
+        "product_weights": _product_weights(program),
+        "bits_a_weight": _bits_a_weight(program),
         "nodes": nodes,
     }
 
 
+def _products(program: Program) -> list[Instruction]:
+    return [step for step in program.instructions if step.op in ("linear", "conv2d")]
+
+
 def _product_inputs(program: Program) -> dict[str, int]:
-    products = [step for step in program.instructions if step.op in ("linear", "conv2d")]
-    return _counts([program.buffers[step.inputs[0]].dtype for step in products])
+    return _counts([program.buffers[step.inputs[0]].dtype for step in _products(program)])
+
+
+def _product_weights(program: Program) -> dict[str, int]:
+    return _counts([_weight_kind(program, step) for step in _products(program)])
+
+
+def _weight_kind(program: Program, step: Instruction) -> str:
+    if program.tensors[step.tensors["weight"]].dtype == np.int8:
+        return "int8"
+    return f"int4 in groups of {step.attrs['group']}" if "group" in step.attrs else "int4"
+
+
+def _bits_a_weight(program: Program) -> float:
+    """Stored bits of the products' codes and group scales over their weights, padding included."""
+    products = _products(program)
+    names = [
+        s.tensors[role] for s in products for role in ("weight", "group_scale") if role in s.tensors
+    ]
+    weights = sum(step.attrs["in_features"] * step.attrs["out_features"] for step in products)
+    return round(8 * sum(program.tensors[name].nbytes for name in names) / max(1, weights), 4)
 
 
 def _counts(names: Sequence[str]) -> dict[str, int]:
