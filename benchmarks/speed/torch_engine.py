@@ -31,7 +31,7 @@ def greedy(model: Any, output: Any, count: int) -> None:
 def question_inputs(model: str, image: str, question: str) -> dict[str, torch.Tensor]:
     """Token ids with the image's place opened up, and its patches."""
     tokenizer = AutoTokenizer.from_pretrained(model)
-    processor = AutoImageProcessor.from_pretrained(model, use_fast=False)
+    processor = AutoImageProcessor.from_pretrained(model, backend="pil")
     pixels = processor(images=[Image.open(image)], return_tensors="pt")
     content = [{"type": "image"}, {"type": "text", "text": question}]
     text = tokenizer.apply_chat_template(
@@ -39,7 +39,9 @@ def question_inputs(model: str, image: str, question: str) -> dict[str, torch.Te
     )
     places = int(pixels["image_grid_thw"].prod()) // processor.merge_size**2
     text = text.replace("<|image_pad|>", "<|image_pad|>" * places)
-    return {**tokenizer(text, return_tensors="pt"), **pixels}
+    tokens = tokenizer(text, return_tensors="pt")
+    is_image = tokens["input_ids"] == tokenizer.convert_tokens_to_ids("<|image_pad|>")
+    return {**tokens, "mm_token_type_ids": is_image.long(), **pixels}
 
 
 @torch.inference_mode()
@@ -49,7 +51,7 @@ def main() -> None:
     load, model = seconds(
         lambda: Qwen2VLForConditionalGeneration.from_pretrained(name, dtype=torch.bfloat16)
     )
-    prompt = torch.randint(0, 100_000, (1, 512))
+    prompt = torch.randint(0, model.config.text_config.vocab_size, (1, 512))
     model(input_ids=prompt[:, :64])
     prefill, _ = seconds(lambda: model(input_ids=prompt, logits_to_keep=1))
     output = model(input_ids=prompt[:, :128], use_cache=True, logits_to_keep=1)
