@@ -91,7 +91,7 @@ def test_defaults() -> None:
     assert config.equivalent_transformation.spin_r1.apply
     assert config.equivalent_transformation.head_out_ch_rotation.apply
     assert not config.equivalent_transformation.qk.apply
-    assert config.calibration == CalibrationConfig(method=1, output=0, mode=1)
+    assert config.calibration == CalibrationConfig(method=1, output=0, mode=2)
     assert config.seed == 0
 
 

@@ -162,7 +162,7 @@ class CalibrationConfig(_Config):
 
     method: CalibrationMethod = CalibrationMethod.MULTI
     output: CalibrationOutput = CalibrationOutput.LAYER
-    mode: CalibrationMode = CalibrationMode.PERCENTILE
+    mode: CalibrationMode = CalibrationMode.HISTOGRAM
     max_percentile: MaxPercentile = MaxPercentile()
 
     @field_validator("method", "output", "mode", mode="before")
