@@ -21,7 +21,7 @@ LAYERS = (
     ("graph", "program"),
     ("formats", "source"),
     ("calibrate", "capture", "transform", "quantize", "package", "run", "integrations"),
-    ("workspace", "inspection", "evaluation", "bench"),
+    ("workspace", "inspection", "evaluation", "bench", "diagnose"),
     ("pipeline",),
     ("console",),
     ("cli",),

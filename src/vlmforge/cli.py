@@ -392,6 +392,39 @@ def bench(
     console.print_facts("Machine", table.facts(report))
 
 
+@app.command("diagnose")
+def diagnose_(
+    package: Annotated[Path, typer.Argument(help="Package directory.")],
+    reference: Annotated[str, typer.Option(help="The model that was compiled.")],
+    questions: Annotated[Path | None, typer.Option(help="JSONL: image, question, answer.")] = None,
+    images: Annotated[Path | None, typer.Option(help="Images to ask about.")] = None,
+    text: Annotated[Path | None, typer.Option(help="Text to read, for any decoder.")] = None,
+    samples: Annotated[int, typer.Option(min=1, help="Most inputs run.")] = 4,
+    max_new_tokens: Annotated[int, typer.Option(min=1, help="Of an answer about --images.")] = 32,
+    length: Annotated[int, typer.Option(min=2, help="Tokens of a piece of --text.")] = 256,
+    spin_weight_dir: Annotated[Path | None, typer.Option(help="Directory of rotations.")] = None,
+    culprits: Annotated[int, typer.Option(min=1, help="Culprits shown.")] = 10,
+    as_json: Json = False,
+    html: Annotated[Path | None, typer.Option(help="Write a report for a browser.")] = None,
+) -> None:
+    """Compare a package with its original value by value and name what hurts most."""
+    from vlmforge.diagnose.cases import Wanted
+    from vlmforge.diagnose.html import write_html
+    from vlmforge.diagnose.report import diagnose_package
+    from vlmforge.diagnose.tables import tables
+
+    wanted = Wanted(questions, images, text, samples, max_new_tokens, length)
+    with console.progress() as report:
+        found = diagnose_package(package, reference, wanted, spin_weight_dir, report)
+    if html is not None:
+        write_html(found, html)
+    if as_json:
+        console.print_json(found)
+        return
+    for table in tables(found, culprits):
+        console.print_table(*table)
+
+
 @app.command("inspect")
 def inspect_(
     file: Annotated[Path, typer.Argument(help="A .mblt, a .mxq or a package directory.")],

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from vlmforge.errors import VlmforgeError
 
@@ -64,7 +64,8 @@ def print_json(value: object) -> None:
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Write a table to standard output."""
-    table = Table(*columns, title=title, title_justify="left")
+    folded = (Column(name, overflow="fold") for name in columns)
+    table = Table(*folded, title=title, title_justify="left")
     for row in rows:
         table.add_row(*(str(cell) for cell in row))
     OUTPUT.print(table)

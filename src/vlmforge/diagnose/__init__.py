@@ -1,0 +1,1 @@
+"""Finds where a package's error comes from: integer program and float original, side by side."""

@@ -1,0 +1,234 @@
+"""Diagnosis: everything measured on a package beside its original, and how it is measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import repeat
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from vlmforge.diagnose.cases import Case
+from vlmforge.diagnose.node import CLASSES, NodeRecord
+from vlmforge.diagnose.original import original_graphs
+from vlmforge.diagnose.walk import Progress, Side, Walk
+from vlmforge.formats.rotation import Rotation
+from vlmforge.program.core import Program
+from vlmforge.run.evaluate import compare
+from vlmforge.run.positions import rope_index
+from vlmforge.run.prompt import ImageSource
+from vlmforge.run.session import Session
+from vlmforge.source.checkpoint import EMBEDDING, Checkpoint
+from vlmforge.source.image import read_image, resize_image
+from vlmforge.source.processor import load_processor, pixel_values_to_images
+
+PIXELS, EMBEDDINGS = "preprocess", "embed_tokens"
+"""Names of what no program computes: the pixels of an image and the rows of the embedding."""
+
+LOGIT_ROWS = 32
+"""Rows of logits compared at once."""
+
+
+@dataclass
+class Agreement:
+    """Logits of the package beside the original's.
+
+    Attributes:
+        rows: positions compared.
+        kl: sum of KL(original ‖ package) in nats.
+        top1: positions whose most probable token is the same.
+    """
+
+    rows: int = 0
+    kl: float = 0.0
+    top1: float = 0.0
+
+
+@dataclass
+class Diagnosis:
+    """What was measured.
+
+    Attributes:
+        records: one a node, in the order of execution, vision first.
+        agreement: logits by class of row.
+        tokens: rows of each class.
+    """
+
+    records: list[NodeRecord] = field(default_factory=list)
+    agreement: dict[str, Agreement] = field(
+        default_factory=lambda: {label: Agreement() for label in CLASSES}
+    )
+    tokens: dict[str, int] = field(default_factory=lambda: dict.fromkeys(CLASSES, 0))
+
+
+@dataclass(frozen=True)
+class Features:
+    """What stands for the images of one case: the original's rows and the package's."""
+
+    real: np.ndarray
+    codes: np.ndarray
+
+
+def diagnose(
+    session: Session,
+    checkpoint: Checkpoint,
+    rotation: Rotation | None,
+    cases: Sequence[Case],
+    progress: Progress | None = None,
+) -> Diagnosis:
+    """Run package and original on the same cases and compare every value.
+
+    Args:
+        session: the open package.
+        checkpoint: the original model, of the same fingerprint.
+        rotation: the package's R1.
+        cases: what to run; at least one.
+        progress: is told of every node.
+    """
+    diagnosis = Diagnosis()
+    features = _encode_images(session, checkpoint, rotation, cases, diagnosis, progress)
+    sides = [
+        _language_side(session, checkpoint, rotation, case, rows, diagnosis)
+        for case, rows in zip(cases, features, strict=True)
+    ]
+    walk = _walk(checkpoint, session.package.text, rotation)
+    walk.run(sides, progress)
+    diagnosis.records += walk.records
+    for side in sides:
+        _compare_logits(diagnosis, side, session.package.text.outputs[0])
+    return diagnosis
+
+
+def _walk(checkpoint: Checkpoint, program: Program, rotation: Rotation | None) -> Walk:
+    plain, graph = original_graphs(checkpoint, program, rotation)
+    return Walk(program, graph, plain)
+
+
+def _encode_images(
+    session: Session,
+    checkpoint: Checkpoint,
+    rotation: Rotation | None,
+    cases: Sequence[Case],
+    diagnosis: Diagnosis,
+    progress: Progress | None,
+) -> list[Features | None]:
+    """The image features of each case, None where a case has no image."""
+    program, images = session.package.vision, [image for case in cases for image in case.images]
+    if program is None or session.preprocess is None or not images:
+        return [None for _ in cases]
+    record = NodeRecord(PIXELS, "input", "preprocess", "float32")
+    processor = load_processor(checkpoint.path).image_processor
+    size = (session.preprocess.height, session.preprocess.width)
+    sides = []
+    for image in images:
+        pixels = session.preprocess(image)
+        wanted = _original_pixels(processor, image, size)
+        _compare_inputs(record, wanted, pixels, np.zeros(0, np.int8))
+        feeds = {program.inputs[0]: torch.from_numpy(wanted)}
+        sides.append(Side(dict(feeds), {program.inputs[0]: pixels}, np.zeros(0, np.int8)))
+    walk = _walk(checkpoint, program, rotation)
+    walk.run(sides, progress)
+    diagnosis.records += [record, *walk.records]
+    return _features(cases, sides, program.outputs[0])
+
+
+def _features(cases: Sequence[Case], sides: Sequence[Side], output: str) -> list[Features | None]:
+    remaining = iter(sides)
+    features: list[Features | None] = []
+    for case in cases:
+        own = [next(remaining) for _ in case.images]
+        real = [side.real[output].numpy() for side in own]
+        codes = [side.codes[output] for side in own]
+        features.append(Features(np.concatenate(real), np.concatenate(codes)) if own else None)
+    return features
+
+
+def _original_pixels(processor: object, image: ImageSource, size: tuple[int, int]) -> np.ndarray:
+    """What Hugging Face's processor makes of an image, laid out for the vision program."""
+    opened = image if isinstance(image, Image.Image) else read_image(str(image))
+    batch = processor(  # type: ignore[operator]
+        images=[resize_image(opened, size)], do_resize=False, return_tensors="np"
+    )
+    layout = (processor.patch_size, processor.merge_size, processor.temporal_patch_size)  # type: ignore[attr-defined]
+    return pixel_values_to_images(batch["pixel_values"], *layout).astype(np.float32)
+
+
+def _language_side(
+    session: Session,
+    checkpoint: Checkpoint,
+    rotation: Rotation | None,
+    case: Case,
+    features: Features | None,
+    diagnosis: Diagnosis,
+) -> Side:
+    ids, seq = case.token_ids, len(case.token_ids)
+    in_prompt = np.arange(seq) < case.prompt
+    is_image = in_prompt & (ids == session.prompts.image_token_id) & (features is not None)
+    classes = np.where(is_image, 0, np.where(in_prompt, 1, 2)).astype(np.int8)
+    wanted = _embedded(checkpoint, ids, rotation)
+    found = session.package.embeddings[ids].copy()
+    _compare_embeddings(diagnosis, wanted, found, classes)
+    if features is not None:
+        wanted[is_image], found[is_image] = features.real, features.codes
+    positions, _ = rope_index(is_image, repeat(session.grid))
+    index = np.arange(seq)
+    real = {
+        "inputs_embeds": torch.from_numpy(wanted[None]),
+        "position_ids": torch.from_numpy(positions),
+        "logits_index": torch.from_numpy(index),
+    }
+    codes = {"inputs_embeds": found[None], "position_ids": positions, "logits_index": index}
+    for number, label in enumerate(CLASSES):
+        diagnosis.tokens[label] += int((classes == number).sum())
+    return Side(real, codes, classes)
+
+
+def _embedded(checkpoint: Checkpoint, ids: np.ndarray, rotation: Rotation | None) -> np.ndarray:
+    """The original's token embeddings, rotated as its values are: float32 ``[seq, hidden]``."""
+    unique, where = np.unique(ids, return_inverse=True)
+    rows: Tensor = torch.cat([checkpoint.rows(EMBEDDING, int(i), int(i) + 1) for i in unique])
+    if rotation is not None:
+        rows = (rows.double() @ rotation.matrix).float()
+    return rows.numpy()[where]
+
+
+def _compare_embeddings(
+    diagnosis: Diagnosis, wanted: np.ndarray, found: np.ndarray, classes: np.ndarray
+) -> None:
+    record = next((r for r in diagnosis.records if r.name == EMBEDDINGS), None)
+    if record is None:
+        record = NodeRecord(EMBEDDINGS, "input", "embedding", "float32")
+        diagnosis.records.append(record)
+    tokens = classes != 0
+    _compare_inputs(record, wanted[tokens], found[tokens], classes[tokens])
+
+
+def _compare_inputs(
+    record: NodeRecord, wanted: np.ndarray, found: np.ndarray, classes: np.ndarray
+) -> None:
+    """Compare what reaches a program from outside; its error is local and accumulated alike."""
+    want, have = (array.reshape(-1, array.shape[-1]) for array in (wanted, found))
+    rows = classes if len(classes) == len(want) else np.zeros(len(want), np.int8)
+    for number, label in enumerate(CLASSES):
+        part = rows == number
+        record.local[label].add(want[part], have[part])
+        record.accumulated[label].add(want[part], have[part])
+    record.channels.add(want, have, want)
+    record.largest = max(record.largest, float(np.abs(want).max(initial=0)))
+    record.elements += want.size
+
+
+def _compare_logits(diagnosis: Diagnosis, side: Side, output: str) -> None:
+    wanted, found = side.real[output].numpy(), side.codes[output]
+    for start in range(0, len(wanted), LOGIT_ROWS):
+        part = slice(start, start + LOGIT_ROWS)
+        agree, kl = compare(wanted[part], found[part])
+        for number, label in enumerate(CLASSES):
+            rows = side.classes[part] == number
+            total = diagnosis.agreement[label]
+            total.rows += int(rows.sum())
+            total.kl += float(kl[rows].sum())
+            total.top1 += float(agree[rows].sum())
