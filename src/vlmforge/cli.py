@@ -402,7 +402,7 @@ def diagnose_(
     samples: Annotated[int, typer.Option(min=1, help="Most inputs run.")] = 4,
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Of an answer about --images.")] = 32,
     length: Annotated[int, typer.Option(min=2, help="Tokens of a piece of --text.")] = 256,
-    spin_weight_dir: Annotated[Path | None, typer.Option(help="Directory of rotations.")] = None,
+    work_dir: Annotated[Path | None, typer.Option(help="Of its compilation.")] = None,
     culprits: Annotated[int, typer.Option(min=1, help="Culprits shown.")] = 10,
     as_json: Json = False,
     html: Annotated[Path | None, typer.Option(help="Write a report for a browser.")] = None,
@@ -415,7 +415,7 @@ def diagnose_(
 
     wanted = Wanted(questions, images, text, samples, max_new_tokens, length)
     with console.progress() as report:
-        found = diagnose_package(package, reference, wanted, spin_weight_dir, report)
+        found = diagnose_package(package, reference, wanted, work_dir, report)
     if html is not None:
         write_html(found, html)
     if as_json:

@@ -239,7 +239,7 @@ def mblt_compile(
         CaptureError: a value differs from the original's by more than 1e-4 of its range.
     """
     graph = capture(checkpoint, component)
-    samples = _samples(graph, calib_data_path)
+    samples = component_samples(graph, calib_data_path)
     write_mblt(graph, save_path, progress)
     feeds = _feeds(graph, samples[0], CHECKED_ROWS)
     original = load_streamed(checkpoint)
@@ -289,13 +289,12 @@ def mxq_compile(
     overrides = overrides or config.bit.layer_overrides
     require_nodes(graph, overrides.activation_16bits)
     formats = weight_formats(graph, config, overrides.weight_8bits)
-    samples = _samples(graph, calib_data_path)
-    precision = _precision(graph, config, overrides.activation_16bits, formats)
+    samples = component_samples(graph, calib_data_path)
     where = str(torch_device(device))
-    settings = Settings(config.equivalent_transformation, precision, config.seed, where, progress)
-    graph, rotation = _rotated(graph, samples, config, settings, rotation_path)
-    loaders = [partial(_rotated_feeds, graph, sample, rotation) for sample in samples]
-    graph = scale(graph, loaders, settings)
+    transformed = transform_component(
+        graph, samples, config, rotation_path, overrides, where, progress
+    )
+    graph, rotation, loaders = transformed.graph, transformed.rotation, transformed.loaders
     graph.meta |= {
         "rotation": rotation.fingerprint if rotation else "none",
         "calibration": samples.fingerprint(),
@@ -317,9 +316,53 @@ def mxq_compile(
     return save_path
 
 
+@dataclass(frozen=True)
+class Transformed:
+    """A component ready to be quantized.
+
+    Attributes:
+        graph: after all transformations.
+        rotation: R1 of the language model, which its features are in; None without one.
+        loaders: each gives the feeds of one sample, rotated as the graph wants them.
+    """
+
+    graph: Graph
+    rotation: Rotation | None
+    loaders: Sequence[Callable[[], Mapping[str, Tensor]]]
+
+
+def transform_component(
+    graph: Graph,
+    samples: Sequence[Sample],
+    config: CompileConfig,
+    rotation_path: Path | None,
+    overrides: BitConfig.LayerOverrides | None = None,
+    device: str = "cpu",
+    progress: Progress | None = None,
+) -> Transformed:
+    """The transformations a configuration asks for, applied to a captured component.
+
+    Args:
+        graph: as captured.
+        samples: of this component; may be empty where nothing is learned and no scaling applies.
+        config: which transformations.
+        rotation_path: where R1 is written (language) or read (vision).
+        overrides: of this component, for what judges by the rounding to come; none by default.
+        device: where to compute, as torch names it.
+        progress: is told of every step.
+    """
+    overrides = overrides or BitConfig.LayerOverrides()
+    formats = weight_formats(graph, config, overrides.weight_8bits)
+    precision = _precision(graph, config, overrides.activation_16bits, formats)
+    settings = Settings(config.equivalent_transformation, precision, config.seed, device, progress)
+    graph, rotation = _rotated(graph, samples, config, settings, rotation_path)
+    loaders = [partial(_rotated_feeds, graph, sample, rotation) for sample in samples]
+    return Transformed(scale(graph, loaders, settings), rotation, loaders)
+
+
 def _rotated(
     graph: Graph,
-    samples: Samples,
+    samples: Sequence[Sample],
     config: CompileConfig,
     settings: Settings,
     rotation_path: Path | None,
@@ -418,7 +461,8 @@ def _clipping(graph: Graph, config: CompileConfig) -> tuple[Bound, float, set[st
     return partial(Range.bound, percentile=settings.percentile), settings.topk_ratio, gated
 
 
-def _samples(graph: Graph, directory: Path) -> Samples:
+def component_samples(graph: Graph, directory: Path) -> Samples:
+    """The calibration samples of a graph's component; raises :class:`CalibrationError`."""
     expected = {
         name: tuple(dim if isinstance(dim, int) else None for dim in value.shape)
         for name, value in graph.inputs.items()

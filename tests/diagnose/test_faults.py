@@ -12,9 +12,12 @@ import numpy as np
 import pytest
 
 from tests.diagnose.conftest import Plant, with_tensor
+from vlmforge.config import CompileConfig
 from vlmforge.diagnose.cases import Wanted
 from vlmforge.diagnose.report import diagnose_package
+from vlmforge.errors import CalibrationError
 from vlmforge.formats.package import open_package, write_embeddings
+from vlmforge.pipeline import compile_model
 from vlmforge.program import layout
 from vlmforge.program.core import Program
 from vlmforge.transform.hadamard import random_rotation
@@ -140,3 +143,25 @@ def test_a_sound_package_has_no_fault(compiled: Path, tiny_checkpoint: Path) -> 
     assert {culprit["kind"] for culprit in report["culprits"]} <= {
         "rounding", "clipping", "weights", "range",
     }  # fmt: skip
+
+
+EVERYTHING = {
+    "bit": {"transformer": {"weight": {"ffn": 4}, "weightGroup": 32}},
+    "equivalentTransformation": {
+        name: {"apply": True} for name in ("QK", "VO", "UD", "SpinR2", "NormConv")
+    },
+}
+
+
+def test_transformations_that_follow_from_samples(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    package, config = tmp_path / "package", CompileConfig.parse(EVERYTHING)
+    compile_model(str(tiny_checkpoint), package, num_samples=2, max_new_tokens=6, config=config)
+
+    culprits = diagnose_package(package, str(tiny_checkpoint), WANTED)["culprits"]
+
+    assert "fault" not in {culprit["kind"] for culprit in culprits}
+    coarse = next(culprit for culprit in culprits if culprit["kind"] == "weights")
+    assert coarse["setting"] == {"bit": {"layerOverrides": {"weight8Bits": [coarse["name"]]}}}
+    shutil.rmtree(tmp_path / "package.work")
+    with pytest.raises(CalibrationError):
+        diagnose_package(package, str(tiny_checkpoint), WANTED)

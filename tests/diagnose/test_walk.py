@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vlmforge.diagnose.original import original_graphs, package_rotation
+from vlmforge.diagnose.original import original_graphs
 from vlmforge.diagnose.scales import buffer_scales
 from vlmforge.diagnose.tally import Tally
 from vlmforge.diagnose.walk import Side, Walk
@@ -21,7 +21,7 @@ from vlmforge.source.checkpoint import Checkpoint
 
 def test_both_sides_are_those_of_a_whole_run(compiled: Path, tiny_checkpoint: Path) -> None:
     package, checkpoint = open_package(compiled), Checkpoint.open(str(tiny_checkpoint))
-    plain, graph = original_graphs(checkpoint, package.text, package_rotation(package, checkpoint))
+    original = original_graphs(package, checkpoint).components["language"]
     embeds = np.random.default_rng(0).normal(size=(1, 9, 96)).astype(np.float32) * 0.1
     steps = np.arange(9)
     feeds = {
@@ -30,12 +30,14 @@ def test_both_sides_are_those_of_a_whole_run(compiled: Path, tiny_checkpoint: Pa
     real = {name: torch.from_numpy(array) for name, array in feeds.items()}
     side = Side(dict(real), dict(feeds), np.full(9, 2, np.int8))
 
-    walk = Walk(package.text, graph, plain)
+    walk = Walk(package.text, original.graph, original.plain)
     walk.run([side])
 
     whole = open_machine(package.text).run(feeds)
     assert np.array_equal(side.codes["lm_head"], whole["lm_head"])
-    assert torch.allclose(side.real["lm_head"], evaluate(graph, real)["lm_head"], rtol=1e-5)
+    assert torch.allclose(
+        side.real["lm_head"], evaluate(original.graph, real)["lm_head"], rtol=1e-5
+    )
     head = next(record for record in walk.records if record.name == "lm_head")
     assert head.accumulated["decode"].rows == 9 and head.accumulated["text"].rows == 0
     assert head.accumulated["decode"].sqnr_db is not None

@@ -13,11 +13,11 @@ from torch import Tensor
 
 from vlmforge.diagnose.cases import Case
 from vlmforge.diagnose.node import CLASSES, NodeRecord
-from vlmforge.diagnose.original import original_graphs
+from vlmforge.diagnose.original import Originals
 from vlmforge.diagnose.walk import Progress, Side, Walk
 from vlmforge.formats.rotation import Rotation
 from vlmforge.program.core import Program
-from vlmforge.run.evaluate import compare
+from vlmforge.run.divergence import compare
 from vlmforge.run.positions import rope_index
 from vlmforge.run.prompt import ImageSource
 from vlmforge.run.session import Session
@@ -75,7 +75,7 @@ class Features:
 def diagnose(
     session: Session,
     checkpoint: Checkpoint,
-    rotation: Rotation | None,
+    originals: Originals,
     cases: Sequence[Case],
     progress: Progress | None = None,
 ) -> Diagnosis:
@@ -84,17 +84,17 @@ def diagnose(
     Args:
         session: the open package.
         checkpoint: the original model, of the same fingerprint.
-        rotation: the package's R1.
+        originals: the graphs the package was made from.
         cases: what to run; at least one.
         progress: is told of every node.
     """
     diagnosis = Diagnosis()
-    features = _encode_images(session, checkpoint, rotation, cases, diagnosis, progress)
+    features = _encode_images(session, checkpoint, originals, cases, diagnosis, progress)
     sides = [
-        _language_side(session, checkpoint, rotation, case, rows, diagnosis)
+        _language_side(session, checkpoint, originals.rotation, case, rows, diagnosis)
         for case, rows in zip(cases, features, strict=True)
     ]
-    walk = _walk(checkpoint, session.package.text, rotation)
+    walk = _walk(originals, session.package.text)
     walk.run(sides, progress)
     diagnosis.records += walk.records
     for side in sides:
@@ -102,15 +102,15 @@ def diagnose(
     return diagnosis
 
 
-def _walk(checkpoint: Checkpoint, program: Program, rotation: Rotation | None) -> Walk:
-    plain, graph = original_graphs(checkpoint, program, rotation)
-    return Walk(program, graph, plain)
+def _walk(originals: Originals, program: Program) -> Walk:
+    original = originals.components[program.component]
+    return Walk(program, original.graph, original.plain)
 
 
 def _encode_images(
     session: Session,
     checkpoint: Checkpoint,
-    rotation: Rotation | None,
+    originals: Originals,
     cases: Sequence[Case],
     diagnosis: Diagnosis,
     progress: Progress | None,
@@ -129,7 +129,7 @@ def _encode_images(
         _compare_inputs(record, wanted, pixels, np.zeros(0, np.int8))
         feeds = {program.inputs[0]: torch.from_numpy(wanted)}
         sides.append(Side(dict(feeds), {program.inputs[0]: pixels}, np.zeros(0, np.int8)))
-    walk = _walk(checkpoint, program, rotation)
+    walk = _walk(originals, program)
     walk.run(sides, progress)
     diagnosis.records += [record, *walk.records]
     return _features(cases, sides, program.outputs[0])

@@ -1,19 +1,47 @@
-"""The float graph a program was made from, captured again from the original checkpoint."""
+"""The float graphs a package was made from, captured again from the original checkpoint."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from vlmforge.capture.families import capture
-from vlmforge.config import CompileConfig
-from vlmforge.errors import PackageError, RotationError
+from vlmforge.config import CompileConfig, EquivalentTransformationConfig
+from vlmforge.errors import CalibrationError, PackageError, RotationError
 from vlmforge.formats.package import Package
-from vlmforge.formats.rotation import Rotation, r1_path, read_rotation
+from vlmforge.formats.rotation import Rotation, r1_path
+from vlmforge.formats.samples import Samples
 from vlmforge.graph.core import Graph
+from vlmforge.pipeline import Progress, component_samples, transform_component
 from vlmforge.program.core import Program
 from vlmforge.source.checkpoint import Checkpoint
-from vlmforge.transform.hadamard import random_rotation
-from vlmforge.transform.order import language_passes, transform, vision_passes
+
+
+@dataclass(frozen=True)
+class Original:
+    """A component in float.
+
+    Attributes:
+        plain: as captured.
+        graph: as transformed before it was quantized; its node names are the program's.
+    """
+
+    plain: Graph
+    graph: Graph
+
+
+@dataclass(frozen=True)
+class Originals:
+    """What a package is compared with.
+
+    Attributes:
+        components: by name.
+        rotation: R1 of the package, None without one.
+    """
+
+    components: dict[str, Original]
+    rotation: Rotation | None
 
 
 def config_of(program: Program) -> CompileConfig:
@@ -37,52 +65,70 @@ def require_origin(package: Package, checkpoint: Checkpoint) -> None:
         )
 
 
-def package_rotation(
-    package: Package, checkpoint: Checkpoint, spin_weight_dir: Path | None = None
-) -> Rotation | None:
-    """R1 of a package: drawn again from the configuration's seed, or read where it was learned.
-
-    Args:
-        package: the package.
-        checkpoint: the original model.
-        spin_weight_dir: directory of rotations; by default that of ``compile`` beside the package.
-
-    Raises:
-        RotationError: neither gives the rotation the package was compiled with.
-    """
-    wanted = package.text.meta["rotation"]
-    if wanted in (None, "none"):
-        return None
-    drawn = Rotation.of(
-        random_rotation(package.text.meta["hidden_size"], config_of(package.text).seed)
-    )
-    if drawn.fingerprint == wanted:
-        return drawn
-    directory = spin_weight_dir or package.dir.with_name(f"{package.dir.name}.work") / "spinWeight"
-    path = r1_path(directory, f"{checkpoint.name}_text_model")
-    rotation = read_rotation(
-        path, size=drawn.size, model_fingerprint=package.text.meta["model_fingerprint"]
-    )
-    if rotation.fingerprint != wanted:
-        raise RotationError(
-            "the rotation is not the one the package was compiled with",
-            where=path,
-            mend="name the directory of the right one with --spin-weight-dir",
-        )
-    return rotation
+def needs_samples(config: EquivalentTransformationConfig) -> bool:
+    """Whether a transformation follows from calibration samples, and not from the graph alone."""
+    scalings = (config.qk, config.vo, config.ud, config.norm_conv, config.qk_rotation)
+    rotations = (config.spin_r1, config.spin_r2)
+    return any(each.apply for each in scalings) or any(r.apply and r.learn for r in rotations)
 
 
 def original_graphs(
-    checkpoint: Checkpoint, program: Program, rotation: Rotation | None
-) -> tuple[Graph, Graph]:
-    """The graph of a program's component as captured, and as transformed before quantization."""
-    config = config_of(program)
-    equivalent = config.equivalent_transformation
-    matrix = rotation.matrix if rotation else None
-    plain = capture(checkpoint, program.component)
-    if program.component == "language":
-        passes = language_passes(equivalent, matrix, config.seed)
-    else:
-        head = matrix if equivalent.head_out_ch_rotation.apply else None
-        passes = vision_passes(equivalent, head, config.seed)
-    return plain, transform(plain, passes)
+    package: Package,
+    checkpoint: Checkpoint,
+    work_dir: Path | None = None,
+    progress: Progress | None = None,
+) -> Originals:
+    """The graphs of a package's components, transformed as its programs say.
+
+    Transformations that follow from the calibration samples are computed again from them.
+
+    Args:
+        package: the package.
+        checkpoint: the model it was compiled from.
+        work_dir: of its compilation, where the samples are; by default the one beside the package.
+        progress: is told of every step.
+
+    Raises:
+        CalibrationError: samples are needed, and are missing or not those of the compilation.
+        RotationError: R1 is not the package's, which happens where learning it again differs.
+    """
+    directory = work_dir or package.dir.with_name(f"{package.dir.name}.work")
+    programs = [package.text] + ([package.vision] if package.vision is not None else [])
+    components, rotation = {}, None
+    with TemporaryDirectory() as kept:
+        path = r1_path(kept, f"{checkpoint.name}_text_model")
+        for program in programs:
+            config, plain = config_of(program), capture(checkpoint, program.component)
+            samples = _samples(program, plain, config, directory)
+            wide = config.bit.layer_overrides.activation_16bits
+            own = tuple(name for name in wide if name in plain.nodes)
+            found = transform_component(plain, samples, config, path, own, progress=progress)
+            components[program.component] = Original(plain, found.graph)
+            rotation = found.rotation if program is package.text else rotation
+    _require_rotation(package, rotation)
+    return Originals(components, rotation)
+
+
+def _samples(
+    program: Program, graph: Graph, config: CompileConfig, directory: Path
+) -> Samples | tuple[()]:
+    if not needs_samples(config.equivalent_transformation):
+        return ()
+    samples = component_samples(graph, directory / "calibration_data")
+    if samples.fingerprint() != program.meta["calibration"]:
+        raise CalibrationError(
+            "the calibration samples are not those the package was compiled with",
+            where=samples.path,
+            mend="name the work directory of its compilation with --work-dir",
+        )
+    return samples
+
+
+def _require_rotation(package: Package, rotation: Rotation | None) -> None:
+    found = rotation.fingerprint if rotation else "none"
+    if found != (package.text.meta["rotation"] or "none"):
+        raise RotationError(
+            "the rotation R1 computed again is not the one the package was compiled with",
+            where=package.dir,
+            mend="diagnose on the machine, and with the version, that compiled the package",
+        )

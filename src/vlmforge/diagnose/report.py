@@ -10,7 +10,7 @@ from vlmforge.diagnose.cases import Case, Wanted, collect_cases
 from vlmforge.diagnose.diagnosis import Diagnosis, diagnose
 from vlmforge.diagnose.findings import Finding, branch_shares, find_culprits
 from vlmforge.diagnose.node import CLASSES, NodeRecord
-from vlmforge.diagnose.original import config_of, package_rotation, require_origin
+from vlmforge.diagnose.original import config_of, original_graphs, require_origin
 from vlmforge.diagnose.tally import Tally, decibels
 from vlmforge.diagnose.walk import TABLES, Progress
 from vlmforge.graph.flow import MOVES
@@ -25,7 +25,7 @@ def diagnose_package(
     package: Path,
     reference: str,
     wanted: Wanted,
-    spin_weight_dir: Path | None = None,
+    work_dir: Path | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Compare a package with the model it was compiled from.
@@ -34,19 +34,20 @@ def diagnose_package(
         package: the package directory.
         reference: the original model, a local directory or an id on the Hub.
         wanted: what to run.
-        spin_weight_dir: directory of rotations, where R1 was not drawn from the seed.
+        work_dir: of the package's compilation, for transformations that follow from samples.
         progress: is told of every node.
 
     Raises:
         PackageError: the package was compiled from another model.
-        RotationError: its rotation cannot be found.
+        CalibrationError: transformations follow from samples that cannot be found.
+        RotationError: its rotation cannot be computed again.
         RunError: the inputs cannot be read, or do not suit the package.
     """
     session, checkpoint = Session.open(package), Checkpoint.open(reference)
     require_origin(session.package, checkpoint)
-    rotation = package_rotation(session.package, checkpoint, spin_weight_dir)
     cases = collect_cases(session, wanted)
-    diagnosis = diagnose(session, checkpoint, rotation, cases, progress)
+    originals = original_graphs(session.package, checkpoint, work_dir, progress)
+    diagnosis = diagnose(session, checkpoint, originals, cases, progress)
     facts = {
         "package": str(package),
         "reference": checkpoint.model_id,
