@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +16,7 @@ from vlmforge.config import CompileConfig, InferenceScheme
 
 if TYPE_CHECKING:
     from vlmforge.run.session import Session
+    from vlmforge.workspace import Workspace
 
 app = typer.Typer(
     name="vlmforge",
@@ -60,6 +62,10 @@ Scheme = Annotated[InferenceScheme, typer.Option(help="How cores share the work.
 RunScheme = Annotated[
     InferenceScheme | None,
     typer.Option("--inference-scheme", help="How cores share the work; as compiled by default."),
+]
+TargetKl = Annotated[float, typer.Option(min=0, help="Most KL divergence, nats a prediction.")]
+TargetTop1 = Annotated[
+    float, typer.Option(min=0, max=1, help="Least share of predictions that stay the same.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Write JSON, for programs.")]
 
@@ -215,6 +221,9 @@ def compile_(
     work_dir: Annotated[
         Path | None, typer.Option(help="For everything between; OUT.work by default.")
     ] = None,
+    target_kl: Annotated[
+        float | None, typer.Option(min=0, help="Tune the configuration to this KL divergence.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Run every stage: from a checkpoint to a package."""
@@ -234,6 +243,7 @@ def compile_(
             device=device.value,
             scheme=inference_scheme,
             work_dir=work_dir,
+            choose=None if target_kl is None else partial(_tuned, target_kl, report),
             progress=report,
         )
     if as_json:
@@ -425,6 +435,49 @@ def diagnose_(
         console.print_table(*table)
 
 
+@app.command("tune")
+def tune_(
+    model: Annotated[str, typer.Argument(help="A model, or a work directory of its compilation.")],
+    target_kl: TargetKl,
+    target_top1: TargetTop1 = 0.0,
+    out: Annotated[Path, typer.Option(help="Configuration to write.")] = Path("tuned.json"),
+    config: ConfigFile = None,
+    work_dir: Annotated[
+        Path | None, typer.Option(help="Of a model's stages; NAME.work by default.")
+    ] = None,
+    images: Annotated[Path | None, typer.Option(help="Your own calibration images.")] = None,
+    calibration_text: Annotated[
+        list[Path] | None, typer.Option(help="Text to calibrate a plain decoder with.")
+    ] = None,
+    calibration_length: Length = 512,
+    num_samples: Samples = 100,
+    max_new_tokens: NewTokens = 500,
+    samples: Annotated[int, typer.Option(min=1, help="Samples that choices are judged on.")] = 2,
+    length: Annotated[int, typer.Option(min=2, help="Most positions of each.")] = 256,
+    as_json: Json = False,
+) -> None:
+    """Choose 16-bit activations and 8-bit weights for the least cost within a KL budget."""
+    from vlmforge.pipeline import Calibration, TextCalibration
+    from vlmforge.tune import tables
+    from vlmforge.tune.judge import Extent
+    from vlmforge.tune.search import Budget, save, tune
+    from vlmforge.tune.space import find_space
+
+    texts = calibration_text or []
+    text = TextCalibration(texts, calibration_length) if texts else None
+    calibration = Calibration(images, text, num_samples, max_new_tokens)
+    extent = Extent(samples, length)
+    with console.progress() as report:
+        space = find_space(model, work_dir, calibration, report)
+        found = tune(space, _config(config), Budget(target_kl, target_top1), extent, report)
+    save(found, out)
+    if as_json:
+        console.print_json(tables.document(found))
+        return
+    console.print_table("Candidates, the best gain first", tables.COLUMNS, tables.rows(found))
+    console.print_facts(f"Written to {out}", tables.facts(found))
+
+
 @app.command("inspect")
 def inspect_(
     file: Annotated[Path, typer.Argument(help="A .mblt, a .mxq or a package directory.")],
@@ -448,6 +501,17 @@ def inspect_(
 
 def _config(path: Path | None) -> CompileConfig:
     return CompileConfig() if path is None else CompileConfig.load(path)
+
+
+def _tuned(
+    target_kl: float, report: console.Report, space: Workspace, config: CompileConfig
+) -> CompileConfig:
+    """The configuration tuned, and left in the work directory."""
+    from vlmforge.tune.search import Budget, save, tune
+
+    found = tune(space, config, Budget(target_kl), progress=report)
+    save(found, space.root / "tuned.json")
+    return found.config
 
 
 def _lengths(text: str) -> list[int]:

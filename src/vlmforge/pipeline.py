@@ -95,6 +95,23 @@ class TextCalibration:
     seed: int = 0
 
 
+@dataclass(frozen=True)
+class Calibration:
+    """What a model is calibrated with.
+
+    Attributes:
+        images: the user's own; COCO, or drawn scenes, without.
+        text: for a plain decoder, and nothing else.
+        num_samples: of each component.
+        max_new_tokens: longest answer.
+    """
+
+    images: Path | None = None
+    text: TextCalibration | None = None
+    num_samples: int = 100
+    max_new_tokens: int = 500
+
+
 @dataclass
 class Summary:
     """What a compilation did.
@@ -122,6 +139,7 @@ def compile_model(
     device: str = "cpu",
     scheme: InferenceScheme = InferenceScheme.ALL,
     work_dir: Path | None = None,
+    choose: Callable[[Workspace, CompileConfig], CompileConfig] | None = None,
     progress: Progress | None = None,
 ) -> Summary:
     """Compile a checkpoint into a package.
@@ -137,6 +155,7 @@ def compile_model(
         device: ``"cpu"`` or ``"gpu"``.
         scheme: how the cores of the target share the work.
         work_dir: for everything between; ``<out>.work`` by default.
+        choose: gives the configuration to quantize with, once graphs and samples are there.
         progress: is told of every step.
 
     Raises:
@@ -146,29 +165,51 @@ def compile_model(
     require_supported(config)
     torch_device(device)
     checkpoint = Checkpoint.open(model)
-    _require_calibration(checkpoint, text)
     space = Workspace(work_dir or out.with_name(f"{out.name}.work"), checkpoint.name)
     summary = Summary()
     stage = partial(_timed, summary)
 
+    calibration = Calibration(images, text, num_samples, max_new_tokens)
+    prepare_model(checkpoint, space, calibration, device, summary, progress)
+    if choose is not None:
+        config = stage("tune", choose, space, config)
+    _quantize(stage, checkpoint, space, device, scheme, config, progress)
+    stage("package", package, checkpoint, space, out, config)
+    graphs = [space.mblt(component) for component in checkpoint.components]
+    summary.files = _sizes([*graphs, *sorted(p for p in out.iterdir() if p.is_file())])
+    return summary
+
+
+def prepare_model(
+    checkpoint: Checkpoint,
+    space: Workspace,
+    calibration: Calibration,
+    device: str = "cpu",
+    summary: Summary | None = None,
+    progress: Progress | None = None,
+) -> Summary:
+    """The stages before quantization: samples and captured graphs, left in the workspace.
+
+    Raises:
+        CalibrationError: a plain decoder without texts, or texts for another model.
+    """
+    _require_calibration(checkpoint, calibration.text)
+    summary = summary or Summary()
+    stage, text = partial(_timed, summary), calibration.text
     if text is not None:
         stage(
             "calibrate text", record_text, checkpoint, text.files, space.calibration,
-            num_samples, text.length, text.seed, progress,
+            calibration.num_samples, text.length, text.seed, progress,
         )  # fmt: skip
     else:
-        settings = (images, num_samples, max_new_tokens, device, progress)
-        _calibrate_with_images(stage, checkpoint, space, *settings)
+        settings = (calibration.images, calibration.num_samples, calibration.max_new_tokens)
+        _calibrate_with_images(stage, checkpoint, space, *settings, device, progress)
     for component in checkpoint.components:
         report = stage(
             f"mblt {component}", mblt_compile, checkpoint, component,
             space.mblt(component), space.calibration, progress,
         )  # fmt: skip
         summary.checks[component] = report["worst"]["relative"]
-    _quantize(stage, checkpoint, space, device, scheme, config, progress)
-    stage("package", package, checkpoint, space, out, config)
-    graphs = [space.mblt(component) for component in checkpoint.components]
-    summary.files = _sizes([*graphs, *sorted(p for p in out.iterdir() if p.is_file())])
     return summary
 
 
@@ -302,9 +343,7 @@ def mxq_compile(
         "compile_config": config.portable_document(),
         "inference_scheme": inference_scheme.value,
     }
-    bound, tail, histograms = _clipping(graph, config)
-    clipped = product_inputs(graph)
-    ranges = observe(graph, loaders, tail, where, progress, clipped, histograms)
+    ranges, bound = observe_component(transformed, config, where, progress)
     wide, share = overrides.activation_16bits, config.bit.activation_16_share
     narrow = narrow_products(graph, wide, ranges, bound, share)
     codes = assign_codes(graph, wide, narrow)
@@ -358,6 +397,20 @@ def transform_component(
     graph, rotation = _rotated(graph, samples, config, settings, rotation_path)
     loaders = [partial(_rotated_feeds, graph, sample, rotation) for sample in samples]
     return Transformed(scale(graph, loaders, settings), rotation, loaders)
+
+
+def observe_component(
+    transformed: Transformed,
+    config: CompileConfig,
+    device: str = "cpu",
+    progress: Progress | None = None,
+) -> tuple[dict[str, Range], Bound]:
+    """The range of every value over the calibration samples, and where int8 codes clip."""
+    graph = transformed.graph
+    bound, tail, histograms = _clipping(graph, config)
+    clipped = product_inputs(graph)
+    loaders = transformed.loaders
+    return observe(graph, loaders, tail, device, progress, clipped, histograms), bound
 
 
 def _rotated(
@@ -527,11 +580,12 @@ def split_overrides(
     elsewhere = {name for graph in graphs[1:] for name in graph.nodes}
     for listed in names.values():
         require_nodes(graphs[0], [name for name in listed if name not in elsewhere])
-    return {graph.component: _within(graph, names) for graph in graphs}
+    return {graph.component: component_overrides(graph, config) for graph in graphs}
 
 
-def _within(graph: Graph, names: Mapping[str, Sequence[str]]) -> BitConfig.LayerOverrides:
+def component_overrides(graph: Graph, config: CompileConfig) -> BitConfig.LayerOverrides:
     """The overrides of the nodes the graph has."""
+    names = config.bit.layer_overrides.model_dump()
     found = {key: tuple(n for n in listed if n in graph.nodes) for key, listed in names.items()}
     return BitConfig.LayerOverrides(**found)
 

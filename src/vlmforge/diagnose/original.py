@@ -13,7 +13,12 @@ from vlmforge.formats.package import Package
 from vlmforge.formats.rotation import Rotation, r1_path
 from vlmforge.formats.samples import Samples
 from vlmforge.graph.core import Graph
-from vlmforge.pipeline import Progress, component_samples, transform_component
+from vlmforge.pipeline import (
+    Progress,
+    component_overrides,
+    component_samples,
+    transform_component,
+)
 from vlmforge.program.core import Program
 from vlmforge.source.checkpoint import Checkpoint
 
@@ -100,8 +105,7 @@ def original_graphs(
         for program in programs:
             config, plain = config_of(program), capture(checkpoint, program.component)
             samples = _samples(program, plain, config, directory)
-            wide = config.bit.layer_overrides.activation_16bits
-            own = tuple(name for name in wide if name in plain.nodes)
+            own = component_overrides(plain, config)
             found = transform_component(plain, samples, config, path, own, progress=progress)
             components[program.component] = Original(plain, found.graph)
             rotation = found.rotation if program is package.text else rotation

@@ -1,0 +1,1 @@
+"""Chooses bits: the fewest bytes and products that keep within a budget of divergence."""

@@ -1,0 +1,106 @@
+"""Component: a transformed component with everything its rounding follows from."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+import torch
+
+from vlmforge.config import CompileConfig
+from vlmforge.formats.mblt import read_mblt
+from vlmforge.graph.core import Graph
+from vlmforge.graph.flow import MOVES, readers
+from vlmforge.pipeline import (
+    Progress,
+    Transformed,
+    component_samples,
+    observe_component,
+    transform_component,
+)
+from vlmforge.quantize.observe import Range
+from vlmforge.quantize.rounding import weight_formats
+from vlmforge.quantize.scales import LIMITS, Bound, choose_scales
+from vlmforge.quantize.scheme import (
+    PRODUCTS,
+    assign_codes,
+    attention_operands,
+    gated_products,
+    product_inputs,
+)
+from vlmforge.quantize.weights import WeightFormat
+from vlmforge.tune.trial import Grid, Trial
+from vlmforge.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Component:
+    """What trials are made from.
+
+    Attributes:
+        transformed: graph, rotation and samples.
+        ranges, bound: from the calibration samples.
+        config: the configuration that is tuned.
+    """
+
+    transformed: Transformed
+    ranges: Mapping[str, Range]
+    bound: Bound
+    config: CompileConfig
+
+    @staticmethod
+    def load(
+        space: Workspace, component: str, config: CompileConfig, progress: Progress | None = None
+    ) -> Component:
+        """A component of a workspace, transformed and observed; the language model comes first."""
+        graph = read_mblt(space.mblt(component))
+        samples = component_samples(graph, space.calibration)
+        transformed = transform_component(graph, samples, config, space.rotation, progress=progress)
+        ranges, bound = observe_component(transformed, config, progress=progress)
+        return Component(transformed, ranges, bound, config)
+
+    @property
+    def graph(self) -> Graph:
+        return self.transformed.graph
+
+    def widenable(self) -> list[str]:
+        """Values that can be int8 or int16: read by products alone, in the graph's order."""
+        codes = self.codes(())
+        kept = product_inputs(self.graph) - attention_operands(self.graph)
+        names = [*self.graph.inputs, *self.graph.nodes]
+        return [name for name in names if name in kept and codes[name] == "int8"]
+
+    def codes(self, wide: Collection[str]) -> dict[str, str]:
+        """The dtype of every value where just the values ``wide`` are widened."""
+        narrow = [node.name for node in gated_products(self.graph) if node.name not in wide]
+        return assign_codes(self.graph, self.overrides(wide), narrow)
+
+    def overrides(self, wide: Iterable[str]) -> tuple[str, ...]:
+        """What ``activation16Bits`` must list to widen the values: values of products and inputs
+        of the graph are named by a product that reads them."""
+        return tuple(self._override(name) for name in wide)
+
+    def _override(self, value: str) -> str:
+        node = self.graph.nodes.get(value)
+        if node is not None and node.op not in PRODUCTS:
+            return value
+        return next(r.name for r in readers(self.graph, value) if r.op in PRODUCTS)
+
+    def formats(self, wide: Collection[str] = ()) -> dict[str, WeightFormat]:
+        """The format of every product's weight where just the products ``wide`` are 8 bits."""
+        return weight_formats(self.graph, self.config, wide)
+
+    def grids(self, wide: Collection[str]) -> dict[str, Grid]:
+        """How every value is rounded where just the values ``wide`` are widened."""
+        codes = self.codes(wide)
+        scales = choose_scales(self.graph, codes, self.ranges, self.bound)
+        moved = {node.name for node in self.graph.nodes.values() if node.op in MOVES}
+        return {
+            name: Grid(torch.as_tensor(scales.of(name), dtype=torch.float32), LIMITS[code])
+            for name, code in codes.items()
+            if code in LIMITS and name not in moved and name in self.ranges
+        }
+
+    def trial(self, wide: Collection[str], wide_weights: Collection[str]) -> Trial:
+        """Everything rounded as a program with these exceptions rounds it."""
+        return Trial(self.grids(wide), self.formats(wide_weights))

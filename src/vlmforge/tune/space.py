@@ -1,0 +1,31 @@
+"""The workspace tuning starts from: a given one, or one made for a model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from vlmforge.pipeline import Calibration, Progress, prepare_model
+from vlmforge.source.checkpoint import Checkpoint
+from vlmforge.workspace import Workspace
+
+
+def find_space(
+    model: str, work_dir: Path | None, calibration: Calibration, progress: Progress | None = None
+) -> Workspace:
+    """The workspace of a model.
+
+    Args:
+        model: a work directory with captured graphs and samples; or a model, for which the
+            stages before quantization then run.
+        work_dir: where they leave their files, ``NAME.work`` by default.
+        calibration: what they calibrate with.
+        progress: is told of every step.
+    """
+    directory = Path(model)
+    if (directory / "mblt").is_dir():
+        graph = Workspace.find_mblt(directory, "language")
+        return Workspace.of_mblt(graph, "language", directory)
+    checkpoint = Checkpoint.open(model)
+    space = Workspace(work_dir or Path(f"{checkpoint.name}.work"), checkpoint.name)
+    prepare_model(checkpoint, space, calibration, progress=progress)
+    return space

@@ -1,0 +1,150 @@
+"""Trials: variants of a graph with some values and weights rounded, run side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from vlmforge.graph.core import Graph, Node, Weight
+from vlmforge.graph.evaluate import apply, last_uses
+from vlmforge.quantize.weights import WeightFormat, quantize_weight
+
+Progress = Callable[[str, int, int], None]
+Values = dict[str, Tensor]
+Measure = Callable[[int, int, Tensor, Tensor], None]
+"""Told of trial, sample, the float output and the trial's."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Codes of a value: ``scale`` is a float or ``[channels]``, ``limit`` the largest code."""
+
+    scale: Tensor
+    limit: int
+
+    def round(self, value: Tensor) -> Tensor:
+        """The nearest values the codes stand for."""
+        return (value / self.scale).round_().clamp_(-self.limit, self.limit).mul_(self.scale)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What is rounded; the rest stays float.
+
+    Attributes:
+        grids: by value name, those of graph inputs included.
+        formats: by product name.
+        feeds: graph inputs that differ from the sample's, one mapping a sample.
+    """
+
+    grids: Mapping[str, Grid] = field(default_factory=dict)
+    formats: Mapping[str, WeightFormat] = field(default_factory=dict)
+    feeds: Sequence[Mapping[str, Tensor]] = ()
+
+
+def run_trials(
+    graph: Graph,
+    samples: Sequence[Mapping[str, Tensor]],
+    trials: Sequence[Trial],
+    measure: Measure,
+    progress: Progress | None = None,
+    doing: str = "trying",
+) -> None:
+    """Run the float graph and every trial on every sample.
+
+    Weights are read once for all. A trial computes only what its rounding reaches; before, it
+    shares the float values.
+
+    Args:
+        graph: the transformed graph, with one output.
+        samples: feeds.
+        trials: to run.
+        measure: called once a trial and sample, the float output beside the trial's.
+        progress: is told of every node.
+        doing: the verb of its text.
+    """
+    run = _Run(graph, samples, trials)
+    for done, node in enumerate(graph.nodes.values()):
+        run.step(node)
+        if node.name in graph.outputs:
+            run.finish(node.name, measure)
+        run.release(node, done)
+        if progress is not None:
+            progress(f"{doing} the {graph.component} model", done + 1, len(graph.nodes))
+
+
+class _Run:
+    def __init__(
+        self, graph: Graph, samples: Sequence[Mapping[str, Tensor]], trials: Sequence[Trial]
+    ) -> None:
+        self.graph, self.trials = graph, trials
+        self.base: list[Values] = [dict(sample) for sample in samples]
+        self.own: list[list[Values]] = [
+            [_entering(trial, index, sample) for index, sample in enumerate(samples)]
+            for trial in trials
+        ]
+        self.ends = last_uses(graph)
+
+    @torch.no_grad()
+    def step(self, node: Node) -> None:
+        """Compute one node for the float graph and for each trial it differs in."""
+        held = _held(self.graph, node)
+        rounded: dict[WeightFormat, Graph] = {}
+        for values in self.base:
+            values[node.name] = apply(held, node, values)
+        for trial, owned in zip(self.trials, self.own, strict=True):
+            form = trial.formats.get(node.name)
+            if form is not None and form not in rounded:
+                rounded[form] = _rounded(held, node, form)
+            graph = held if form is None else rounded[form]
+            for values, own in zip(self.base, owned, strict=True):
+                self._compute(node, graph, trial, values, own, form is not None)
+
+    def _compute(
+        self, node: Node, graph: Graph, trial: Trial, values: Values, own: Values, changed: bool
+    ) -> None:
+        grid = trial.grids.get(node.name)
+        if changed or any(name in own for name in node.inputs):
+            inputs = {name: own.get(name, values[name]) for name in node.inputs}
+            value = apply(graph, node, inputs)
+        elif grid is not None:
+            value = values[node.name]
+        else:
+            return
+        own[node.name] = value if grid is None else grid.round(value)
+
+    def finish(self, name: str, measure: Measure) -> None:
+        """Hand over an output."""
+        for trial, owned in enumerate(self.own):
+            for sample, (values, own) in enumerate(zip(self.base, owned, strict=True)):
+                measure(trial, sample, values[name], own.pop(name, values[name]))
+
+    def release(self, node: Node, position: int) -> None:
+        """Drop the values nothing reads any more."""
+        done = [n for n in (*node.inputs, node.name) if self.ends.get(n, position) == position]
+        for name in done:
+            for values in (*self.base, *(own for owned in self.own for own in owned)):
+                values.pop(name, None)
+
+
+def _entering(trial: Trial, index: int, sample: Mapping[str, Tensor]) -> Values:
+    given = dict(trial.feeds[index]) if trial.feeds else {}
+    for name in sample:
+        if name in trial.grids:
+            given[name] = trial.grids[name].round(given.get(name, sample[name]))
+    return given
+
+
+def _held(graph: Graph, node: Node) -> Graph:
+    loaded = {name: Weight.of(graph.weights[name].load()) for name in node.weights.values()}
+    return graph.with_weights(loaded)
+
+
+def _rounded(held: Graph, node: Node, form: WeightFormat) -> Graph:
+    name = node.weights["weight"]
+    weight = held.weights[name]
+    real = quantize_weight(weight, form).dequantized().reshape(weight.shape)
+    return held.with_weights({name: Weight.of(real)})

@@ -1,0 +1,176 @@
+"""Trials round what they say, and the search finds the cheapest exceptions that suffice."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from vlmforge.config import CompileConfig
+from vlmforge.errors import ConfigError
+from vlmforge.formats.mxq import read_mxq
+from vlmforge.graph.core import Weight
+from vlmforge.graph.evaluate import apply, evaluate
+from vlmforge.pipeline import Calibration, compile_model
+from vlmforge.quantize.weights import WeightFormat, quantize_weight
+from vlmforge.tune import tables
+from vlmforge.tune.component import Component
+from vlmforge.tune.judge import Extent
+from vlmforge.tune.search import Budget, Tuning, save, tune
+from vlmforge.tune.space import find_space
+from vlmforge.tune.trial import Grid, Trial, run_trials
+from vlmforge.workspace import Workspace
+
+FOUR_BITS = CompileConfig.parse(
+    {"bit": {"transformer": {"weight": {"ffn": 4, "head": 4}, "weightGroup": 32}}}
+)
+EXTENT = Extent(samples=2, length=120, rows=24)
+
+
+@pytest.fixture(scope="module")
+def space(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """Graphs and samples of the tiny checkpoint."""
+    work = tmp_path_factory.mktemp("tuned") / "work"
+    calibration = Calibration(num_samples=3, max_new_tokens=8)
+    return find_space(str(tiny_checkpoint), work, calibration)
+
+
+@pytest.fixture(scope="module")
+def language(space: Workspace) -> Component:
+    return Component.load(space, "language", FOUR_BITS)
+
+
+def outputs(component: Component, trials: list[Trial]) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    """The float output and each trial's, on the first sample."""
+    found: dict[int, torch.Tensor] = {}
+    base: list[torch.Tensor] = []
+
+    def measure(trial: int, sample: int, wanted: torch.Tensor, got: torch.Tensor) -> None:
+        base.append(wanted)
+        found[trial] = got
+
+    run_trials(component.graph, [component.transformed.loaders[0]()], trials, measure)
+    return base[0], [found[index] for index in range(len(trials))]
+
+
+def rounded_by_hand(component: Component, trial: Trial) -> torch.Tensor:
+    """The same, node by node."""
+    graph, values = component.graph, dict(component.transformed.loaders[0]())
+    for name in values.keys() & trial.grids.keys():
+        values[name] = trial.grids[name].round(values[name])
+    for node in graph.nodes.values():
+        used = graph
+        if node.name in trial.formats:
+            name = node.weights["weight"]
+            weight = quantize_weight(graph.weights[name], trial.formats[node.name])
+            used = graph.with_weights({name: Weight.of(weight.dequantized())})
+        values[node.name] = apply(used, node, values)
+        if node.name in trial.grids:
+            values[node.name] = trial.grids[node.name].round(values[node.name])
+    return values[graph.outputs[0]]
+
+
+def test_trials_round_what_they_name(language: Component) -> None:
+    value, product = "model_layers_1_input_layernorm", "model_layers_2_mlp_up_proj"
+    grid = Grid(torch.tensor(0.05), 127)
+    trials = [
+        Trial(),
+        Trial(grids={value: grid}),
+        Trial(formats={product: WeightFormat(4, 32)}),
+        language.trial((), ()),
+    ]
+
+    base, got = outputs(language, trials)
+
+    assert torch.equal(base, evaluate(language.graph, language.transformed.loaders[0]())["lm_head"])
+    assert torch.equal(got[0], base)
+    for trial, output in zip(trials[1:], got[1:], strict=True):
+        assert torch.allclose(output, rounded_by_hand(language, trial), atol=1e-5)
+        assert not torch.equal(output, base)
+
+
+def test_overrides_name_what_a_configuration_must_list(space: Workspace) -> None:
+    vision = Component.load(space, "vision", CompileConfig())
+
+    assert "images" in vision.widenable()
+    assert vision.overrides(["images"]) == ("model_patch_embed",)
+    assert vision.codes(["images"])["images"] == "int16"
+
+
+def test_the_residual_stream_needs_no_override(language: Component) -> None:
+    codes = language.codes(())
+
+    assert codes["inputs_embeds/reshape"] == "int16"
+    assert "inputs_embeds" not in language.widenable()
+
+
+@pytest.fixture(scope="module")
+def tuning(space: Workspace) -> Tuning:
+    """A budget that some, but not all, exceptions meet."""
+    loose = tune(space, FOUR_BITS, Budget(1e9), EXTENT)
+    middle = (loose.narrow.kl * loose.wide.kl) ** 0.5
+    assert loose.widened == 0 and loose.wide.kl < middle < loose.narrow.kl
+    return tune(space, FOUR_BITS, Budget(middle), EXTENT)
+
+
+def test_the_budget_holds_at_less_than_the_whole_cost(tuning: Tuning) -> None:
+    assert 0 < tuning.widened < len(tuning.ranked)
+    assert tuning.chosen.kl <= tuning.budget.kl
+    gains = [each.gain for each in tuning.ranked]
+    assert gains == sorted(gains, reverse=True)
+    assert tuning.cost < sum(each.cost for each in tuning.ranked)
+    kinds = {each.candidate.kind for each in tuning.ranked}
+    assert kinds == {"activation", "weight"}
+    assert {each.candidate.component for each in tuning.ranked} == {"language", "vision"}
+
+
+def test_the_result_is_a_configuration_that_compiles(
+    tuning: Tuning, tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    config = CompileConfig.load(save(tuning, tmp_path / "tuned.json"))
+    assert config == tuning.config
+
+    def choose(space: Workspace, given: CompileConfig) -> CompileConfig:
+        assert given == FOUR_BITS
+        return config
+
+    out = tmp_path / "package"
+    compile_model(
+        str(tiny_checkpoint), out, num_samples=2, max_new_tokens=4, config=FOUR_BITS, choose=choose
+    )
+
+    programs = [read_mxq(path) for path in out.glob("*.mxq")]
+    dtypes = {name: b.dtype for p in programs for name, b in p.buffers.items()}
+    steps = {step.name: step for p in programs for step in p.instructions}
+    weights = {
+        n: p.tensors[s.tensors["weight"]].dtype.name
+        for p in programs
+        for n, s in steps.items()
+        if s in p.instructions and "weight" in s.tensors
+    }
+    for index, each in enumerate(tuning.ranked):
+        name, chosen = each.candidate.name, index < tuning.widened
+        if each.candidate.kind == "weight":
+            assert weights[name] == ("int8" if chosen else "uint8")
+        elif name in steps:
+            assert dtypes[name] == ("int16" if chosen else "int8")
+
+
+def test_tables_say_what_was_chosen_and_why(tuning: Tuning) -> None:
+    rows = tables.rows(tuning)
+
+    assert sum(row[0] == "yes" for row in rows) == tuning.widened
+    assert f"{tuning.widened} of {len(tuning.ranked)} widened" in tables.facts(tuning)
+    document = json.loads(json.dumps(tables.document(tuning)))
+    assert sum(each["chosen"] for each in document["candidates"]) == tuning.widened
+
+
+def test_a_budget_out_of_reach(space: Workspace) -> None:
+    with pytest.raises(ConfigError, match="out of reach"):
+        tune(space, CompileConfig(), Budget(1e-12), EXTENT)
+
+
+def test_a_work_directory_is_taken_as_it_is(space: Workspace) -> None:
+    assert find_space(str(space.root), None, Calibration()) == space
