@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from vlmforge.formats.package import open_package
+from vlmforge.progress import Progress
 from vlmforge.run.evaluate_text import ProgramModel, TextModel, evaluate_text
 from vlmforge.run.machine import open_machine
 from vlmforge.run.prompt import load_tokenizer
 from vlmforge.run.windows import Windowing, read_texts
 from vlmforge.source.checkpoint import Checkpoint
 from vlmforge.source.text_reference import TextReference
-
-Progress = Callable[[str, int, int], None]
 
 
 def evaluate_package(

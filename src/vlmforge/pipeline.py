@@ -44,6 +44,7 @@ from vlmforge.formats.samples import Sample, Samples, read_samples
 from vlmforge.graph.core import Graph
 from vlmforge.graph.verify import verify
 from vlmforge.package.build import build_package
+from vlmforge.progress import Progress
 from vlmforge.quantize.lower import lower
 from vlmforge.quantize.narrowing import narrow_products
 from vlmforge.quantize.observe import Range, observe
@@ -70,7 +71,6 @@ from vlmforge.workspace import Workspace
 
 logger = logging.getLogger(__name__)
 
-Progress = Callable[[str, int, int], None]
 Result = TypeVar("Result")
 
 CHECKED_ROWS = 128

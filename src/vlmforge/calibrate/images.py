@@ -16,7 +16,7 @@ from vlmforge.calibrate.coco import DATASET, SPLIT, coco_images
 from vlmforge.calibrate.scenes import draw_scene
 from vlmforge.errors import CalibrationError, SourceError
 from vlmforge.formats.atomic import atomic_directory
-from vlmforge.source.checkpoint import Progress
+from vlmforge.progress import Progress
 from vlmforge.source.image import IMAGE_SIZE, read_image, resize_image
 
 logger = logging.getLogger(__name__)

@@ -16,7 +16,8 @@ from vlmforge.calibrate.images import RECORD, find_images, readable
 from vlmforge.calibrate.prompts import PromptKind, prompt_for
 from vlmforge.errors import CalibrationError
 from vlmforge.formats.samples import SampleWriter
-from vlmforge.source.checkpoint import Checkpoint, Progress
+from vlmforge.progress import Progress
+from vlmforge.source.checkpoint import Checkpoint
 from vlmforge.source.image import IMAGE_SIZE, resize_image
 from vlmforge.source.processor import ImageTextProcessor, load_processor, pixel_values_to_images
 from vlmforge.source.reference import ReferenceModel

@@ -10,7 +10,8 @@ from tokenizers import Tokenizer
 
 from vlmforge.errors import CalibrationError
 from vlmforge.formats.samples import SampleWriter
-from vlmforge.source.checkpoint import EMBEDDING, Checkpoint, Progress
+from vlmforge.progress import Progress
+from vlmforge.source.checkpoint import EMBEDDING, Checkpoint
 from vlmforge.source.processor import load_tokenizer
 
 SHORTEST = 8

@@ -14,9 +14,10 @@ from torch import Tensor
 from vlmforge.diagnose.cases import Case
 from vlmforge.diagnose.node import CLASSES, NodeRecord
 from vlmforge.diagnose.original import Originals
-from vlmforge.diagnose.walk import Progress, Side, Walk
+from vlmforge.diagnose.walk import Side, Walk
 from vlmforge.formats.rotation import Rotation
 from vlmforge.program.core import Program
+from vlmforge.progress import Progress
 from vlmforge.run.divergence import compare
 from vlmforge.run.positions import rope_index
 from vlmforge.run.prompt import ImageSource

@@ -14,12 +14,12 @@ from vlmforge.formats.rotation import Rotation, r1_path
 from vlmforge.formats.samples import Samples
 from vlmforge.graph.core import Graph
 from vlmforge.pipeline import (
-    Progress,
     component_overrides,
     component_samples,
     transform_component,
 )
 from vlmforge.program.core import Program
+from vlmforge.progress import Progress
 from vlmforge.source.checkpoint import Checkpoint
 
 

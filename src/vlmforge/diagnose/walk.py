@@ -6,7 +6,7 @@ at a time, and of the values only those later nodes read are kept.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -23,8 +23,7 @@ from vlmforge.graph.core import Graph, Node, Weight
 from vlmforge.graph.evaluate import apply
 from vlmforge.graph.flow import MOVES
 from vlmforge.program.core import Instruction, Program
-
-Progress = Callable[[str, int, int], None]
+from vlmforge.progress import Progress
 
 TABLES = ("constant", "rope_lookup")
 """Operations that give tables of both sides alike; there is nothing to compare."""

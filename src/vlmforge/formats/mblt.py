@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -14,12 +14,10 @@ from pydantic import JsonValue
 from vlmforge.formats.container import Container, ContainerWriter
 from vlmforge.formats.document import Document, refuse, validate
 from vlmforge.graph.core import Graph, Node, Value, Weight
+from vlmforge.progress import Progress
 
 if TYPE_CHECKING:
     import torch
-
-Progress = Callable[[str, int, int], None]
-"""Is told what is being done, how much of it is done, and how much there is."""
 
 CHUNK = 64 << 20
 """Bytes of float32 rows held at a time."""

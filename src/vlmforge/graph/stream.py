@@ -14,12 +14,12 @@ from torch import Tensor
 
 from vlmforge.graph.core import Graph, Node, Weight
 from vlmforge.graph.evaluate import apply, last_uses
+from vlmforge.progress import Progress
 
 SEGMENT_BYTES = 64 << 20
 """Float bytes of the weights held at once, unless a single node needs more."""
 
 Feeds = Callable[[], Mapping[str, Tensor]]
-Progress = Callable[[str, int, int], None]
 Visit = Callable[[int, str, Tensor], None]
 
 

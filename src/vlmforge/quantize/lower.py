@@ -10,11 +10,10 @@ import numpy as np
 from vlmforge.graph.core import Graph, Node
 from vlmforge.program import layout
 from vlmforge.program.core import Buffer, Instruction, Program
+from vlmforge.progress import Progress
 from vlmforge.quantize.rounding import Rounding
 from vlmforge.quantize.scales import Scales
 from vlmforge.quantize.weights import QuantizedWeight
-
-Progress = Callable[[str, int, int], None]
 
 BIAS_LIMIT = {"int8": 2.0**30, "int16": 2.0**46}
 """Largest bias code, by the dtype of the product's input."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
+from vlmforge.progress import Progress
 from vlmforge.run.context import Context
 from vlmforge.run.divergence import divergence, log_softmax
 from vlmforge.run.inputs import Inputs
@@ -21,8 +22,6 @@ SLICE = 128
 
 ROWS = 4
 """Rows compared at once, so that their probabilities stay in the processor's cache."""
-
-Progress = Callable[[str, int, int], None]
 
 
 class TextModel(Protocol):

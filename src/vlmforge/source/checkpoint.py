@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -12,15 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from vlmforge.errors import SourceError
 from vlmforge.graph.core import Weight
+from vlmforge.progress import Progress
 from vlmforge.source.architecture import SUPPORTED, architecture_of
 from vlmforge.source.hub import find_model
 from vlmforge.source.shards import Shards
 
 if TYPE_CHECKING:
     import torch
-
-Progress = Callable[[str, int, int], None]
-"""Is told what is being done, how much of it is done, and how much there is."""
 
 CHUNK = 1 << 24
 """Bytes hashed at a time."""

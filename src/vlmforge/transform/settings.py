@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from vlmforge.config import EquivalentTransformationConfig
-from vlmforge.graph.stream import Progress
+from vlmforge.progress import Progress
 from vlmforge.transform.learn.steps import Budget
 from vlmforge.transform.precision import Precision
 

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from vlmforge.graph.core import Graph, Node
-from vlmforge.graph.stream import Feeds, Progress, stream
+from vlmforge.graph.stream import Feeds, stream
+from vlmforge.progress import Progress
 
 ROWS = 256
 """Rows of a value kept over all samples."""

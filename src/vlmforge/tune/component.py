@@ -12,12 +12,12 @@ from vlmforge.formats.mblt import read_mblt
 from vlmforge.graph.core import Graph
 from vlmforge.graph.flow import MOVES, readers
 from vlmforge.pipeline import (
-    Progress,
     Transformed,
     component_samples,
     observe_component,
     transform_component,
 )
+from vlmforge.progress import Progress
 from vlmforge.quantize.observe import Range
 from vlmforge.quantize.rounding import weight_formats
 from vlmforge.quantize.scales import LIMITS, Bound, choose_scales

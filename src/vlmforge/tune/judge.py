@@ -10,9 +10,10 @@ from torch import Tensor
 
 from vlmforge.errors import CalibrationError
 from vlmforge.formats.samples import read_samples
+from vlmforge.progress import Progress
 from vlmforge.quantize.scheme import PRODUCTS
 from vlmforge.tune.component import Component
-from vlmforge.tune.trial import Progress, Trial, run_trials
+from vlmforge.tune.trial import Trial, run_trials
 from vlmforge.workspace import Workspace
 
 TOGETHER = 24

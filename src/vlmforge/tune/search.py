@@ -11,10 +11,10 @@ from typing import Any
 from vlmforge.config import BitConfig, CompileConfig, require_supported
 from vlmforge.errors import ConfigError
 from vlmforge.formats.atomic import atomic_file
+from vlmforge.progress import Progress
 from vlmforge.tune.candidates import Candidate, Cost, find_candidates, whole_cost
 from vlmforge.tune.component import Component
 from vlmforge.tune.judge import Extent, Judge, Score, Whole
-from vlmforge.tune.trial import Progress
 from vlmforge.workspace import COMPONENTS, Workspace
 
 SECTIONS = 5

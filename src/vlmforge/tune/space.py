@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vlmforge.pipeline import Calibration, Progress, prepare_model
+from vlmforge.pipeline import Calibration, prepare_model
+from vlmforge.progress import Progress
 from vlmforge.source.checkpoint import Checkpoint
 from vlmforge.workspace import Workspace
 

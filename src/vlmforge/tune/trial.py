@@ -10,9 +10,9 @@ from torch import Tensor
 
 from vlmforge.graph.core import Graph, Node, Weight
 from vlmforge.graph.evaluate import apply, last_uses
+from vlmforge.progress import Progress
 from vlmforge.quantize.weights import WeightFormat, quantize_weight
 
-Progress = Callable[[str, int, int], None]
 Values = dict[str, Tensor]
 Measure = Callable[[int, int, Tensor, Tensor], None]
 """Told of trial, sample, the float output and the trial's."""

@@ -13,7 +13,7 @@ from rich.logging import RichHandler
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from vlmforge.errors import VlmforgeError
-from vlmforge.source.checkpoint import Progress as Tell
+from vlmforge.progress import Progress as Tell
 
 ERRORS = Console(stderr=True)
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from vlmforge.graph.stream import Progress
+from vlmforge.progress import Progress
 from vlmforge.transform.learn.cayley import CayleySGD
 from vlmforge.transform.learn.rounded import RoundedGraph, memory
 from vlmforge.transform.learn.steps import Budget, announce, run_steps, timed

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from vlmforge.graph.stream import Progress
+from vlmforge.progress import Progress
 
 logger = logging.getLogger(__name__)
 
