@@ -16,7 +16,7 @@ from vlmforge.errors import CalibrationError, RunError
 from vlmforge.evaluation import evaluate_package
 from vlmforge.formats.package import open_package
 from vlmforge.formats.samples import read_samples
-from vlmforge.pipeline import Summary, TextCalibration, compile_model
+from vlmforge.pipeline import Summary, compile_model
 from vlmforge.run.chat import Chat
 from vlmforge.run.evaluate_text import score, spans
 from vlmforge.run.generate import Options
@@ -24,6 +24,7 @@ from vlmforge.run.session import Session
 from vlmforge.run.windows import Windowing
 from vlmforge.source.checkpoint import Checkpoint
 from vlmforge.source.text_reference import TextReference
+from vlmforge.stages.calibration import TextCalibration
 
 
 @pytest.fixture(scope="module")

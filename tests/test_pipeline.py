@@ -16,7 +16,6 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tests.test_config import TUTORIAL
-from vlmforge import pipeline
 from vlmforge.config import CompileConfig
 from vlmforge.errors import (
     CalibrationError,
@@ -29,12 +28,15 @@ from vlmforge.errors import (
 from vlmforge.formats.infer import read_infer
 from vlmforge.formats.mxq import read_mxq
 from vlmforge.formats.package import open_package
-from vlmforge.pipeline import Summary, compile_model, mxq_compile
+from vlmforge.pipeline import Summary, compile_model
 from vlmforge.run.conversation import Conversation
 from vlmforge.run.generate import Options
 from vlmforge.run.session import Session
 from vlmforge.source.checkpoint import Checkpoint
 from vlmforge.source.reference import ReferenceModel
+from vlmforge.stages.mxq import mxq_compile
+from vlmforge.stages.overrides import split_overrides
+from vlmforge.stages.package import package as package_model
 from vlmforge.transform import scales
 from vlmforge.transform.learn import rotations
 from vlmforge.workspace import Workspace
@@ -124,7 +126,7 @@ def test_the_tutorials_configuration_compiles(
     quantize(space, "language", compile_config=config, overrides=overrides)
     none = overrides.model_copy(update={"activation_16bits": ()})
     quantize(space, "vision", compile_config=config, overrides=none)
-    pipeline.package(Checkpoint.open(str(tiny_checkpoint)), space, tmp_path / "package", config)
+    package_model(Checkpoint.open(str(tiny_checkpoint)), space, tmp_path / "package", config)
     open_package(tmp_path / "package")
 
 
@@ -138,7 +140,7 @@ def test_a_learned_rotation_reaches_every_file(
     for component in ("language", "vision"):
         quantize(space, component, compile_config=config)
     checkpoint = Checkpoint.open(str(tiny_checkpoint))
-    pipeline.package(checkpoint, space, tmp_path / "package", config)
+    package_model(checkpoint, space, tmp_path / "package", config)
     open_package(tmp_path / "package")
     assert space.rotation.read_bytes() != drawn
 
@@ -170,7 +172,7 @@ def test_rotation_and_samples_of_another_model(
         quantize(space, "language", calib_data_path=other.calibration)
     shutil.copyfile(other.mxq("vision"), space.mxq("vision"))
     with pytest.raises(PackageError):
-        pipeline.package(Checkpoint.open(str(tiny_checkpoint)), space, tmp_path / "mixed")
+        package_model(Checkpoint.open(str(tiny_checkpoint)), space, tmp_path / "mixed")
     assert not (tmp_path / "mixed").exists()
 
 
@@ -214,10 +216,10 @@ def test_overrides_belong_to_either_component(key: str, package: Path) -> None:
     for name in ("lm_haed", "model_blocks_9_mlp_fc1"):
         config = CompileConfig.parse({"bit": {"layerOverrides": {key: [name]}}})
         with pytest.raises(ConfigError, match=name):
-            pipeline.split_overrides(config, Workspace(work, "Tiny-VL"), ("language", "vision"))
+            split_overrides(config, Workspace(work, "Tiny-VL"), ("language", "vision"))
     names = ["model_blocks_0_mlp_fc1", "lm_head"]
     config = CompileConfig.parse({"bit": {"layerOverrides": {key: names}}})
-    parts = pipeline.split_overrides(config, Workspace(work, "Tiny-VL"), ("language", "vision"))
+    parts = split_overrides(config, Workspace(work, "Tiny-VL"), ("language", "vision"))
     listed = {c: part.model_dump(by_alias=True)[key] for c, part in parts.items()}
     assert listed == {"language": ("lm_head",), "vision": ("model_blocks_0_mlp_fc1",)}
 
@@ -264,7 +266,7 @@ def test_other_files_are_never_replaced(
     space = Workspace(package.with_name("package.work"), "Tiny-VL")
     (tmp_path / "thesis.txt").write_text("mine", encoding="utf-8")
     with pytest.raises(PackageError, match="other files"):
-        pipeline.package(Checkpoint.open(str(tiny_checkpoint)), space, tmp_path)
+        package_model(Checkpoint.open(str(tiny_checkpoint)), space, tmp_path)
     assert (tmp_path / "thesis.txt").exists()
 
 

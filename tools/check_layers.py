@@ -22,6 +22,7 @@ LAYERS = (
     ("formats", "source"),
     ("calibrate", "capture", "transform", "quantize", "package", "run", "integrations"),
     ("workspace", "inspection", "evaluation", "bench"),
+    ("stages",),
     ("pipeline",),
     ("diagnose", "tune"),
     ("console",),

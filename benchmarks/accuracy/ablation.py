@@ -23,7 +23,6 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor
 
-from vlmforge import pipeline
 from vlmforge.config import CompileConfig
 from vlmforge.formats.mblt import read_mblt
 from vlmforge.formats.samples import read_samples
@@ -36,6 +35,9 @@ from vlmforge.quantize.quantized_path import QuantizedPath
 from vlmforge.quantize.rounding import choose_rounding, weight_formats
 from vlmforge.quantize.scales import choose_scales
 from vlmforge.quantize.scheme import PRODUCTS, assign_codes, product_inputs
+from vlmforge.stages.mxq import clipping
+from vlmforge.stages.samples import sample_feeds
+from vlmforge.stages.transformed import imitated_precision
 from vlmforge.transform.order import preparation, rotations, transform
 from vlmforge.transform.rotations import choose_rotations
 from vlmforge.transform.scales import scale
@@ -110,7 +112,7 @@ def configuration(equivalent: dict[str, Any], arguments: argparse.Namespace) -> 
 def feeds_of(graph: Graph, directory: Path, count: int, tokens: int) -> list[Feeds]:
     """The first tokens of the first samples."""
     samples = list(read_samples(directory, graph.component))[:count]
-    return [partial(pipeline._feeds, graph, sample, tokens) for sample in samples]
+    return [partial(sample_feeds, graph, sample, tokens) for sample in samples]
 
 
 def outputs(
@@ -121,14 +123,14 @@ def outputs(
 ) -> Iterator[Tensor]:
     """The quantized model's logits for each sample of the evaluation."""
     formats = weight_formats(graph, config, ())
-    precision = pipeline._precision(graph, config, (), formats)
+    precision = imitated_precision(graph, config, (), formats)
     settings = Settings(config.equivalent_transformation, precision, config.seed)
     graph = transform(graph, preparation(settings.config))
     chosen = choose_rotations(graph, calibration, settings)
     graph = transform(graph, rotations(chosen.residual, chosen.values, None))
     rotated = [partial(turned, load, chosen.residual) for load in calibration]
     graph = scale(graph, rotated, settings)
-    bound, tail, histograms = pipeline._clipping(graph, config)
+    bound, tail, histograms = clipping(graph, config)
     inputs = product_inputs(graph)
     ranges = observe(graph, rotated, tail, tails=inputs, histograms=histograms)
     share = config.bit.activation_16_share

@@ -22,7 +22,6 @@ from vlmforge.calibrate.text import record_text
 from vlmforge.config import CompileConfig
 from vlmforge.formats.mxq import read_mxq
 from vlmforge.package.embeddings import rotated_rows
-from vlmforge.pipeline import mblt_compile, mxq_compile, read_r1
 from vlmforge.program.core import Program
 from vlmforge.run.evaluate_text import ProgramModel, evaluate_text
 from vlmforge.run.machine import open_machine
@@ -30,6 +29,9 @@ from vlmforge.run.windows import Window, Windowing, read_texts
 from vlmforge.source.checkpoint import EMBEDDING, Checkpoint
 from vlmforge.source.processor import load_tokenizer
 from vlmforge.source.text_reference import TextReference
+from vlmforge.stages.mblt import mblt_compile
+from vlmforge.stages.mxq import mxq_compile
+from vlmforge.stages.rotation import read_r1
 
 SHOWN = ("kl", "kl_standard_error", "top1_agreement", "perplexity", "reference_perplexity")
 

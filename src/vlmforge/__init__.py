@@ -15,8 +15,8 @@ _EXPORTS = {
     "InferenceScheme": "vlmforge.config",
     "VlmforgeError": "vlmforge.errors",
     "compile_model": "vlmforge.pipeline",
-    "mblt_compile": "vlmforge.pipeline",
-    "mxq_compile": "vlmforge.pipeline",
+    "mblt_compile": "vlmforge.stages.mblt",
+    "mxq_compile": "vlmforge.stages.mxq",
     "Session": "vlmforge.run.session",
 }
 """Public name to the module it is in, imported at first use: running needs no torch."""

@@ -109,8 +109,8 @@ def calibrate(
     """Record what a component receives: prompts with answers, pixels, or windows of texts."""
     from vlmforge.calibrate.record import record_vision
     from vlmforge.calibrate.text import record_text
-    from vlmforge.pipeline import calibrate_language
     from vlmforge.source.checkpoint import Checkpoint
+    from vlmforge.stages.calibration import calibrate_language
 
     checkpoint = Checkpoint.open(model)
     with console.progress() as report:
@@ -138,8 +138,8 @@ def mblt(
     work_dir: WorkDir = Path(),
 ) -> None:
     """Capture a component as a float graph and check it against the original."""
-    from vlmforge.pipeline import mblt_compile
     from vlmforge.source.checkpoint import Checkpoint
+    from vlmforge.stages.mblt import mblt_compile
     from vlmforge.workspace import Workspace
 
     checkpoint = Checkpoint.open(model)
@@ -165,7 +165,7 @@ def mxq(
     inference_scheme: Scheme = InferenceScheme.ALL,
 ) -> None:
     """Quantize a captured component to an integer program; the language model comes first."""
-    from vlmforge.pipeline import mxq_compile
+    from vlmforge.stages.mxq import mxq_compile
     from vlmforge.workspace import Workspace
 
     source = model or Workspace.find_mblt(work_dir, component.value)
@@ -193,8 +193,8 @@ def package(
     config: ConfigFile = None,
 ) -> None:
     """Join programs, embedding, tokenizer and processor into a directory that runs."""
-    from vlmforge.pipeline import package as build
     from vlmforge.source.checkpoint import Checkpoint
+    from vlmforge.stages.package import package as build
     from vlmforge.workspace import Workspace
 
     checkpoint = Checkpoint.open(model)
@@ -227,7 +227,8 @@ def compile_(
     as_json: Json = False,
 ) -> None:
     """Run every stage: from a checkpoint to a package."""
-    from vlmforge.pipeline import TextCalibration, compile_model
+    from vlmforge.pipeline import compile_model
+    from vlmforge.stages.calibration import TextCalibration
 
     texts = calibration_text or []
     text = TextCalibration(texts, calibration_length, calibration_seed) if texts else None
@@ -457,7 +458,7 @@ def tune_(
     as_json: Json = False,
 ) -> None:
     """Choose 16-bit activations and 8-bit weights for the least cost within a KL budget."""
-    from vlmforge.pipeline import Calibration, TextCalibration
+    from vlmforge.stages.calibration import Calibration, TextCalibration
     from vlmforge.tune import tables
     from vlmforge.tune.judge import Extent
     from vlmforge.tune.search import Budget, save, tune

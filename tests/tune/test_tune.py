@@ -13,8 +13,9 @@ from vlmforge.errors import ConfigError
 from vlmforge.formats.mxq import read_mxq
 from vlmforge.graph.core import Weight
 from vlmforge.graph.evaluate import apply, evaluate
-from vlmforge.pipeline import Calibration, compile_model
+from vlmforge.pipeline import compile_model
 from vlmforge.quantize.weights import WeightFormat, quantize_weight
+from vlmforge.stages.calibration import Calibration
 from vlmforge.tune import tables
 from vlmforge.tune.component import Component
 from vlmforge.tune.judge import Extent

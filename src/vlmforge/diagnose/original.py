@@ -13,14 +13,12 @@ from vlmforge.formats.package import Package
 from vlmforge.formats.rotation import Rotation, r1_path
 from vlmforge.formats.samples import Samples
 from vlmforge.graph.core import Graph
-from vlmforge.pipeline import (
-    component_overrides,
-    component_samples,
-    transform_component,
-)
 from vlmforge.program.core import Program
 from vlmforge.progress import Progress
 from vlmforge.source.checkpoint import Checkpoint
+from vlmforge.stages.overrides import component_overrides
+from vlmforge.stages.samples import component_samples
+from vlmforge.stages.transformed import transform_component
 
 
 @dataclass(frozen=True)

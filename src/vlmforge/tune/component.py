@@ -11,12 +11,6 @@ from vlmforge.config import CompileConfig
 from vlmforge.formats.mblt import read_mblt
 from vlmforge.graph.core import Graph
 from vlmforge.graph.flow import MOVES, readers
-from vlmforge.pipeline import (
-    Transformed,
-    component_samples,
-    observe_component,
-    transform_component,
-)
 from vlmforge.progress import Progress
 from vlmforge.quantize.observe import Range
 from vlmforge.quantize.rounding import weight_formats
@@ -29,6 +23,9 @@ from vlmforge.quantize.scheme import (
     product_inputs,
 )
 from vlmforge.quantize.weights import WeightFormat
+from vlmforge.stages.mxq import observe_component
+from vlmforge.stages.samples import component_samples
+from vlmforge.stages.transformed import Transformed, transform_component
 from vlmforge.tune.trial import Grid, Trial
 from vlmforge.workspace import Workspace
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vlmforge.pipeline import Calibration, prepare_model
+from vlmforge.pipeline import prepare_model
 from vlmforge.progress import Progress
 from vlmforge.source.checkpoint import Checkpoint
+from vlmforge.stages.calibration import Calibration
 from vlmforge.workspace import Workspace
 
 

@@ -10,8 +10,9 @@ from vlmforge import console
 from vlmforge.config import CompileConfig, InferenceScheme
 from vlmforge.console import Report
 from vlmforge.formats.private import private_directory
-from vlmforge.pipeline import mblt_compile, mxq_compile
 from vlmforge.source.checkpoint import Checkpoint
+from vlmforge.stages.mblt import mblt_compile
+from vlmforge.stages.mxq import mxq_compile
 from vlmforge.workspace import Workspace
 
 MODEL = "Qwen/Qwen2-VL-2B-Instruct"

@@ -11,8 +11,8 @@ from files import add_spin_weight_dir, arguments, run, workspace
 
 from vlmforge.console import Report
 from vlmforge.package.build import write_embedding
-from vlmforge.pipeline import read_r1
 from vlmforge.source.checkpoint import Checkpoint
+from vlmforge.stages.rotation import read_r1
 
 
 def main() -> None:

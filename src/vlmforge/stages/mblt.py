@@ -1,0 +1,56 @@
+"""The capture stage: a component of a checkpoint to a checked ``.mblt`` file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from vlmforge.capture.check import check
+from vlmforge.capture.families import capture
+from vlmforge.capture.original import Observer, load_streamed, run_language, run_vision
+from vlmforge.formats.atomic import atomic_file
+from vlmforge.formats.container import ContainerWriter
+from vlmforge.formats.mblt import write_mblt
+from vlmforge.progress import Progress
+from vlmforge.source.checkpoint import Checkpoint
+from vlmforge.stages.samples import component_samples, original_pixels, sample_feeds
+
+CHECKED_ROWS = 128
+"""Positions of the sample on which a captured text model is checked."""
+
+
+def mblt_compile(
+    checkpoint: Checkpoint,
+    component: str,
+    save_path: Path,
+    calib_data_path: Path,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Capture a component, write it, and check it against the original on one sample.
+
+    Writes ``save_path`` (``.mblt``) and beside it ``.infer``, every value of the sample, and
+    ``.json``, the report returned: per value shape, cosine, largest error and SQNR.
+
+    Raises:
+        CaptureError: a value differs from the original's by more than 1e-4 of its range.
+    """
+    graph = capture(checkpoint, component)
+    samples = component_samples(graph, calib_data_path)
+    write_mblt(graph, save_path, progress)
+    feeds = sample_feeds(graph, samples[0], CHECKED_ROWS)
+    original = load_streamed(checkpoint)
+    if component == "language":
+        run: Callable[[Observer], None] = partial(run_language, original, feeds)
+    else:
+        run = partial(run_vision, original, *original_pixels(graph, feeds["images"]))
+    with ContainerWriter(save_path.with_suffix(".infer"), "infer") as writer:
+        for name, value in feeds.items():
+            writer.add(name, value.numpy())
+        report = check(graph, feeds, run, lambda name, value: writer.add(name, value.numpy()))
+        writer.finish({"model": checkpoint.model_id, "sample": samples[0].name})
+    with atomic_file(save_path.with_suffix(".json")) as file:
+        file.write((json.dumps(report, indent=2) + "\n").encode())
+    return report

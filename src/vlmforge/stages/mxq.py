@@ -1,0 +1,118 @@
+"""The quantization stage: a captured component and its samples to a ``.mxq`` file."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+from vlmforge.config import (
+    BitConfig,
+    CalibrationMode,
+    CompileConfig,
+    InferenceScheme,
+    require_supported,
+)
+from vlmforge.formats.mblt import read_mblt
+from vlmforge.formats.mxq import MxqWriter
+from vlmforge.graph.core import Graph
+from vlmforge.graph.verify import verify
+from vlmforge.progress import Progress
+from vlmforge.quantize.lower import lower
+from vlmforge.quantize.narrowing import narrow_products
+from vlmforge.quantize.observe import Range, observe
+from vlmforge.quantize.quantized_path import QuantizedPath
+from vlmforge.quantize.rounding import choose_rounding, weight_formats
+from vlmforge.quantize.scales import Bound, choose_scales
+from vlmforge.quantize.scheme import assign_codes, gated_products, product_inputs, require_nodes
+from vlmforge.source.reference import torch_device
+from vlmforge.stages.samples import component_samples
+from vlmforge.stages.transformed import Transformed, transform_component
+
+
+def mxq_compile(
+    model: Path,
+    save_path: Path,
+    calib_data_path: Path,
+    device: str = "cpu",
+    inference_scheme: InferenceScheme = InferenceScheme.ALL,
+    compile_config: CompileConfig | None = None,
+    rotation_path: Path | None = None,
+    overrides: BitConfig.LayerOverrides | None = None,
+    progress: Progress | None = None,
+) -> Path:
+    """Quantize a captured component to an integer program.
+
+    Args:
+        model: the ``.mblt`` file.
+        save_path: the ``.mxq`` file to write.
+        calib_data_path: calibration data of the same model.
+        device: where to compute, ``"cpu"`` or ``"gpu"``.
+        inference_scheme: recorded for the machine that runs the program.
+        compile_config: how to quantize.
+        rotation_path: R1's file, written for a language model and read for a vision encoder;
+            ``matrixPath`` of the configuration overrides it.
+        overrides: those of this component; those of the configuration by default.
+        progress: is told of every step.
+    """
+    config = compile_config or CompileConfig()
+    require_supported(config)
+    graph = read_mblt(model)
+    verify(graph)
+    overrides = overrides or config.bit.layer_overrides
+    require_nodes(graph, overrides.activation_16bits)
+    formats = weight_formats(graph, config, overrides.weight_8bits)
+    samples = component_samples(graph, calib_data_path)
+    where = str(torch_device(device))
+    transformed = transform_component(
+        graph, samples, config, rotation_path, overrides, where, progress
+    )
+    graph, rotation, loaders = transformed.graph, transformed.rotation, transformed.loaders
+    graph.meta |= {
+        "rotation": rotation.fingerprint if rotation else "none",
+        "calibration": samples.fingerprint(),
+        "config": config.fingerprint(),
+        "compile_config": config.portable_document(),
+        "inference_scheme": inference_scheme.value,
+    }
+    ranges, bound = observe_component(transformed, config, where, progress)
+    wide, share = overrides.activation_16bits, config.bit.activation_16_share
+    narrow = narrow_products(graph, wide, ranges, bound, share)
+    codes = assign_codes(graph, wide, narrow)
+    with MxqWriter(save_path) as writer:
+        scales = choose_scales(graph, codes, ranges, bound)
+        path = partial(QuantizedPath, graph, codes, scales, device=where)
+        rounding = choose_rounding(graph, formats, config.hessian_quant, path, loaders)
+        writer.finish(lower(graph, codes, scales, rounding, writer, progress))
+    return save_path
+
+
+def observe_component(
+    transformed: Transformed,
+    config: CompileConfig,
+    device: str = "cpu",
+    progress: Progress | None = None,
+) -> tuple[dict[str, Range], Bound]:
+    """The range of every value over the calibration samples, and where int8 codes clip."""
+    graph = transformed.graph
+    bound, tail, histograms = clipping(graph, config)
+    clipped = product_inputs(graph)
+    loaders = transformed.loaders
+    return observe(graph, loaders, tail, device, progress, clipped, histograms), bound
+
+
+def clipping(graph: Graph, config: CompileConfig) -> tuple[Bound, float, set[str]]:
+    """Where int8 codes clip, and what is observed to find it.
+
+    That is the share of the largest elements kept, and the values with histograms.
+    """
+    gated = {node.name for node in gated_products(graph)}
+    if config.calibration.mode == CalibrationMode.HISTOGRAM:
+        return _best_bound, 0.0, gated | product_inputs(graph)
+    if config.calibration.mode == CalibrationMode.MAX:
+        return Range.bound, 0.0, gated
+    settings = config.calibration.max_percentile
+    return partial(Range.bound, percentile=settings.percentile), settings.topk_ratio, gated
+
+
+def _best_bound(observed: Range) -> float:
+    return observed.bound() if observed.histogram is None else observed.histogram.best_bound()

@@ -1,0 +1,53 @@
+"""Calibration samples as the graphs of a component want them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+
+from vlmforge.formats.rotation import Rotation
+from vlmforge.formats.samples import Sample, Samples, read_samples
+from vlmforge.graph.core import Graph
+from vlmforge.source.processor import images_to_pixel_values
+
+
+def component_samples(graph: Graph, directory: Path) -> Samples:
+    """The calibration samples of a graph's component; raises :class:`CalibrationError`."""
+    expected = {
+        name: tuple(dim if isinstance(dim, int) else None for dim in value.shape)
+        for name, value in graph.inputs.items()
+        if name != "logits_index"
+    }
+    return read_samples(
+        directory,
+        graph.component,
+        model_fingerprint=graph.meta["model_fingerprint"],
+        expect=expected,
+    )
+
+
+def sample_feeds(graph: Graph, sample: Sample, rows: int | None = None) -> dict[str, torch.Tensor]:
+    arrays = sample.load()
+    feeds = {name: torch.from_numpy(arrays[name]) for name in graph.inputs if name in arrays}
+    if graph.component == "language":
+        feeds = {name: value[:, :rows] for name, value in feeds.items()}
+        feeds["logits_index"] = torch.arange(feeds["inputs_embeds"].shape[1])
+    return feeds
+
+
+def rotated_feeds(
+    graph: Graph, sample: Sample, rotation: Rotation | None
+) -> Mapping[str, torch.Tensor]:
+    feeds = sample_feeds(graph, sample)
+    if graph.component == "language" and rotation is not None:
+        feeds["inputs_embeds"] = (feeds["inputs_embeds"].double() @ rotation.matrix).float()
+    return feeds
+
+
+def original_pixels(graph: Graph, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    meta = graph.meta
+    values = images_to_pixel_values(images.numpy(), meta["patch_size"], meta["merge_size"])
+    grid = [1, *(side // meta["patch_size"] for side in meta["image_size"])]
+    return torch.from_numpy(values), torch.tensor([grid])

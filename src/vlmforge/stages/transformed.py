@@ -1,0 +1,107 @@
+"""Transformed: a component after all equivalent transformations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from torch import Tensor
+
+from vlmforge.config import BitConfig, CompileConfig
+from vlmforge.formats.rotation import Rotation
+from vlmforge.formats.samples import Sample
+from vlmforge.graph.core import Graph
+from vlmforge.progress import Progress
+from vlmforge.quantize.rounding import weight_formats
+from vlmforge.quantize.scheme import assign_codes, attention_operands, gated_products
+from vlmforge.quantize.weights import WeightFormat
+from vlmforge.stages.rotation import component_rotation
+from vlmforge.stages.samples import rotated_feeds, sample_feeds
+from vlmforge.transform.order import preparation, rotations, transform
+from vlmforge.transform.precision import Precision
+from vlmforge.transform.rotations import choose_rotations
+from vlmforge.transform.scales import scale
+from vlmforge.transform.settings import Settings
+
+
+@dataclass(frozen=True)
+class Transformed:
+    """A component ready to be quantized.
+
+    Attributes:
+        graph: after all transformations.
+        rotation: R1 of the language model, which its features are in; None without one.
+        loaders: each gives the feeds of one sample, rotated as the graph wants them.
+    """
+
+    graph: Graph
+    rotation: Rotation | None
+    loaders: Sequence[Callable[[], Mapping[str, Tensor]]]
+
+
+def transform_component(
+    graph: Graph,
+    samples: Sequence[Sample],
+    config: CompileConfig,
+    rotation_path: Path | None,
+    overrides: BitConfig.LayerOverrides | None = None,
+    device: str = "cpu",
+    progress: Progress | None = None,
+) -> Transformed:
+    """The transformations a configuration asks for, applied to a captured component.
+
+    Args:
+        graph: as captured.
+        samples: of this component; may be empty where nothing is learned and no scaling applies.
+        config: which transformations.
+        rotation_path: where R1 is written (language) or read (vision).
+        overrides: of this component, for what judges by the rounding to come; none by default.
+        device: where to compute, as torch names it.
+        progress: is told of every step.
+    """
+    overrides = overrides or BitConfig.LayerOverrides()
+    formats = weight_formats(graph, config, overrides.weight_8bits)
+    precision = imitated_precision(graph, config, overrides.activation_16bits, formats)
+    settings = Settings(config.equivalent_transformation, precision, config.seed, device, progress)
+    graph, rotation = _rotated(graph, samples, config, settings, rotation_path)
+    loaders = [partial(rotated_feeds, graph, sample, rotation) for sample in samples]
+    return Transformed(scale(graph, loaders, settings), rotation, loaders)
+
+
+def _rotated(
+    graph: Graph,
+    samples: Sequence[Sample],
+    config: CompileConfig,
+    settings: Settings,
+    rotation_path: Path | None,
+) -> tuple[Graph, Rotation | None]:
+    """The rotated graph, and the rotation its features are in."""
+    graph = transform(graph, preparation(settings.config))
+    loaders = [partial(sample_feeds, graph, sample) for sample in samples]
+    chosen = choose_rotations(graph, loaders, settings)
+    rotation = component_rotation(graph, config, rotation_path, chosen.residual)
+    head = rotation.matrix if rotation and graph.component == "vision" else None
+    return transform(graph, rotations(chosen.residual, chosen.values, head)), rotation
+
+
+def imitated_precision(
+    graph: Graph,
+    config: CompileConfig,
+    wide: tuple[str, ...],
+    formats: Mapping[str, WeightFormat],
+) -> Precision:
+    """What transformations imitate; they leave the names of nodes as they are.
+
+    Which elementwise products become int8 is seen only when all is transformed, so they count as
+    int8 where any may: scales that suit int8 do int16 no harm.
+    """
+    gated = {node.name for node in gated_products(graph)}
+    narrow = gated if config.bit.activation_16_share < 1 else set()
+    return Precision(
+        assign_codes(graph, wide, narrow),
+        {name: chosen.bits for name, chosen in formats.items()},
+        {name: chosen.group for name, chosen in formats.items() if chosen.group},
+        frozenset(attention_operands(graph)),
+    )
