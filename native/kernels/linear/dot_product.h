@@ -180,19 +180,29 @@ struct Product {
   }
 };
 
-// Multiplies panels [first, last) with B blocks.
+// How often a staged tile fetches a line of 64 bytes, so that `tiles` of them fetch `lines`.
+inline int prefetch_shift(std::int64_t tiles, std::int64_t steps, std::int64_t lines) {
+  int shift = 1;
+  while (tiles * (steps >> (shift + 1)) >= lines) ++shift;
+  return shift;
+}
+
+// Multiplies panels with B blocks, while the next blocks are fetched.
 template <class V, int B>
 void run_staged(const Product<V>& product, Range panels, std::int64_t block,
                 std::byte* scratch) {
   const Stage stage = stage_blocks<V, B>(product.source(block), scratch);
+  const std::int64_t lines = B * product.block_bytes / kUnitBytes;
+  const int shift = prefetch_shift(panels.last - panels.first, product.steps, lines);
   const std::uint8_t* next = product.codes(block + B);
   for (std::int64_t panel = panels.first; panel < panels.last; ++panel) {
     Tile tile = product.tile(panel, block);
     tile.codes = stage.codes;
     tile.block_bytes = stage.block_bytes;
     tile.negative_excess = stage.negative_excess;
-    const std::int64_t ahead = (panel - panels.first) * product.steps * (kUnitBytes / 2);
-    tile.prefetch = ahead < B * product.block_bytes ? next + ahead : tile.codes;
+    tile.prefetch = next;
+    tile.prefetch_shift = shift;
+    next += (product.steps >> shift) * kUnitBytes;
     const auto sizes = std::make_integer_sequence<int, V::kPanelRows>();
     const std::int64_t rows = product.packed_rows(panel);
     product.run(tile, staged_function<V>(rows, B == 1, sizes), {panel, block, B, 1});

@@ -36,7 +36,8 @@ struct Tile {
   const std::uint8_t* scale;  // of the first block at the first segment, or null
   std::int64_t scale_stride;  // from one block's scales to the next block's
   const std::int32_t* negative_excess;  // [segments, B, 16], of staged codes
-  const std::uint8_t* prefetch;         // codes to come, one line every second step
+  const std::uint8_t* prefetch;         // codes to come, one line every 2^prefetch_shift steps
+  int prefetch_shift;                   // at least 1
   bool wide;            // rows are halves of int16 codes: high, low, high, ...
   std::int32_t* sums;   // [R, B, 16]
 };
@@ -192,7 +193,9 @@ void staged_tile(Tile tile) {
     std::int64_t step = start;
     for (; step + 2 <= end; step += 2, x += 2 * R * 4) {
       load_int8<V, B>(tile, step, w);
-      V::prefetch_l2(tile.prefetch + step * (kUnitBytes / 2));
+      if ((step & ((std::int64_t{1} << tile.prefetch_shift) - 1)) == 0) {
+        V::prefetch_l2(tile.prefetch + (step >> tile.prefetch_shift) * kUnitBytes);
+      }
       sums.add(x, w);
       load_int8<V, B>(tile, step + 1, w);
       sums.add(x + R * 4, w);
