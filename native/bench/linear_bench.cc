@@ -137,10 +137,12 @@ class Bench {
   ~Bench() { std::free(pool_); }
 
   void measure(const Shape& shape, const Form& form, std::int64_t rows) {
-    const std::int64_t scales_per_block = form.group ? (shape.in_features + form.group - 1) / form.group * 16 : 0;
-    const std::vector<std::uint8_t> scales(static_cast<std::size_t>((shape.out_features / 16 + 1) * scales_per_block), 3);
+    const std::int64_t groups =
+        form.group != 0 ? (shape.in_features + form.group - 1) / form.group : 0;
+    const std::vector<std::uint8_t> scales(
+        static_cast<std::size_t>((shape.out_features + 15) / 16 * 16 * groups), 3);
     const std::vector<float> multiplier(static_cast<std::size_t>(shape.out_features), 1e-4F);
-    LinearWeight weight{nullptr, form.kind, form.group ? scales.data() : nullptr, form.group,
+    LinearWeight weight{nullptr, form.kind, form.group != 0 ? scales.data() : nullptr, form.group,
                         multiplier.data(), nullptr, nullptr, shape.in_features,
                         shape.out_features};
     const std::int64_t bytes = linear_code_bytes(weight);
@@ -234,11 +236,11 @@ class Bench {
     const double operations = 2.0 * halves * static_cast<double>(rows) *
                               static_cast<double>(shape.out_features * shape.in_features) /
                               sample.seconds / 1e9;
-    std::printf("%-12s %-14s M %-4lld %9.3f ms %7.2f GB/s %4.0f%%  %7.1f GOP/s %4.0f%%  of %.1f GB/s, %.0f GOP/s\n",
+    std::printf("%-12s %-14s M %-4lld %9.3f ms %7.2f GB/s %4.0f%%  %7.1f GOP/s %4.0f%%",
                 shape.name, form.name, static_cast<long long>(rows), sample.seconds * 1e3, rate,
                 rate / sample.bandwidth * 100, operations,
-                sample.peak > 0 ? operations / sample.peak * 100 : 0,
-                sample.bandwidth, sample.peak);
+                sample.peak > 0 ? operations / sample.peak * 100 : 0);
+    std::printf("  of %.1f GB/s, %.0f GOP/s\n", sample.bandwidth, sample.peak);
     std::fflush(stdout);
   }
 

@@ -87,7 +87,9 @@ struct Accumulators {
 #pragma GCC unroll 16
       for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 16
-        for (int v = 0; v < kWidth; ++v) V::store(tile.sums + (r * kWidth + v) * V::kLanes, rows[r][v]);
+        for (int v = 0; v < kWidth; ++v) {
+          V::store(tile.sums + (r * kWidth + v) * V::kLanes, rows[r][v]);
+        }
       }
       return;
     }
