@@ -20,7 +20,7 @@ struct Registers {
 
 Registers leaf(unsigned number, unsigned sub) {
   Registers r{};
-  if (__get_cpuid_max(0, nullptr) >= number) __cpuid_count(number, sub, r.a, r.b, r.c, r.d);
+  if (static_cast<unsigned>(__get_cpuid_max(0, nullptr)) >= number) __cpuid_count(number, sub, r.a, r.b, r.c, r.d);
   return r;
 }
 
