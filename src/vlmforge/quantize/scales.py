@@ -9,6 +9,7 @@ import numpy as np
 
 from vlmforge.graph.core import Graph, Node
 from vlmforge.graph.flow import MOVES
+from vlmforge.quantize.attention_scales import balance
 from vlmforge.quantize.observe import Range
 
 LIMITS = {"int8": 127, "int16": 32767}
@@ -67,14 +68,13 @@ def choose_scales(
 def _attention_scales(node: Node, ranges: Mapping[str, Range], scales: Scales) -> None:
     query, key, value = node.inputs[:3]
     heads, kv_heads, dim = (node.attrs[name] for name in ("heads", "kv_heads", "head_dim"))
-    key_scale = _channel_bounds(ranges[key]) / LIMITS["int8"]
-    repeated = key_scale.reshape(kv_heads, 1, dim).repeat(heads // kv_heads, axis=1)
-    folded = _channel_bounds(ranges[query]).reshape(heads, dim) * repeated.reshape(heads, dim)
-    query_scale = folded.max(axis=1) / LIMITS["int8"]
-    scales.channels[key] = key_scale
+    queries = _channel_bounds(ranges[query]).reshape(heads, dim)
+    found = balance(queries, _channel_bounds(ranges[key]).reshape(kv_heads, dim))
+    repeated = found.keys.repeat(heads // kv_heads, axis=0)
+    scales.channels[key] = found.keys.reshape(-1)
     scales.channels[value] = _channel_bounds(ranges[value]) / LIMITS["int8"]
-    scales.channels[query] = (query_scale[:, None] / repeated.reshape(heads, dim)).reshape(-1)
-    scales.scores[node.name] = query_scale * node.attrs["scale"]
+    scales.channels[query] = (found.scores[:, None] / repeated).reshape(-1)
+    scales.scores[node.name] = found.scores * node.attrs["scale"]
 
 
 def _channel_bounds(observed: Range) -> np.ndarray:
