@@ -64,6 +64,7 @@ class RopeOperation final : public Operation {
     step_.head_dim = instruction.integer("head_dim");
     step_.heads = x.shape[1].size / step_.head_dim;
     step_.multiplier = floats(instruction, "multiplier");
+    step_.offset = floats(instruction, "offset");
     phases_.push_back(
         {{{x_, false, true}, {rows_, false, true}, {output_, true, true}}, x.shape[0]});
   }

@@ -139,8 +139,11 @@ Case draw_rope(Random& random) {
   const std::int64_t middle = random.between(0, rows);
   const auto x = random.codes<std::int16_t>(rows * width);
   const auto turns = random.factors(rows * 2 * head_dim), multiplier = random.factors(width);
+  const auto offset = random.factors(width);
+  const bool centred = random.between(0, 1) == 1;
   return [=](const Kernels& k) {
-    const kernels::Rope step{x.data(), turns.data(), multiplier.data(), heads, head_dim, nullptr};
+    const kernels::Rope step{x.data(), turns.data(), multiplier.data(),
+                             centred ? offset.data() : nullptr, heads, head_dim, nullptr};
     return in_two(k.rope, step, rows, width, middle);
   };
 }

@@ -346,15 +346,17 @@ class OpSuite(OperationTests):
         np.testing.assert_array_equal(y, oracle.rope_lookup(ids, cos, sin, sections))
 
     @several
-    @given(SEEDS, SMALL, SMALL, SMALL)
-    def test_rope(self, seed: int, m: int, heads: int, half: int) -> None:
+    @given(SEEDS, SMALL, SMALL, SMALL, FLAGS)
+    def test_rope(self, seed: int, m: int, heads: int, half: int, centred: bool) -> None:
         rng = np.random.default_rng(seed)
         width = heads * 2 * half
         x, rows = codes(rng, (m, width), "int16"), factors(rng, (m, 2, 2 * half), 0.7)
-        multiplier = factors(rng, (width,), 0.005)
+        tensors = {"multiplier": factors(rng, (width,), 0.005)}
+        if centred:
+            tensors["offset"] = factors(rng, (width,), 50.0)
         arrays, kind = {"x": x, "rows": rows}, ((m, width), "int8")
-        y = self.compute("rope", arrays, kind, {"multiplier": multiplier}, head_dim=2 * half)
-        np.testing.assert_array_equal(y, oracle.rope(x, rows, multiplier, 2 * half))
+        y = self.compute("rope", arrays, kind, tensors, head_dim=2 * half)
+        np.testing.assert_array_equal(y, oracle.rope(x, rows, head_dim=2 * half, **tensors))
 
     @several
     @given(SEEDS, st.tuples(SMALL, SMALL, SMALL, st.integers(1, 20)), DTYPES, FLAGS, FLAGS)

@@ -158,7 +158,13 @@ def rope_lookup(
     return np.array(rows, F).reshape(position_ids.shape[1], 2, 2 * cos.shape[1])
 
 
-def rope(x: np.ndarray, rows: np.ndarray, multiplier: np.ndarray, head_dim: int) -> np.ndarray:
+def rope(
+    x: np.ndarray,
+    rows: np.ndarray,
+    multiplier: np.ndarray,
+    head_dim: int,
+    offset: np.ndarray | None = None,
+) -> np.ndarray:
     output = np.empty(x.shape, np.int8)
     for m, channel in np.ndindex(x.shape):
         d = channel % head_dim
@@ -166,7 +172,8 @@ def rope(x: np.ndarray, rows: np.ndarray, multiplier: np.ndarray, head_dim: int)
         sign = -1 if d < head_dim // 2 else 1
         turned = F(f32(sign * int(x[m, partner])) * rows[m, 1, d])
         y = F(F(f32(int(x[m, channel])) * rows[m, 0, d]) + turned)
-        output[m, channel] = code(F(y * multiplier[channel]), "int8")
+        y = F(y * multiplier[channel])
+        output[m, channel] = code(y if offset is None else F(y + offset[channel]), "int8")
     return output
 
 

@@ -14,6 +14,7 @@ from vlmforge.formats.mxq import read_mxq
 from vlmforge.graph.core import Weight
 from vlmforge.graph.evaluate import apply, evaluate
 from vlmforge.pipeline import compile_model
+from vlmforge.quantize.grid import Grid
 from vlmforge.quantize.weights import WeightFormat, quantize_weight
 from vlmforge.stages.calibration import Calibration
 from vlmforge.tune import tables
@@ -21,7 +22,7 @@ from vlmforge.tune.component import Component
 from vlmforge.tune.judge import Extent
 from vlmforge.tune.search import Budget, Tuning, save, tune
 from vlmforge.tune.space import find_space
-from vlmforge.tune.trial import Grid, Trial, run_trials
+from vlmforge.tune.trial import Trial, run_trials
 from vlmforge.workspace import Workspace
 
 FOUR_BITS = CompileConfig.parse(

@@ -9,6 +9,7 @@ struct Rope {
   const std::int16_t* x;
   const float* rows;        // cosines, then sines
   const float* multiplier;  // [H * D]
+  const float* offset;      // [H * D], or null
   std::int64_t heads;
   std::int64_t head_dim;
   std::int8_t* output;

@@ -3,11 +3,14 @@
 ``Buffer.scale`` holds the scale of a whole tensor. Attention's operands have one scale a channel,
 which the program keeps only inside multipliers; it is recovered from them here:
 
-- rope: ``multiplier = scale_in / scale_out`` for each channel of a query or key;
+- rope: ``multiplier = scale_in / scale_out`` for each channel of a query or key, and
+  ``offset = -centre / scale_out`` for a centred key;
 - attention: ``multiplier = scale_v / scale_out`` for each channel of a value.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -33,6 +36,15 @@ def buffer_scales(program: Program) -> dict[str, Scale]:
         elif step.op in ("reshape", "gather_rows") and step.inputs[0] in scales:
             scales.setdefault(step.name, scales[step.inputs[0]])
     return scales
+
+
+def buffer_centres(program: Program, scales: Mapping[str, Scale]) -> dict[str, np.ndarray]:
+    """Buffer name to what its codes are centred on, float64 ``[channels]``, where they are."""
+    return {
+        step.name: -_tensor(program, step, "offset") * scales[step.name]
+        for step in program.instructions
+        if step.op == "rope" and "offset" in step.tensors
+    }
 
 
 def _value_scale(program: Program, step: Instruction, output: Scale) -> np.ndarray:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from vlmforge.diagnose.node import CLASSES, HEADROOM, NodeRecord, curve
-from vlmforge.diagnose.scales import Scale, buffer_scales
+from vlmforge.diagnose.scales import Scale, buffer_centres, buffer_scales
 from vlmforge.diagnose.solo import Solo
 from vlmforge.diagnose.tally import Tally
 from vlmforge.errors import GraphError
@@ -64,6 +64,7 @@ class Walk:
 
     def __post_init__(self) -> None:
         self.scales: dict[str, Scale] = buffer_scales(self.program)
+        self.centres = buffer_centres(self.program, self.scales)
 
     def run(self, sides: Sequence[Side], progress: Progress | None = None) -> None:
         """Take every sample from the inputs to the outputs, which ``sides`` hold afterwards."""
@@ -124,11 +125,12 @@ class Walk:
         best = self._decode(record.name, self._encode(record.name, wanted))
         limit = LIMITS[record.dtype] * self.scales[record.name]
         record.rounding.add(wanted, best)
-        record.clipped.add(wanted, np.clip(wanted, -limit, limit))
+        centre = self.centres.get(record.name, 0.0)
+        record.clipped.add(wanted, np.clip(wanted, centre - limit, centre + limit))
         record.channels.add(wanted, got, best)
 
     def _ranges(self, record: NodeRecord, real: np.ndarray, codes: np.ndarray) -> None:
-        size = np.abs(real)
+        size = np.abs(real - self.centres.get(record.name, 0.0))
         record.largest = max(record.largest, float(size.max(initial=0)))
         record.elements += size.size
         if record.dtype not in LIMITS:
@@ -178,13 +180,14 @@ class Walk:
         dtype = self.program.buffers[name].dtype
         if dtype not in LIMITS:
             return array
-        return to_code(array.astype(np.float64) / self.scales[name], dtype)
+        centred = array.astype(np.float64) - self.centres.get(name, 0.0)
+        return to_code(centred / self.scales[name], dtype)
 
     def _decode(self, name: str, codes: np.ndarray) -> np.ndarray:
         """The real value of a buffer, float32."""
         if self.program.buffers[name].dtype not in LIMITS:
             return codes
-        return (codes * self.scales[name]).astype(np.float32)
+        return (codes * self.scales[name] + self.centres.get(name, 0.0)).astype(np.float32)
 
 
 def _value(held: Graph, node: Node | None, step: Instruction, inputs: list[Tensor]) -> Tensor:

@@ -270,7 +270,7 @@ INSTRUCTIONS: Final[dict[str, InstructionSpec]] = {
     "rope": InstructionSpec(
         inputs={"x": _codes("M Q", "int16"), "rows": Operand("M 2 D", ("float32",))},
         output=_codes("M Q", "int8"),
-        tensors={"multiplier": _float32("Q")},
+        tensors={"multiplier": _float32("Q"), "offset": _float32("Q", optional=True)},
         attrs={"head_dim": COUNT},
         rule=_rope,
     ),

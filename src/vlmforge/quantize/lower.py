@@ -183,7 +183,11 @@ def _rope(builder: _Builder, node: Node) -> Emitted:
     assert isinstance(channels, int)
     multiplier = builder.scale(node.inputs[0]) / builder.output_scale(node)
     vector = np.broadcast_to(multiplier, (channels,)).astype(np.float32)
-    return builder.tensor(node, "multiplier", vector), {"head_dim": node.attrs["head_dim"]}
+    tensors = builder.tensor(node, "multiplier", vector)
+    if node.name in builder.scales.centres:
+        offset = -builder.scales.centres[node.name] / builder.output_scale(node)
+        tensors |= builder.tensor(node, "offset", offset.astype(np.float32))
+    return tensors, {"head_dim": node.attrs["head_dim"]}
 
 
 def _attention(builder: _Builder, node: Node) -> Emitted:

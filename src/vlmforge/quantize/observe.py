@@ -22,24 +22,45 @@ class Range:
     Attributes:
         tail: the largest absolute values seen, at least the share ``1 - percentile`` of all.
         count: how many elements were seen.
-        channels: largest absolute value of each channel (last dimension).
+        lowest, highest: of each channel (last dimension).
         histogram: of all elements, if one was asked for.
     """
 
     tail: Tensor = field(default_factory=lambda: torch.empty(0))
     count: int = 0
-    channels: Tensor | None = None
+    lowest: Tensor | None = None
+    highest: Tensor | None = None
     histogram: Histogram | None = None
 
     def update(self, value: Tensor, tail_ratio: float) -> None:
         """Take in one sample's value; ``tail_ratio`` of its elements are kept."""
         rows = value.flatten(0, -2)
-        channels = torch.maximum(rows.amax(0), -rows.amin(0)).cpu()
-        self.channels = channels if self.channels is None else self.channels.maximum(channels)
+        low, high = rows.amin(0).cpu(), rows.amax(0).cpu()
+        self.lowest = low if self.lowest is None else self.lowest.minimum(low)
+        self.highest = high if self.highest is None else self.highest.maximum(high)
         self.count += value.numel()
         kept = int(value.numel() * tail_ratio)
-        top = _largest(value.abs().flatten(), kept) if kept > 1 else channels.max().reshape(1)
+        largest = low.abs().maximum(high.abs()).max().reshape(1)
+        top = _largest(value.abs().flatten(), kept) if kept > 1 else largest
         self.tail = torch.cat([self.tail, top])
+
+    @property
+    def channels(self) -> Tensor:
+        """The largest absolute value of each channel, float32 ``[channels]``."""
+        assert self.lowest is not None and self.highest is not None
+        return self.lowest.abs().maximum(self.highest.abs())
+
+    @property
+    def centres(self) -> Tensor:
+        """Halfway between the lowest and the highest value of each channel."""
+        assert self.lowest is not None and self.highest is not None
+        return (self.lowest + self.highest) / 2
+
+    @property
+    def spreads(self) -> Tensor:
+        """The largest distance of each channel's values from its centre."""
+        assert self.lowest is not None and self.highest is not None
+        return (self.highest - self.lowest) / 2
 
     def bound(self, percentile: float = 1.0) -> float:
         """The absolute value that the share ``percentile`` of all elements does not exceed."""

@@ -14,9 +14,9 @@ from torch import Tensor
 
 from vlmforge.graph.core import Graph, Node, Weight
 from vlmforge.graph.evaluate import apply, last_uses, patches
-from vlmforge.graph.flow import MOVES
 from vlmforge.graph.stream import Feeds
-from vlmforge.quantize.scales import LIMITS, Scales
+from vlmforge.quantize.grid import grids
+from vlmforge.quantize.scales import Scales
 
 
 class QuantizedPath:
@@ -37,7 +37,7 @@ class QuantizedPath:
     ) -> None:
         """Each of ``samples`` gives the feeds of one sample, and is called once."""
         self._graph, self._device = graph, device
-        self._grids = _grids(graph, codes, scales, device)
+        self._grids = grids(graph, codes, scales, device)
         self._nodes = list(graph.nodes.values())
         self._position = {node.name: i for i, node in enumerate(self._nodes)}
         self._ends = last_uses(graph)
@@ -92,19 +92,4 @@ class QuantizedPath:
         return self._graph.with_weights(loaded)
 
     def _rounded(self, name: str, value: Tensor) -> Tensor:
-        if name not in self._grids:
-            return value
-        scale, limit = self._grids[name]
-        return (value / scale).round_().clamp_(-limit, limit).mul_(scale)
-
-
-def _grids(
-    graph: Graph, codes: Mapping[str, str], scales: Scales, device: str
-) -> dict[str, tuple[Tensor, int]]:
-    """Scale and largest code of every value that is rounded when it is computed."""
-    moved = {node.name for node in graph.nodes.values() if node.op in MOVES}
-    return {
-        name: (torch.as_tensor(scales.of(name), dtype=torch.float32, device=device), LIMITS[code])
-        for name, code in codes.items()
-        if code in LIMITS and name not in moved
-    }
+        return self._grids[name].round(value) if name in self._grids else value

@@ -29,12 +29,18 @@ class Scales:
         tensor: ``real = scale * code`` for the whole value.
         channels: float64 ``[channels]`` for attention operands. The scale of a query channel
             includes the key's: ``code_q = q * s_k / s_q``, so that ``q k = s_q code_q code_k``.
+        centres: float64 ``[channels]`` of centred keys: ``key = channels * code + centres``.
         scores: float64 ``[heads]`` by attention name: the real score of one integer score.
     """
 
     tensor: dict[str, float] = field(default_factory=dict)
     channels: dict[str, np.ndarray] = field(default_factory=dict)
+    centres: dict[str, np.ndarray] = field(default_factory=dict)
     scores: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def knows(self, name: str) -> bool:
+        """Whether the value was observed."""
+        return name in self.channels or name in self.tensor
 
     def of(self, name: str) -> float | np.ndarray:
         """The scale a writer of the value divides by."""
@@ -61,15 +67,21 @@ def choose_scales(
             scales.tensor[name] = (largest or 1.0) / LIMITS[codes[name]]
     for node in graph.nodes.values():
         if node.op == "attention":
-            _attention_scales(node, ranges, scales)
+            _attention_scales(graph, node, ranges, scales)
     return scales
 
 
-def _attention_scales(node: Node, ranges: Mapping[str, Range], scales: Scales) -> None:
+def _attention_scales(
+    graph: Graph, node: Node, ranges: Mapping[str, Range], scales: Scales
+) -> None:
     query, key, value = node.inputs[:3]
     heads, kv_heads, dim = (node.attrs[name] for name in ("heads", "kv_heads", "head_dim"))
     queries = _channel_bounds(ranges[query]).reshape(heads, dim)
-    found = balance(queries, _channel_bounds(ranges[key]).reshape(kv_heads, dim))
+    largest = _channel_bounds(ranges[key])
+    if key in graph.nodes and graph.nodes[key].op == "rope":
+        scales.centres[key] = ranges[key].centres.double().numpy()
+        largest = _floored(ranges[key].spreads.double().numpy())
+    found = balance(queries, largest.reshape(kv_heads, dim))
     repeated = found.keys.repeat(heads // kv_heads, axis=0)
     scales.channels[key] = found.keys.reshape(-1)
     scales.channels[value] = _channel_bounds(ranges[value]) / LIMITS["int8"]
@@ -78,7 +90,10 @@ def _attention_scales(node: Node, ranges: Mapping[str, Range], scales: Scales) -
 
 
 def _channel_bounds(observed: Range) -> np.ndarray:
-    assert observed.channels is not None
-    bounds = observed.channels.double().numpy()
+    return _floored(observed.channels.double().numpy())
+
+
+def _floored(bounds: np.ndarray) -> np.ndarray:
+    """No bound below a small share of the largest, and none zero."""
     largest = bounds.max()
     return np.maximum(bounds, largest * SMALLEST) if largest else np.ones_like(bounds)

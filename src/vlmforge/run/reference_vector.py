@@ -88,7 +88,10 @@ def rope(step: Step, frame: Frame, x: np.ndarray, rows: np.ndarray) -> np.ndarra
     first, second = np.split(heads, 2, axis=2)
     rotated = np.concatenate([-second, first], axis=2)
     y = heads * rows[:, None, 0] + rotated * rows[:, None, 1]
-    return to_code(y.reshape(x.shape) * step.tensors["multiplier"], step.dtype)
+    y = y.reshape(x.shape) * step.tensors["multiplier"]
+    if "offset" in step.tensors:
+        y = y + step.tensors["offset"]
+    return to_code(y, step.dtype)
 
 
 def _squares(x: np.ndarray) -> np.ndarray:

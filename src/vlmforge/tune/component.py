@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-import torch
-
 from vlmforge.config import CompileConfig
 from vlmforge.formats.mblt import read_mblt
 from vlmforge.graph.core import Graph
-from vlmforge.graph.flow import MOVES, readers
+from vlmforge.graph.flow import readers
 from vlmforge.progress import Progress
+from vlmforge.quantize.grid import Grid, grids
 from vlmforge.quantize.observe import Range
 from vlmforge.quantize.rounding import weight_formats
-from vlmforge.quantize.scales import LIMITS, Bound, choose_scales
+from vlmforge.quantize.scales import Bound, choose_scales
 from vlmforge.quantize.scheme import (
     PRODUCTS,
     assign_codes,
@@ -26,7 +25,7 @@ from vlmforge.quantize.weights import WeightFormat
 from vlmforge.stages.mxq import observe_component
 from vlmforge.stages.samples import component_samples
 from vlmforge.stages.transformed import Transformed, transform_component
-from vlmforge.tune.trial import Grid, Trial
+from vlmforge.tune.trial import Trial
 from vlmforge.workspace import Workspace
 
 
@@ -91,12 +90,7 @@ class Component:
         """How every value is rounded where just the values ``wide`` are widened."""
         codes = self.codes(wide)
         scales = choose_scales(self.graph, codes, self.ranges, self.bound)
-        moved = {node.name for node in self.graph.nodes.values() if node.op in MOVES}
-        return {
-            name: Grid(torch.as_tensor(scales.of(name), dtype=torch.float32), LIMITS[code])
-            for name, code in codes.items()
-            if code in LIMITS and name not in moved and name in self.ranges
-        }
+        return grids(self.graph, codes, scales)
 
     def trial(self, wide: Collection[str], wide_weights: Collection[str]) -> Trial:
         """Everything rounded as a program with these exceptions rounds it."""

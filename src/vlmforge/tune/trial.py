@@ -11,23 +11,12 @@ from torch import Tensor
 from vlmforge.graph.core import Graph, Node, Weight
 from vlmforge.graph.evaluate import apply, last_uses
 from vlmforge.progress import Progress
+from vlmforge.quantize.grid import Grid
 from vlmforge.quantize.weights import WeightFormat, quantize_weight
 
 Values = dict[str, Tensor]
 Measure = Callable[[int, int, Tensor, Tensor], None]
 """Told of trial, sample, the float output and the trial's."""
-
-
-@dataclass(frozen=True)
-class Grid:
-    """Codes of a value: ``scale`` is a float or ``[channels]``, ``limit`` the largest code."""
-
-    scale: Tensor
-    limit: int
-
-    def round(self, value: Tensor) -> Tensor:
-        """The nearest values the codes stand for."""
-        return (value / self.scale).round_().clamp_(-self.limit, self.limit).mul_(self.scale)
 
 
 @dataclass(frozen=True)
