@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,32 @@ def test_learning_lowers_the_loss(tiny_checkpoint: Path, component: str) -> None
     assert after < before, (before, after)
     wanted = component_graph.exact(samples[0])
     assert component_graph.loss(samples[0], wanted).item() == pytest.approx(after, rel=1e-4)
+
+
+@pytest.mark.parametrize("calls", [1, 12])
+def test_an_interruption_keeps_the_best(
+    tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch, calls: int
+) -> None:
+    graph = fold_norms(captured(tiny_checkpoint)[1])
+    samples = [language_feeds(graph, 24, seed) for seed in range(4)]
+    start = random_rotation(96, 0).float()
+    rotated = Rotated.of(graph, start, {}, "cpu")
+    assert rotated.residual is not None
+    component = RoundedGraph(graph, rough(graph), rotated)
+    whole, left = component.loss, calls
+
+    def loss(feeds: Mapping[str, torch.Tensor], wanted: torch.Tensor) -> torch.Tensor:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            raise KeyboardInterrupt
+        return whole(feeds, wanted)
+
+    monkeypatch.setattr(component, "loss", loss)
+    budget = Budget()
+    learn_rotations(component, samples, [rotated.residual], budget, steps=30)
+    assert budget.stopped
+    assert torch.equal(rotated.residual, start)
 
 
 def test_rounding_in_a_rotated_basis_is_rounding_the_rotated_graph(tiny_checkpoint: Path) -> None:

@@ -6,6 +6,7 @@ falling linearly to zero.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -62,10 +63,11 @@ def learn_rotations(
     evaluations = COST * steps + (COST / 2) * judges * steps / JUDGED
     announce(what, seconds / judges * evaluations, memory(graph.graph, samples[0]))
     search = _Search(graph, list(zip(samples, wanted, strict=False)), matrices)
-    before = search.least
     descent = CayleySGD(matrices)
 
     def step(done: int) -> None:
+        if done == 0:
+            search.look()
         sample = training[done % len(training)]
         exact = graph.exact(sample)
         for matrix in matrices:
@@ -79,7 +81,7 @@ def learn_rotations(
 
     run_steps(steps, step, budget, progress, f"learning {what}")
     search.restore()
-    return before, search.least
+    return search.first, search.least
 
 
 class _Search:
@@ -92,16 +94,18 @@ class _Search:
         matrices: Sequence[Tensor],
     ) -> None:
         self.graph, self.judges, self.matrices = graph, judges, matrices
-        self.least = float("inf")
-        self.look()
+        self.first = self.least = math.inf
+        self.best = [matrix.clone() for matrix in matrices]
 
     @torch.no_grad()
     def look(self) -> None:
         losses = [self.graph.loss(sample, wanted).item() for sample, wanted in self.judges]
         loss = sum(losses) / len(losses)
+        if not math.isfinite(self.first):
+            self.first = loss
         if loss < self.least:
             self.least, self.best = loss, [matrix.clone() for matrix in self.matrices]
 
     def restore(self) -> None:
         for matrix, best in zip(self.matrices, self.best, strict=True):
-            matrix.copy_(best)
+            matrix.requires_grad_(False).copy_(best)
