@@ -186,8 +186,8 @@ def test_what_the_compiler_cannot_honour_is_parsed_and_refused(path: str, value:
 
 
 def test_learning_what_is_not_applied_is_refused() -> None:
-    config = CompileConfig.parse({"equivalentTransformation": {"UD": {"learn": True}}})
-    with pytest.raises(ConfigError, match=r"UD\.learn is true, but .*UD\.apply is not"):
+    config = CompileConfig.parse({"equivalentTransformation": {"VO": {"learn": True}}})
+    with pytest.raises(ConfigError, match=r"VO\.learn is true, but .*VO\.apply is not"):
         require_supported(config)
 
 

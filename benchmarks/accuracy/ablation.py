@@ -103,7 +103,7 @@ def configuration(equivalent: dict[str, Any], arguments: argparse.Namespace) -> 
     return CompileConfig.parse(
         {
             "bit": {"transformer": transformer, "activation16Share": arguments.share},
-            "equivalentTransformation": equivalent,
+            "equivalentTransformation": {"UD": {"apply": False}, **equivalent},
             "hessianQuant": {"apply": arguments.compensate},
         }
     )

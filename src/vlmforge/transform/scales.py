@@ -36,10 +36,9 @@ def scale(graph: Graph, samples: Sequence[Feeds], settings: Settings) -> Graph:
         settings: see :class:`Settings`.
     """
     config = settings.config
-    statistical = (config.qk, config.qk_rotation, config.vo, config.ud, config.norm_conv)
-    if not any(each.apply for each in statistical):
-        return graph
     rows = set(judged_values(graph, config))
+    if not (rows or config.qk.apply or config.qk_rotation.apply):
+        return graph
     if config.qk.apply and config.qk.learn:
         rows |= {name for path in key_paths(graph) for name in key_operands(path)}
     pairs, device = config.qk_rotation.apply, settings.device
