@@ -67,7 +67,7 @@ def test_evaluation_agrees_with_the_original(
 ) -> None:
     windowing = Windowing(context=40, stride=25)
     found = evaluate_package(package, [texts["evaluation"]], windowing, str(tiny_decoder))
-    assert 0 <= found["kl"] < 0.5  # two unrelated models of this kind: above 5
+    assert 0 <= found["kl"] < 0.3  # two unrelated models of this kind: above 5
     assert found["top1_agreement"] > 0.7
     assert found["perplexity"] == pytest.approx(found["reference_perplexity"], rel=0.2)
     assert (found["context"], found["stride"]) == (40, 25)

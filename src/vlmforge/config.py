@@ -188,7 +188,7 @@ class EquivalentTransformationConfig(_Config):
     class Ud(_Config):
         """Scales up-projection outputs against down-projection inputs."""
 
-        apply: StrictBool = True
+        apply: StrictBool = False
         learn: StrictBool = False
 
     class Vo(_Config):
