@@ -56,6 +56,22 @@ def test_eval_compares_with_the_original(work: Path, tiny_checkpoint: Path) -> N
     assert {"accuracy", "reference_accuracy", "top1_agreement", "kl"} <= set(facts)
 
 
+def test_bench_measures_a_package(work: Path) -> None:
+    options = ("--prefill", 8, "--decode", 2, "--sessions", 2, "--threads", 1, "--rounds", 1)
+    done = vlmforge("bench", work / "package", *options, "--json")
+    report = json.loads(done.stdout)
+    assert report["machine"]["threads"] == 1
+    assert [each["tokens"] for each in report["prefill"]] == [8]
+    assert report["decode_together"]["tokens"] == 4
+    assert report["profile"] is None
+
+
+def test_bench_refuses_lengths_that_are_none(work: Path) -> None:
+    done = vlmforge("bench", work / "package", "--prefill", "8,-1")
+    assert done.returncode == 2
+    assert "not numbers of tokens" in done.stderr
+
+
 def test_inspect_knows_every_kind_of_file(work: Path) -> None:
     for file in ("mblt/Tiny-VL_text_model.mblt", "mxq/Tiny-VL_text_model.mxq", "package"):
         facts = json.loads(vlmforge("inspect", work / file, "--json").stdout)

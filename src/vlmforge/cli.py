@@ -387,11 +387,12 @@ def bench(
 ) -> None:
     """Measure how fast a package runs, beside what this machine can do."""
     from vlmforge.bench import table
-    from vlmforge.bench.report import Plan, benchmark, usable_processors
+    from vlmforge.bench.report import Plan, benchmark
+    from vlmforge.run.scheme import THREADS, cores
     from vlmforge.run.session import Session
 
-    count = threads or usable_processors()
-    os.environ["VLMFORGE_THREADS"] = str(count)
+    count = threads or cores()
+    os.environ[THREADS] = str(count)
     plan = Plan(_lengths(prefill), decode, sessions, count, rounds, profile)
     report = benchmark(lambda: Session.open(package), plan)
     if as_json:

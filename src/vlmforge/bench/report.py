@@ -19,15 +19,10 @@ from vlmforge.bench.profile import Share, profile
 from vlmforge.bench.timing import Timing
 from vlmforge.bench.workload import Workload
 from vlmforge.run.machine import Machine
+from vlmforge.run.scheme import cores
 from vlmforge.run.session import Session
 
 Report = dict[str, Any]
-
-
-def usable_processors() -> int:
-    """Processors that this process may use."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
 
 
 @dataclass(frozen=True)
@@ -46,7 +41,7 @@ class Plan:
     prefill: Sequence[int] = (128, 512)
     decode: int = 64
     sessions: int = 4
-    threads: int = field(default_factory=usable_processors)
+    threads: int = field(default_factory=cores)
     rounds: int = 5
     profile: bool = False
 
