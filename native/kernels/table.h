@@ -7,6 +7,7 @@
 #include "kernels/activation/activation.h"
 #include "kernels/add/add.h"
 #include "kernels/attention/attention.h"
+#include "kernels/gate/gate.h"
 #include "kernels/linear/linear.h"
 #include "kernels/mul/mul.h"
 #include "kernels/norm/norm.h"
@@ -26,6 +27,7 @@ struct Kernels {
   SiluKernel silu;
   GeluKernel gelu;
   QuickGeluKernel quick_gelu;
+  GateKernel gate;
   RmsNormKernel rms_norm;
   LayerNormKernel layer_norm;
   RopeKernel rope;

@@ -104,6 +104,22 @@ OperationPointer make_binary(Workshop& workshop, const Instruction& instruction)
 
 }  // namespace
 
+OperationPointer make_gate(Workshop& workshop, const Instruction& silu, const Instruction& mul) {
+  const int gated = silu.inputs[0];
+  const int up = mul.inputs[0] == silu.output ? mul.inputs[1] : mul.inputs[0];
+  Instruction both = mul;
+  both.inputs = {gated, up};
+  const Operands o(workshop, both);
+  const auto kernel = workshop.kernels.gate;
+  const float scale = silu.number("scale"), inverse = silu.number("inverse_scale");
+  const float multiplier = mul.number("multiplier");
+  return elementwise(workshop, both, [=](const Frame& frame, Range elements) {
+    kernel({frame.storage<std::int16_t>(o.x), frame.storage<std::int16_t>(o.y), scale, inverse,
+            multiplier, frame.storage<void>(o.output), o.element},
+           elements);
+  });
+}
+
 OperationPointer make_elementwise(Workshop& workshop, const Instruction& instruction) {
   const std::string& op = instruction.op;
   if (op == "silu") return make_activation(workshop, instruction, workshop.kernels.silu);

@@ -63,7 +63,8 @@ void for_each_piece(const Frame& frame, const Buffer& buffer, int request, const
 Machine::Machine(Program program, const std::string& isa)
     : program_(std::move(program)),
       cache_shapes_(cache_shapes_of(program_)),
-      plan_(program_, kernels_named(isa), linear_of(isa)) {}
+      plan_(program_, kernels_named(isa), linear_of(isa), true),
+      traced_plan_(program_, kernels_named(isa), linear_of(isa), false) {}
 
 void Machine::require_fit(const Cache& cache, std::int64_t past) const {
   bool fits = past >= 0 && past <= cache.capacity() &&
@@ -84,10 +85,11 @@ Frame Machine::frame_of(const std::vector<Request>& requests, int threads) const
   return Frame(std::move(sizes), std::move(caches), threads);
 }
 
-void Machine::read_inputs(const Frame& frame, const std::vector<Request>& requests) const {
+void Machine::read_inputs(const Plan& plan, const Frame& frame,
+                          const std::vector<Request>& requests) const {
   for (std::size_t i = 0; i < program_.inputs.size(); ++i) {
     const int buffer = program_.inputs[i];
-    std::byte* const storage = frame.storage<std::byte>(plan_.storage_of(buffer));
+    std::byte* const storage = frame.storage<std::byte>(plan.storage_of(buffer));
     for (std::size_t r = 0; r < requests.size(); ++r) {
       const auto* const array = static_cast<const std::byte*>(requests[r].inputs.at(i));
       for_each_piece(frame, program_.buffers[static_cast<std::size_t>(buffer)],
@@ -98,10 +100,11 @@ void Machine::read_inputs(const Frame& frame, const std::vector<Request>& reques
   }
 }
 
-void Machine::write_outputs(const Frame& frame, const std::vector<Request>& requests) const {
+void Machine::write_outputs(const Plan& plan, const Frame& frame,
+                            const std::vector<Request>& requests) const {
   for (std::size_t i = 0; i < program_.outputs.size(); ++i) {
     const int buffer = program_.outputs[i];
-    const std::byte* const storage = frame.storage<std::byte>(plan_.storage_of(buffer));
+    const std::byte* const storage = frame.storage<std::byte>(plan.storage_of(buffer));
     for (std::size_t r = 0; r < requests.size(); ++r) {
       auto* const array = static_cast<std::byte*>(requests[r].outputs.at(i));
       for_each_piece(frame, program_.buffers[static_cast<std::size_t>(buffer)],
@@ -128,24 +131,25 @@ std::optional<Failure> Machine::run(const std::vector<Request>& requests, int th
   const FloatEnvironment environment;
   Frame frame = frame_of(requests, threads);
   std::unique_ptr<Workspace> workspace = take_workspace();
-  plan_.place(frame, workspace->arena, workspace->bytes);
-  read_inputs(frame, requests);
-  const std::optional<Failure> failure = plan_.check(frame);
+  const Plan& plan = trace ? traced_plan_ : plan_;
+  plan.place(frame, workspace->arena, workspace->bytes);
+  read_inputs(plan, frame, requests);
+  const std::optional<Failure> failure = plan.check(frame);
   if (!failure) {
-    if (trace) {
-      run_traced(frame, trace);
-    } else {
-      const bool profiled = !seconds_.empty();
-      ThreadPool::instance().run(frame.threads(), [&](int thread, Barrier& barrier) {
-        const FloatEnvironment inner;
-        profiled ? run_profiled(frame, thread, barrier) : run_steps(frame, thread, barrier);
-      });
-    }
-    write_outputs(frame, requests);
+    trace ? run_traced(frame, trace) : run_plain(frame);
+    write_outputs(plan, frame, requests);
   }
   const std::lock_guard lock(mutex_);
   idle_.push_back(std::move(workspace));
   return failure;
+}
+
+void Machine::run_plain(const Frame& frame) {
+  const bool profiled = !seconds_.empty();
+  ThreadPool::instance().run(frame.threads(), [&](int thread, Barrier& barrier) {
+    const FloatEnvironment environment;
+    profiled ? run_profiled(frame, thread, barrier) : run_steps(frame, thread, barrier);
+  });
 }
 
 void Machine::run_steps(const Frame& frame, int thread, Barrier& barrier) const {
@@ -161,23 +165,21 @@ void Machine::run_steps(const Frame& frame, int thread, Barrier& barrier) const 
 
 // Each instruction by itself, so that `trace` is called, and may throw, outside of the pool.
 void Machine::run_traced(const Frame& frame, const Trace& trace) const {
+  const std::vector<Step>& steps = traced_plan_.steps();
   std::size_t next = 0;
   for (std::size_t i = 0; i < program_.instructions.size(); ++i) {
     const std::size_t first = next;
-    while (next < plan_.steps().size() &&
-           plan_.steps()[next].instruction == static_cast<int>(i)) {
-      ++next;
-    }
+    while (next < steps.size() && steps[next].instruction == static_cast<int>(i)) ++next;
     ThreadPool::instance().run(frame.threads(), [&](int thread, Barrier& barrier) {
       const FloatEnvironment environment;
       for (std::size_t at = first; at < next; ++at) {
-        plan_.steps()[at].operation->run(frame, plan_.steps()[at].phase, thread);
+        steps[at].operation->run(frame, steps[at].phase, thread);
         barrier.wait();
       }
     });
     const int output = program_.instructions[i].output;
     const Buffer& buffer = program_.buffers[static_cast<std::size_t>(output)];
-    trace(static_cast<int>(i), frame.storage<void>(plan_.storage_of(output)),
+    trace(static_cast<int>(i), frame.storage<void>(traced_plan_.storage_of(output)),
           static_cast<std::size_t>(frame.elements(buffer.shape)) * size_of(buffer.dtype));
   }
 }

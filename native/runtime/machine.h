@@ -58,8 +58,11 @@ class Machine {
   };
 
   Frame frame_of(const std::vector<Request>& requests, int threads) const;
-  void read_inputs(const Frame& frame, const std::vector<Request>& requests) const;
-  void write_outputs(const Frame& frame, const std::vector<Request>& requests) const;
+  void read_inputs(const Plan& plan, const Frame& frame,
+                   const std::vector<Request>& requests) const;
+  void write_outputs(const Plan& plan, const Frame& frame,
+                     const std::vector<Request>& requests) const;
+  void run_plain(const Frame& frame);
   void run_steps(const Frame& frame, int thread, Barrier& barrier) const;
   void run_traced(const Frame& frame, const Trace& trace) const;
   void run_profiled(const Frame& frame, int thread, Barrier& barrier);
@@ -69,6 +72,7 @@ class Machine {
   Program program_;
   std::vector<CacheShape> cache_shapes_;
   Plan plan_;
+  Plan traced_plan_;  // with every buffer written
   mutable std::mutex mutex_;  // guards what follows
   std::vector<std::unique_ptr<Workspace>> idle_;
   std::vector<double> seconds_;  // of each instruction, while profiling

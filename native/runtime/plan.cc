@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <limits>
+#include <map>
+#include <set>
 #include <utility>
 
 namespace vlmforge::runtime {
@@ -29,25 +31,63 @@ Wait wait_between(const Phase& before, const Access& a, const Phase& after, cons
   return before.whole && after.whole ? Wait::never : Wait::if_shared;
 }
 
+// Instructions `mul` whose one operand is a silu that nothing else reads: mul to silu.
+std::map<int, int> find_gates(const Program& program) {
+  std::map<int, int> readers;  // of each buffer; the caller of the program reads outputs
+  for (const int output : program.outputs) ++readers[output];
+  std::map<int, int> silus;  // buffer to instruction
+  for (std::size_t i = 0; i < program.instructions.size(); ++i) {
+    const Instruction& each = program.instructions[i];
+    for (const int input : each.inputs) ++readers[input];
+    if (each.op == "silu") silus[each.output] = static_cast<int>(i);
+  }
+  std::map<int, int> gates;
+  for (std::size_t i = 0; i < program.instructions.size(); ++i) {
+    const Instruction& each = program.instructions[i];
+    if (each.op != "mul") continue;
+    for (const int input : each.inputs) {
+      const auto silu = silus.find(input);
+      if (silu != silus.end() && readers[input] == 1) gates[static_cast<int>(i)] = silu->second;
+    }
+  }
+  return gates;
+}
+
 }  // namespace
 
 Plan::Plan(const Program& program, const kernels::Kernels& kernels,
-           const kernels::LinearVariant& linear)
+           const kernels::LinearVariant& linear, bool fused)
     : program_(program), storages_(program), batchable_(is_batchable(program)) {
   Workshop workshop{program, kernels, linear, storages_};
-  for (std::size_t i = 0; i < program.instructions.size(); ++i) {
-    operations_.push_back(make_operation(workshop, program.instructions[i]));
-    const Operation* const operation = operations_.back().get();
-    const int phases = operation == nullptr ? 0 : static_cast<int>(operation->phases().size());
-    for (int phase = 0; phase < phases; ++phase) {
-      steps_.push_back({static_cast<int>(i), operation, phase, Wait::always});
-    }
-  }
+  make_operations(workshop, fused);
   for (std::size_t i = 0; i < program.buffers.size(); ++i) {
     storage_of_.push_back(storages_.of(static_cast<int>(i)));
   }
   place_storages();
   find_waits();
+}
+
+void Plan::make_operations(Workshop& workshop, bool fused) {
+  const std::map<int, int> gates = fused ? find_gates(program_) : std::map<int, int>{};
+  std::set<int> absorbed;
+  for (const auto& [mul, silu] : gates) absorbed.insert(silu);
+  for (int i = 0; i < static_cast<int>(program_.instructions.size()); ++i) {
+    const Instruction& instruction = program_.instructions[static_cast<std::size_t>(i)];
+    const auto gate = gates.find(i);
+    if (absorbed.contains(i)) {
+      operations_.push_back(nullptr);
+    } else if (gate != gates.end()) {
+      const Instruction& silu = program_.instructions[static_cast<std::size_t>(gate->second)];
+      operations_.push_back(make_gate(workshop, silu, instruction));
+    } else {
+      operations_.push_back(make_operation(workshop, instruction));
+    }
+    const Operation* const operation = operations_.back().get();
+    const int phases = operation == nullptr ? 0 : static_cast<int>(operation->phases().size());
+    for (int phase = 0; phase < phases; ++phase) {
+      steps_.push_back({i, operation, phase, Wait::always});
+    }
+  }
 }
 
 // Storages whose lives do not overlap share a place, if their sizes have the same form.
@@ -66,14 +106,15 @@ void Plan::place_storages() {
 
   std::vector<int> order;
   for (int storage = 0; storage < storages_.count(); ++storage) {
-    if (storages_.fixed(storage) == nullptr && life(storage).last >= -1) order.push_back(storage);
+    const bool used = life(storage).first <= life(storage).last;
+    if (used && storages_.fixed(storage) == nullptr) order.push_back(storage);
   }
   std::stable_sort(order.begin(), order.end(),
                    [&](int a, int b) { return life(a).first < life(b).first; });
   place_of_.assign(lives.size(), -1);
-  std::map<std::string, std::vector<std::pair<int, int>>> used;  // place and its last step
+  std::map<std::string, std::vector<std::pair<int, int>>> taken;  // place and its last step
   for (const int storage : order) {
-    auto& places = used[storages_.signature(storage)];
+    auto& places = taken[storages_.signature(storage)];
     const auto free = std::find_if(places.begin(), places.end(), [&](const auto& place) {
       return place.second < life(storage).first;
     });

@@ -31,9 +31,10 @@ struct Failure {
 
 class Plan {
  public:
-  // `program` outlives the plan.
+  // `program` outlives the plan. `fused`: instructions may run together where that saves a pass
+  // over memory; what lies between them is then never written.
   Plan(const Program& program, const kernels::Kernels& kernels,
-       const kernels::LinearVariant& linear);
+       const kernels::LinearVariant& linear, bool fused);
 
   const std::vector<Step>& steps() const { return steps_; }
   // Whether requests can run side by side, their rows one after another.
@@ -47,6 +48,7 @@ class Plan {
   std::optional<Failure> check(Frame& frame) const;
 
  private:
+  void make_operations(Workshop& workshop, bool fused);
   void place_storages();
   void find_waits();
 

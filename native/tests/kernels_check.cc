@@ -94,7 +94,7 @@ Case draw_elementwise(Random& random) {
   const float a = random.factor(), b = random.factor(), scale = random.positive();
   const float inverse = random.positive();
   const Element element = random.element();
-  const std::int64_t op = random.between(0, 6);
+  const std::int64_t op = random.between(0, 7);
   return [=](const Kernels& k) {
     const kernels::Activation activation{x.data(), scale, inverse, nullptr, element};
     switch (op) {
@@ -111,6 +111,10 @@ Case draw_elementwise(Random& random) {
         return in_two(k.mul, kernels::Mul{x.data(), y.data(), a, nullptr, element}, n, 1, middle);
       case 4: return in_two(k.silu, activation, n, 1, middle);
       case 5: return in_two(k.gelu, activation, n, 1, middle);
+      case 6:
+        return in_two(k.gate,
+                      kernels::Gate{x.data(), y.data(), scale, inverse, a, nullptr, element}, n, 1,
+                      middle);
       default: return in_two(k.quick_gelu, activation, n, 1, middle);
     }
   };

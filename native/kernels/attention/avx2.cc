@@ -7,6 +7,11 @@ namespace {
 struct Avx2Dots : Words {
   using V = Avx2;
 
+  static VLMFORGE_INLINE void store_probabilities(std::uint8_t* output, std::int64_t,
+                                                  std::int64_t j, __m256i codes) {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(output + 2 * j), int16_words(codes));
+  }
+
   // Four pairs of sums, of four keys or channels each, to four sums.
   static VLMFORGE_INLINE __m128i pair_sums(__m256i x) {
     const __m256i sums = _mm256_hadd_epi32(x, x);

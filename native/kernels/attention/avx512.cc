@@ -7,6 +7,14 @@ namespace {
 struct Avx512Dots : BytePlanes {
   using V = Avx512;
 
+  static VLMFORGE_INLINE void store_probabilities(std::uint8_t* output, std::int64_t keys,
+                                                  std::int64_t j, __m512i codes) {
+    const __m128i low = _mm512_cvtepi32_epi8(codes);
+    const __m128i high = _mm512_cvtepi32_epi8(_mm512_srli_epi32(codes, 8));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(output + j), low);
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(output + keys + j), high);
+  }
+
   // Scores of B blocks of 16 keys at a time: every load of q serves B dot products.
   template <int R, int B>
   static VLMFORGE_INLINE void score_blocks(const Attention& step, const AttentionScratch& s,

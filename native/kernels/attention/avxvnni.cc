@@ -7,6 +7,18 @@ namespace {
 struct VnniDots : BytePlanes {
   using V = Avx2;
 
+  static VLMFORGE_INLINE void store_probabilities(std::uint8_t* output, std::int64_t keys,
+                                                  std::int64_t j, __m256i codes) {
+    store_bytes(output + j, _mm256_and_si256(codes, _mm256_set1_epi32(0xFF)));
+    store_bytes(output + keys + j, _mm256_srli_epi32(codes, 8));
+  }
+
+  // Eight integers below 256.
+  static VLMFORGE_INLINE void store_bytes(std::uint8_t* output, __m256i x) {
+    const __m128i words = int16_words(x);
+    _mm_storel_epi64(reinterpret_cast<__m128i*>(output), _mm_packus_epi16(words, words));
+  }
+
   template <int R>
   static VLMFORGE_INLINE void score_half(const Attention& step, const AttentionScratch& s,
                                          std::int64_t half) {

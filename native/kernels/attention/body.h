@@ -3,8 +3,9 @@
 // D has
 //   V                    float vectors
 //   scores<R>(...)       q of R rows times all keys, int32
-//   Probability          how probabilities are stored for weigh
-//   store_probabilities  16 codes in [0, 32767]
+//   store_probability    one code in [0, 32767], as weigh reads it
+//   store_probabilities  V::width codes
+//   clear_probabilities  zeros to the end
 //   weigh<R>(...)        adds the sums of probability * value of R rows to doubles
 #pragma once
 
@@ -45,32 +46,43 @@ VLMFORGE_INLINE AttentionScratch divide(const Attention& step, std::byte* scratc
 // Keys weighed before the sums are widened: products of a byte each sum within 32 bits.
 inline constexpr std::int64_t kKeysPerSum = 32768;
 
-// Turns the scores of a row into probability codes; their sum.
+// Turns the scores [first, last) of a row into probability codes; their sum.
 template <class D>
-VLMFORGE_INLINE std::int64_t probabilities(const Query& query, const AttentionScratch& s, int row) {
+VLMFORGE_INLINE std::int64_t probabilities(const std::int32_t* scores, Range part,
+                                           std::int32_t largest, float multiplier,
+                                           std::uint8_t* output, std::int64_t keys) {
   using V = typename D::V;
-  std::int32_t* const scores = s.scores + row * s.keys;
+  typename V::I sums = V::zeros();
+  std::int64_t j = part.first, total = 0;
+  for (; j + V::width <= part.last; j += V::width) {
+    const typename V::F x = V::load_difference(scores + j, largest) * V::splat(multiplier);
+    const typename V::I codes = V::rounded(exp<V>(x) * V::splat(32767.0F));
+    sums = V::plus(sums, codes);
+    D::store_probabilities(output, keys, j, codes);
+  }
+  for (; j < part.last; ++j) {
+    const float x = Scalar::load_difference(scores + j, largest) * multiplier;
+    const auto code = static_cast<std::int32_t>(Scalar::rounded(exp<Scalar>(x) * 32767.0F));
+    total += code;
+    D::store_probability(output, keys, j, code);
+  }
+  return total + V::total(sums);
+}
+
+template <class D>
+VLMFORGE_INLINE float attend_to_keys(const Query& query, const AttentionScratch& s, int row) {
+  const std::int32_t* const scores = s.scores + row * s.keys;
   std::uint8_t* const output = s.probability + row * 2 * s.keys;
   std::int32_t largest = scores[0];
   for (std::int64_t j = 1; j < query.seen; ++j) largest = scores[j] > largest ? scores[j] : largest;
-  for (std::int64_t j = 0; j < query.seen; ++j) scores[j] -= largest;
-  const std::int64_t padded = (query.seen + 15) / 16 * 16;
-  for (std::int64_t j = query.seen; j < padded; ++j) scores[j] = 0;
   std::int64_t total = 0;
-  for (std::int64_t j = 0; j < padded; j += 16) {
-    alignas(64) std::int16_t codes[16];
-    for (std::int64_t i = 0; i < 16; i += V::width) {
-      const typename V::F x = V::load(scores + j + i) * V::splat(query.score_multiplier);
-      V::store_rounded(codes + i, exp<V>(x) * V::splat(32767.0F));
-    }
-    for (std::int64_t i = query.seen - j; i < 16; ++i) codes[i] = 0;
-    std::int32_t sum = 0;
-    for (int i = 0; i < 16; ++i) sum += codes[i];
-    total += sum;
-    D::store_probabilities(output, s.keys, j, codes);
+  for (std::int64_t first = 0; first < query.seen; first += kKeysPerSum) {
+    const std::int64_t last = first + kKeysPerSum < query.seen ? first + kKeysPerSum : query.seen;
+    total += probabilities<D>(scores, {first, last}, largest, query.score_multiplier, output,
+                              s.keys);
   }
-  D::clear_probabilities(output, s.keys, padded);
-  return total;
+  D::clear_probabilities(output, s.keys, query.seen);
+  return static_cast<float>(total);
 }
 
 template <class V, class Code>
@@ -92,9 +104,7 @@ template <class D, int R>
 void attend_rows(const Attention& step, const AttentionScratch& s) {
   float totals[R];
   D::template scores<R>(step, s);
-  for (int r = 0; r < R; ++r) {
-    totals[r] = static_cast<float>(probabilities<D>(step.queries[r], s, r));
-  }
+  for (int r = 0; r < R; ++r) totals[r] = attend_to_keys<D>(step.queries[r], s, r);
   std::memset(s.sums, 0, static_cast<std::size_t>(R * s.channels) * sizeof(double));
   for (std::int64_t first = 0; first < step.seen; first += kKeysPerSum) {
     const std::int64_t last = first + kKeysPerSum < step.seen ? first + kKeysPerSum : step.seen;
@@ -133,12 +143,10 @@ void attend(const Attention& step, std::byte* scratch) {
 
 // Probabilities as two planes of bytes: e = 256 * high + low.
 struct BytePlanes {
-  static VLMFORGE_INLINE void store_probabilities(std::uint8_t* output, std::int64_t keys,
-                                                  std::int64_t j, const std::int16_t* codes) {
-    for (int i = 0; i < 16; ++i) {
-      output[j + i] = static_cast<std::uint8_t>(codes[i] & 0xFF);
-      output[keys + j + i] = static_cast<std::uint8_t>(codes[i] >> 8);
-    }
+  static VLMFORGE_INLINE void store_probability(std::uint8_t* output, std::int64_t keys,
+                                                std::int64_t j, std::int32_t code) {
+    output[j] = static_cast<std::uint8_t>(code & 0xFF);
+    output[keys + j] = static_cast<std::uint8_t>(code >> 8);
   }
   static VLMFORGE_INLINE void clear_probabilities(std::uint8_t* output, std::int64_t keys,
                                                   std::int64_t first) {
@@ -150,9 +158,10 @@ struct BytePlanes {
 
 // Probabilities as int16.
 struct Words {
-  static VLMFORGE_INLINE void store_probabilities(std::uint8_t* output, std::int64_t,
-                                                  std::int64_t j, const std::int16_t* codes) {
-    std::memcpy(output + 2 * j, codes, 32);
+  static VLMFORGE_INLINE void store_probability(std::uint8_t* output, std::int64_t,
+                                                std::int64_t j, std::int32_t code) {
+    const auto word = static_cast<std::int16_t>(code);
+    std::memcpy(output + 2 * j, &word, sizeof word);
   }
   static VLMFORGE_INLINE void clear_probabilities(std::uint8_t* output, std::int64_t keys,
                                                   std::int64_t first) {

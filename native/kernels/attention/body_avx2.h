@@ -15,6 +15,11 @@ VLMFORGE_INLINE void store_vector(void* p, __m256i x) {
   _mm256_storeu_si256(static_cast<__m256i*>(p), x);
 }
 
+// Eight integers that fit int16.
+VLMFORGE_INLINE __m128i int16_words(__m256i x) {
+  return _mm_packs_epi32(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1));
+}
+
 // sums[8] += scale * x, exact.
 VLMFORGE_INLINE void add_scaled(double* sums, __m256i x, double scale) {
   const __m256d first = _mm256_cvtepi32_pd(_mm256_castsi256_si128(x));

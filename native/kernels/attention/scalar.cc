@@ -7,6 +7,11 @@ namespace {
 struct ScalarDots : Words {
   using V = Scalar;
 
+  static VLMFORGE_INLINE void store_probabilities(std::uint8_t* output, std::int64_t keys,
+                                                  std::int64_t j, Scalar::I code) {
+    store_probability(output, keys, j, static_cast<std::int32_t>(code));
+  }
+
   template <int R>
   static void scores(const Attention& step, const AttentionScratch& s) {
     const std::int64_t steps = step.shape.key_steps();

@@ -13,6 +13,7 @@ namespace {
 struct Avx2 {
   static constexpr std::int64_t width = 8;
   using F = __m256;
+  using I = __m256i;
 
   static VLMFORGE_INLINE F splat(float x) { return _mm256_set1_ps(x); }
   static VLMFORGE_INLINE F load(const float* p) { return _mm256_loadu_ps(p); }
@@ -20,9 +21,14 @@ struct Avx2 {
     const __m128i x = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
     return _mm256_cvtepi32_ps(_mm256_cvtepi16_epi32(x));
   }
-  static VLMFORGE_INLINE F load(const std::int32_t* p) {
-    return _mm256_cvtepi32_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+  static VLMFORGE_INLINE F load_difference(const std::int32_t* p, std::int32_t subtrahend) {
+    const __m256i x = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+    return _mm256_cvtepi32_ps(_mm256_sub_epi32(x, _mm256_set1_epi32(subtrahend)));
   }
+  static VLMFORGE_INLINE I rounded(F x) { return _mm256_cvtps_epi32(x); }
+  static VLMFORGE_INLINE I zeros() { return _mm256_setzero_si256(); }
+  static VLMFORGE_INLINE I plus(I x, I y) { return _mm256_add_epi32(x, y); }
+  static VLMFORGE_INLINE std::int64_t total(I x) { return total_of(widened_sum(x)); }
   static VLMFORGE_INLINE void store(float* p, F x) { _mm256_storeu_ps(p, x); }
   static VLMFORGE_INLINE F round(F x) {
     return _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
@@ -63,23 +69,23 @@ struct Avx2 {
     return parts[0] + parts[1];
   }
   static VLMFORGE_INLINE std::int64_t sum(const std::int16_t* x, std::int64_t n) {
-    __m256i total = _mm256_setzero_si256();  // 8 sums of at most 65536 / 16 pairs: no overflow
+    __m256i sums = _mm256_setzero_si256();  // 8 sums of at most 65536 / 16 pairs: no overflow
     std::int64_t i = 0;
     for (; i + 16 <= n; i += 16) {
       const __m256i values = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x + i));
-      total = _mm256_add_epi32(total, _mm256_madd_epi16(values, _mm256_set1_epi16(1)));
+      sums = _mm256_add_epi32(sums, _mm256_madd_epi16(values, _mm256_set1_epi16(1)));
     }
-    return total_of(widened_sum(total)) + Scalar::sum(x + i, n - i);
+    return total(sums) + Scalar::sum(x + i, n - i);
   }
   static VLMFORGE_INLINE std::int64_t sum_of_squares(const std::int16_t* x, std::int64_t n) {
-    __m256i total = _mm256_setzero_si256();
+    __m256i sums = _mm256_setzero_si256();
     std::int64_t i = 0;
     for (; i + 16 <= n; i += 16) {
       const __m256i values = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x + i));
       // A pair is at most 2 * 32767^2 < 2^31.
-      total = _mm256_add_epi64(total, widened_sum(_mm256_madd_epi16(values, values)));
+      sums = _mm256_add_epi64(sums, widened_sum(_mm256_madd_epi16(values, values)));
     }
-    return total_of(total) + Scalar::sum_of_squares(x + i, n - i);
+    return total_of(sums) + Scalar::sum_of_squares(x + i, n - i);
   }
 };
 

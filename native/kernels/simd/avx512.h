@@ -13,6 +13,7 @@ namespace {
 struct Avx512 {
   static constexpr std::int64_t width = 16;
   using F = __m512;
+  using I = __m512i;
 
   static VLMFORGE_INLINE F splat(float x) { return _mm512_set1_ps(x); }
   static VLMFORGE_INLINE F load(const float* p) { return _mm512_loadu_ps(p); }
@@ -20,8 +21,17 @@ struct Avx512 {
     const __m256i x = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
     return _mm512_cvtepi32_ps(_mm512_cvtepi16_epi32(x));
   }
-  static VLMFORGE_INLINE F load(const std::int32_t* p) {
-    return _mm512_cvtepi32_ps(_mm512_loadu_si512(p));
+  static VLMFORGE_INLINE F load_difference(const std::int32_t* p, std::int32_t subtrahend) {
+    const __m512i x = _mm512_sub_epi32(_mm512_loadu_si512(p), _mm512_set1_epi32(subtrahend));
+    return _mm512_cvtepi32_ps(x);
+  }
+  static VLMFORGE_INLINE I rounded(F x) { return _mm512_cvtps_epi32(x); }
+  static VLMFORGE_INLINE I zeros() { return _mm512_setzero_si512(); }
+  static VLMFORGE_INLINE I plus(I x, I y) { return _mm512_add_epi32(x, y); }
+  static VLMFORGE_INLINE std::int64_t total(I x) {
+    const __m512i low = _mm512_cvtepi32_epi64(_mm512_castsi512_si256(x));
+    const __m512i high = _mm512_cvtepi32_epi64(_mm512_extracti64x4_epi64(x, 1));
+    return _mm512_reduce_add_epi64(_mm512_add_epi64(low, high));
   }
   static VLMFORGE_INLINE void store(float* p, F x) { _mm512_storeu_ps(p, x); }
   static VLMFORGE_INLINE F round(F x) {
@@ -49,15 +59,13 @@ struct Avx512 {
   }
 
   static VLMFORGE_INLINE std::int64_t sum(const std::int16_t* x, std::int64_t n) {
-    __m512i total = _mm512_setzero_si512();  // 16 sums of at most 65536 / 32 pairs: no overflow
+    __m512i sums = _mm512_setzero_si512();  // 16 sums of at most 65536 / 32 pairs: no overflow
     std::int64_t i = 0;
     for (; i + 32 <= n; i += 32) {
       const __m512i pairs = _mm512_madd_epi16(_mm512_loadu_si512(x + i), _mm512_set1_epi16(1));
-      total = _mm512_add_epi32(total, pairs);
+      sums = _mm512_add_epi32(sums, pairs);
     }
-    const __m512i low = _mm512_cvtepi32_epi64(_mm512_castsi512_si256(total));
-    const __m512i high = _mm512_cvtepi32_epi64(_mm512_extracti64x4_epi64(total, 1));
-    return _mm512_reduce_add_epi64(_mm512_add_epi64(low, high)) + Scalar::sum(x + i, n - i);
+    return total(sums) + Scalar::sum(x + i, n - i);
   }
   static VLMFORGE_INLINE std::int64_t sum_of_squares(const std::int16_t* x, std::int64_t n) {
     __m512i low = _mm512_setzero_si512(), high = low;

@@ -13,13 +13,20 @@ namespace {
 struct Neon {
   static constexpr std::int64_t width = 4;
   using F = float32x4_t;
+  using I = int32x4_t;
 
   static VLMFORGE_INLINE F splat(float x) { return vdupq_n_f32(x); }
   static VLMFORGE_INLINE F load(const float* p) { return vld1q_f32(p); }
   static VLMFORGE_INLINE F load(const std::int16_t* p) {
     return vcvtq_f32_s32(vmovl_s16(vld1_s16(p)));
   }
-  static VLMFORGE_INLINE F load(const std::int32_t* p) { return vcvtq_f32_s32(vld1q_s32(p)); }
+  static VLMFORGE_INLINE F load_difference(const std::int32_t* p, std::int32_t subtrahend) {
+    return vcvtq_f32_s32(vsubq_s32(vld1q_s32(p), vdupq_n_s32(subtrahend)));
+  }
+  static VLMFORGE_INLINE I rounded(F x) { return vcvtnq_s32_f32(x); }
+  static VLMFORGE_INLINE I zeros() { return vdupq_n_s32(0); }
+  static VLMFORGE_INLINE I plus(I x, I y) { return vaddq_s32(x, y); }
+  static VLMFORGE_INLINE std::int64_t total(I x) { return vaddlvq_s32(x); }
   static VLMFORGE_INLINE void store(float* p, F x) { vst1q_f32(p, x); }
   static VLMFORGE_INLINE F round(F x) { return vrndnq_f32(x); }
   static VLMFORGE_INLINE void store_rounded(std::int8_t* p, F x) {
@@ -46,20 +53,20 @@ struct Neon {
   }
 
   static VLMFORGE_INLINE std::int64_t sum(const std::int16_t* x, std::int64_t n) {
-    int32x4_t total = vdupq_n_s32(0);  // 4 sums of at most 65536 / 8 pairs: no overflow
+    int32x4_t sums = vdupq_n_s32(0);  // 4 sums of at most 65536 / 8 pairs: no overflow
     std::int64_t i = 0;
-    for (; i + 8 <= n; i += 8) total = vpadalq_s16(total, vld1q_s16(x + i));
-    return vaddlvq_s32(total) + Scalar::sum(x + i, n - i);
+    for (; i + 8 <= n; i += 8) sums = vpadalq_s16(sums, vld1q_s16(x + i));
+    return total(sums) + Scalar::sum(x + i, n - i);
   }
   static VLMFORGE_INLINE std::int64_t sum_of_squares(const std::int16_t* x, std::int64_t n) {
-    int64x2_t total = vdupq_n_s64(0);
+    int64x2_t sums = vdupq_n_s64(0);
     std::int64_t i = 0;
     for (; i + 8 <= n; i += 8) {
       const int16x8_t values = vld1q_s16(x + i);
-      total = vpadalq_s32(total, vmull_s16(vget_low_s16(values), vget_low_s16(values)));
-      total = vpadalq_s32(total, vmull_high_s16(values, values));
+      sums = vpadalq_s32(sums, vmull_s16(vget_low_s16(values), vget_low_s16(values)));
+      sums = vpadalq_s32(sums, vmull_high_s16(values, values));
     }
-    return vaddvq_s64(total) + Scalar::sum_of_squares(x + i, n - i);
+    return vaddvq_s64(sums) + Scalar::sum_of_squares(x + i, n - i);
   }
 };
 

@@ -12,11 +12,11 @@ namespace {
 struct Scalar {
   static constexpr std::int64_t width = 1;
   using F = float;
+  using I = std::int64_t;  // integers, as many; sums of up to 65536 int16 codes fit
 
   static VLMFORGE_INLINE F splat(float x) { return x; }
   static VLMFORGE_INLINE F load(const float* p) { return *p; }
   static VLMFORGE_INLINE F load(const std::int16_t* p) { return static_cast<float>(*p); }
-  static VLMFORGE_INLINE F load(const std::int32_t* p) { return static_cast<float>(*p); }
   static VLMFORGE_INLINE void store(float* p, F x) { *p = x; }
   // Rounds to nearest, ties to even; |x| < 2^22.
   static VLMFORGE_INLINE F round(F x) {
@@ -29,6 +29,14 @@ struct Scalar {
   static VLMFORGE_INLINE void store_rounded(std::int16_t* p, F x) {
     *p = static_cast<std::int16_t>(round(x));
   }
+  // f32(*p - subtrahend).
+  static VLMFORGE_INLINE F load_difference(const std::int32_t* p, std::int32_t subtrahend) {
+    return static_cast<float>(*p - subtrahend);
+  }
+  static VLMFORGE_INLINE I rounded(F x) { return static_cast<I>(round(x)); }
+  static VLMFORGE_INLINE I zeros() { return 0; }
+  static VLMFORGE_INLINE I plus(I x, I y) { return x + y; }
+  static VLMFORGE_INLINE std::int64_t total(I x) { return x; }
   // y if x is not a number.
   static VLMFORGE_INLINE F max(F x, F y) { return x > y ? x : y; }
   static VLMFORGE_INLINE F min(F x, F y) { return x < y ? x : y; }
