@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # before huggingface_hub is first imported
+os.environ["VLMFORGE_CACHE"] = os.devnull  # nothing is remembered between runs
 
 import pytest
 import torch

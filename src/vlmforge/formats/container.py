@@ -20,6 +20,7 @@ from vlmforge import __version__
 from vlmforge.errors import FormatError
 from vlmforge.formats.document import canonical_json, parse_object, refuse
 from vlmforge.formats.header import TensorEntry, alignment
+from vlmforge.formats.intact import first_altered
 from vlmforge.formats.tensor_file import TensorFile
 from vlmforge.formats.tensor_writer import TensorWriter
 
@@ -101,7 +102,8 @@ class Container:
         Args:
             path: the file.
             kind: what it must be: ``"mblt"``, ``"mxq"``, ``"infer"`` or ``"kv"``.
-            verify: whether to compare every tensor with its hash, which reads the whole file.
+            verify: whether to compare every tensor with its hash, which reads the whole file
+                unless it was found intact before.
 
         Raises:
             FormatError: the file is not a container of this kind and version, or was altered.
@@ -163,6 +165,6 @@ def _require_alignment(file: TensorFile) -> None:
 
 
 def _require_intact_tensors(file: TensorFile, digests: dict[str, Any]) -> None:
-    for name, digest in file.sha256().items():
-        if digest != digests[name]:
-            raise refuse(f"the tensor {name!r} was altered: it does not match its hash", file.path)
+    name = first_altered(file, digests)
+    if name is not None:
+        raise refuse(f"the tensor {name!r} was altered: it does not match its hash", file.path)

@@ -13,6 +13,7 @@ from pydantic import ConfigDict, PositiveInt
 
 from vlmforge.errors import FormatError, PackageError
 from vlmforge.formats.document import Document, is_printable, parse_object, validate
+from vlmforge.formats.intact import first_altered
 from vlmforge.formats.mxq import read_mxq
 from vlmforge.formats.tensor_file import TensorFile
 from vlmforge.formats.tensor_writer import TensorWriter
@@ -114,7 +115,8 @@ def open_package(directory: str | Path, verify: bool = True) -> Package:
 
     Args:
         directory: the package.
-        verify: whether to compare every tensor with its hash, which reads all files.
+        verify: whether to compare every tensor with its hash, which reads all files that were not
+            found intact before.
 
     Raises:
         PackageError: a file is missing, malformed, altered, swapped with another, or of another
@@ -218,7 +220,7 @@ def _open_embeddings(path: Path, verify: bool) -> TensorFile:
         raise PackageError(what, where=path, mend=MEND)
     if "sha256" not in file.metadata:
         raise PackageError("the embedding has no hash", where=path, mend=MEND)
-    if verify and file.sha256()[EMBEDDING] != file.metadata["sha256"]:
+    if verify and first_altered(file, {EMBEDDING: file.metadata["sha256"]}) is not None:
         what = "the embedding was altered: it does not match its hash"
         raise PackageError(what, where=path, mend=MEND)
     return file

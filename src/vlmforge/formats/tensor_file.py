@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import mmap
+import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,6 +16,29 @@ from vlmforge.errors import FormatError
 from vlmforge.formats.document import refuse
 from vlmforge.formats.dtypes import DTYPES
 from vlmforge.formats.header import TensorEntry, read_header
+
+
+class FileState(NamedTuple):
+    """What tells a file's present content from another, as far as the file system knows.
+
+    Attributes:
+        device, inode: the file.
+        size: bytes.
+        mtime_ns, ctime_ns: last change of the content, and of anything, nanoseconds.
+    """
+
+    device: int
+    inode: int
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+
+    @staticmethod
+    def of(status: os.stat_result) -> FileState:
+        """The state that a ``stat`` reports."""
+        return FileState(
+            status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+        )
 
 
 @dataclass(frozen=True)
@@ -26,12 +51,14 @@ class TensorFile:
         arrays: tensor name to a read-only view of the mapped file, in file order; bfloat16
             appears as raw uint16 bits.
         entries: tensor name to dtype, shape and place.
+        state: of the file when it was mapped.
     """
 
     path: Path
     metadata: dict[str, str]
     arrays: dict[str, np.ndarray]
     entries: dict[str, TensorEntry]
+    state: FileState
 
     @staticmethod
     def open(path: str | Path) -> TensorFile:
@@ -41,24 +68,31 @@ class TensorFile:
             FormatError: the file is missing, unreadable or not a valid safetensors file.
         """
         path = Path(path)
-        view = _map(path)
+        view, state = _map(path)
         header = read_header(view, path)
         arrays = {
             name: _view(view, header.data_start, name, entry, path)
             for name, entry in header.entries.items()
         }
-        return TensorFile(path, header.metadata, arrays, header.entries)
+        return TensorFile(path, header.metadata, arrays, header.entries, state)
 
     def sha256(self) -> dict[str, str]:
-        """The SHA-256 of each tensor's bytes, in hex; reads the whole file."""
+        """The SHA-256 of each tensor's bytes, in hex; reads the whole file.
+
+        Processors share the work, the largest tensors first.
+        """
+        names = sorted(self.arrays, key=lambda name: -self.arrays[name].nbytes)
         with ThreadPoolExecutor() as pool:
-            return dict(zip(self.arrays, pool.map(_digest, self.arrays.values()), strict=True))
+            digests = pool.map(_digest, (self.arrays[name] for name in names))
+            found = dict(zip(names, digests, strict=True))
+        return {name: found[name] for name in self.arrays}
 
 
-def _map(path: Path) -> memoryview:
+def _map(path: Path) -> tuple[memoryview, FileState]:
     try:
         with path.open("rb") as file:
-            return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+            state = FileState.of(os.fstat(file.fileno()))
+            return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)), state
     except ValueError as error:
         raise refuse("the file is not a safetensors file: it is empty", path) from error
     except OSError as error:

@@ -1,0 +1,53 @@
+"""What was found intact before, so that opening a file need not hash gigabytes every time.
+
+A file whose tensors matched their hashes leaves an empty file behind, named after its state:
+device, inode, size and times of the last change. Any later change gives another state. The record
+is in ``VLMFORGE_CACHE``, by default ``~/.cache/vlmforge``; without it every file is hashed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from vlmforge.formats.tensor_file import FileState, TensorFile
+
+SETTLED = 2.0
+"""Seconds after a change in which another one might leave the same times."""
+
+
+def first_altered(file: TensorFile, digests: Mapping[str, str]) -> str | None:
+    """The name of the first tensor that does not match its SHA-256, None if all do."""
+    record = _record_of(file.state)
+    if record is not None and record.exists():
+        return None
+    for name, digest in file.sha256().items():
+        if digest != digests[name]:
+            return name
+    if record is not None and _is_settled(file):
+        with suppress(OSError):
+            record.parent.mkdir(parents=True, exist_ok=True)
+            record.touch()
+    return None
+
+
+def _record_of(state: FileState) -> Path | None:
+    name = hashlib.sha256(" ".join(map(str, state)).encode()).hexdigest()
+    try:
+        root = os.environ.get("VLMFORGE_CACHE") or Path.home() / ".cache" / "vlmforge"
+        return Path(root) / "intact" / name
+    except RuntimeError:  # there is no home directory
+        return None
+
+
+def _is_settled(file: TensorFile) -> bool:
+    """Whether the file is still as it was mapped, and would change its state if it changed."""
+    try:
+        now = FileState.of(file.path.stat())
+    except OSError:
+        return False
+    return now == file.state and time.time() - max(now.mtime_ns, now.ctime_ns) / 1e9 > SETTLED
