@@ -55,11 +55,9 @@ def run_trials(
         progress: is told of every node.
         doing: the verb of its text.
     """
-    run = _Run(graph, samples, trials)
+    run = _Run(graph, samples, trials, measure)
     for done, node in enumerate(graph.nodes.values()):
         run.step(node)
-        if node.name in graph.outputs:
-            run.finish(node.name, measure)
         run.release(node, done)
         if progress is not None:
             progress(f"{doing} the {graph.component} model", done + 1, len(graph.nodes))
@@ -67,9 +65,13 @@ def run_trials(
 
 class _Run:
     def __init__(
-        self, graph: Graph, samples: Sequence[Mapping[str, Tensor]], trials: Sequence[Trial]
+        self,
+        graph: Graph,
+        samples: Sequence[Mapping[str, Tensor]],
+        trials: Sequence[Trial],
+        measure: Measure,
     ) -> None:
-        self.graph, self.trials = graph, trials
+        self.graph, self.trials, self.measure = graph, trials, measure
         self.base: list[Values] = [dict(sample) for sample in samples]
         self.own: list[list[Values]] = [
             [_entering(trial, index, sample) for index, sample in enumerate(samples)]
@@ -79,37 +81,38 @@ class _Run:
 
     @torch.no_grad()
     def step(self, node: Node) -> None:
-        """Compute one node for the float graph and for each trial it differs in."""
+        """Compute one node for the float graph and for each trial it differs in.
+
+        An output, which may be as large as all other values, is handed over and not kept.
+        """
         held = _held(self.graph, node)
         rounded: dict[WeightFormat, Graph] = {}
         for values in self.base:
             values[node.name] = apply(held, node, values)
-        for trial, owned in zip(self.trials, self.own, strict=True):
+        for index, trial in enumerate(self.trials):
             form = trial.formats.get(node.name)
             if form is not None and form not in rounded:
                 rounded[form] = _rounded(held, node, form)
-            graph = held if form is None else rounded[form]
-            for values, own in zip(self.base, owned, strict=True):
-                self._compute(node, graph, trial, values, own, form is not None)
+            graph = None if form is None else rounded[form]
+            for sample, values in enumerate(self.base):
+                value = self._value(node, graph or held, index, sample, graph is not None)
+                if node.name in self.graph.outputs:
+                    wanted = values[node.name]
+                    self.measure(index, sample, wanted, wanted if value is None else value)
+                elif value is not None:
+                    self.own[index][sample][node.name] = value
 
-    def _compute(
-        self, node: Node, graph: Graph, trial: Trial, values: Values, own: Values, changed: bool
-    ) -> None:
-        grid = trial.grids.get(node.name)
+    def _value(
+        self, node: Node, graph: Graph, trial: int, sample: int, changed: bool
+    ) -> Tensor | None:
+        """What a trial makes of a node; None where that is the float value."""
+        values, own = self.base[sample], self.own[trial][sample]
+        grid = self.trials[trial].grids.get(node.name)
         if changed or any(name in own for name in node.inputs):
             inputs = {name: own.get(name, values[name]) for name in node.inputs}
             value = apply(graph, node, inputs)
-        elif grid is not None:
-            value = values[node.name]
-        else:
-            return
-        own[node.name] = value if grid is None else grid.round(value)
-
-    def finish(self, name: str, measure: Measure) -> None:
-        """Hand over an output."""
-        for trial, owned in enumerate(self.own):
-            for sample, (values, own) in enumerate(zip(self.base, owned, strict=True)):
-                measure(trial, sample, values[name], own.pop(name, values[name]))
+            return value if grid is None else grid.round(value)
+        return None if grid is None else grid.round(values[node.name])
 
     def release(self, node: Node, position: int) -> None:
         """Drop the values nothing reads any more."""
