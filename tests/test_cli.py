@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -44,6 +45,34 @@ def test_stages_run_one_by_one_and_the_package_answers(work: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.endswith("\n")
+
+
+def test_one_configuration_serves_both_components(work: Path, tmp_path: Path) -> None:
+    names = ["model_layers_0_mlp", "model_blocks_0_mlp_act"]
+    config = {"bit": {"layerOverrides": {"activation16Bits": names}}}
+    (tmp_path / "tuned.json").write_text(json.dumps(config), encoding="utf-8")
+    copy = tmp_path / "work"
+    shutil.copytree(work, copy)
+    options = ("--calibration", copy / "calibration_data", "--config", tmp_path / "tuned.json")
+    for component, name in zip(("language", "vision"), names, strict=True):
+        done = vlmforge("mxq", component, "--work-dir", copy, *options)
+        assert done.returncode == 0, done.stderr
+        file = next((copy / "mxq").glob("*text*" if component == "language" else "*vision*"))
+        nodes = json.loads(vlmforge("inspect", file, "--json").stdout)["nodes"]
+        assert {n["name"]: n["dtype"] for n in nodes}[name] == "int16"
+
+
+def test_diagnose_and_tune_run(work: Path, tiny_checkpoint: Path, tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    options = ("--samples", 1, "--max-new-tokens", 3, "--html", page)
+    done = vlmforge("diagnose", work / "package", "--reference", tiny_checkpoint, *options)
+    assert done.returncode == 0, done.stderr
+    assert "Culprits" in done.stdout and "</html>" in page.read_text("utf-8")
+
+    out = tmp_path / "tuned.json"
+    done = vlmforge("tune", work, "--target-kl", 10, "--samples", 1, "--out", out)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(out.read_text("utf-8"))["bit"]["activation16Share"] == 0
 
 
 def test_eval_compares_with_the_original(work: Path, tiny_checkpoint: Path) -> None:

@@ -166,10 +166,14 @@ def mxq(
 ) -> None:
     """Quantize a captured component to an integer program; the language model comes first."""
     from vlmforge.stages.mxq import mxq_compile
-    from vlmforge.workspace import Workspace
+    from vlmforge.stages.overrides import split_overrides
+    from vlmforge.workspace import COMPONENTS, Workspace
 
     source = model or Workspace.find_mblt(work_dir, component.value)
     space = Workspace.of_mblt(source, component.value, work_dir, spin_weight_dir)
+    chosen = _config(config)
+    captured = [name for name in COMPONENTS if space.mblt(name).is_file()]
+    overrides = split_overrides(chosen, space, captured) if captured else {}
     with console.progress() as report:
         path = mxq_compile(
             source,
@@ -177,9 +181,10 @@ def mxq(
             calibration,
             device.value,
             inference_scheme,
-            _config(config),
+            chosen,
             space.rotation,
-            progress=report,
+            overrides.get(component.value),
+            report,
         )
     console.OUTPUT.print(f"{path}: {console.human_size(path.stat().st_size)}")
 
