@@ -142,8 +142,7 @@ def ranges(report: Mapping[str, Any], component: str) -> str:
     decades = round(math.log10(high / low))
     plot.grid([low * 10.0**i for i in range(decades + 1)], "absolute value")
     stages = [n["stage"] for n in nodes]
-    starts = [s if i == 0 or stages[i - 1] != s else "" for i, s in enumerate(stages)]
-    plot.ticks(starts, most=len(nodes))
+    plot.ticks([_starting(stages, index) for index in range(len(stages))], most=len(stages))
     for index, node in enumerate(nodes):
         clipped = node["largest"] > node["limit"]
         color = "var(--bad)" if clipped else "var(--a)" if node["dtype"] == "int8" else "var(--c)"
@@ -178,6 +177,13 @@ def bits(report: Mapping[str, Any], component: str) -> dict[str, Any]:
         part = re.sub(r"^(model_)?\w*?_\d+[_/]", "", node["name"])
         cells.setdefault(part, {})[node["stage"]] = node
     return {"columns": columns, "rows": cells}
+
+
+def _starting(stages: Sequence[str], index: int) -> str:
+    """The stage that starts at a node; nothing within a stage, or where it is a single node."""
+    stage = stages[index]
+    first = index == 0 or stages[index - 1] != stage
+    return stage if first and stage in stages[index + 1 : index + 2] else ""
 
 
 def _rounded_range(values: Sequence[float], step: float) -> tuple[float, float]:
