@@ -13,7 +13,7 @@ import pytest
 
 
 def vlmforge(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "vlmforge.cli", *map(str, arguments)]
+    command = [sys.executable, "-m", "vlmforge", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, env=os.environ, check=False)
 
 

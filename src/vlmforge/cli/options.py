@@ -1,0 +1,67 @@
+"""The application, and the arguments and options its commands share."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vlmforge.config import CompileConfig, InferenceScheme
+
+app = typer.Typer(
+    name="vlmforge",
+    help="Compile vision-language models into static-integer programs and run them.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+class Component(str, Enum):
+    """The two parts of a model that are compiled."""
+
+    LANGUAGE = "language"
+    VISION = "vision"
+
+
+class Recorded(str, Enum):
+    """What calibration samples are made of."""
+
+    LANGUAGE = "language"
+    VISION = "vision"
+    TEXT = "text"
+
+
+class Device(str, Enum):
+    """Where the compiler computes."""
+
+    CPU = "cpu"
+    GPU = "gpu"
+
+
+Model = Annotated[str, typer.Argument(help="Local directory or Hugging Face Hub id.")]
+Part = Annotated[Component, typer.Argument(help="language or vision.")]
+WorkDir = Annotated[Path, typer.Option(help="Directory of the stages' files.")]
+Samples = Annotated[int, typer.Option(min=1, help="Calibration samples of each component.")]
+NewTokens = Annotated[int, typer.Option(min=1, help="Most tokens of one answer.")]
+ConfigFile = Annotated[Path | None, typer.Option("--config", help="JSON, see docs/config.md.")]
+Length = Annotated[int, typer.Option(min=8, help="Tokens of a text sample.")]
+Seed = Annotated[int, typer.Option(min=0, help="Chooses among the windows of the texts.")]
+On = Annotated[Device, typer.Option(help="Where the compiler computes.")]
+Scheme = Annotated[InferenceScheme, typer.Option(help="How cores share the work.")]
+RunScheme = Annotated[
+    InferenceScheme | None,
+    typer.Option("--inference-scheme", help="How cores share the work; as compiled by default."),
+]
+TargetKl = Annotated[float, typer.Option(min=0, help="Most KL divergence, nats a prediction.")]
+TargetTop1 = Annotated[
+    float, typer.Option(min=0, max=1, help="Least share of predictions that stay the same.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Write JSON, for programs.")]
+
+
+def load_config(path: Path | None) -> CompileConfig:
+    """The configuration of a file, or the default one."""
+    return CompileConfig() if path is None else CompileConfig.load(path)

@@ -1,0 +1,161 @@
+"""Commands of single stages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vlmforge import console
+from vlmforge.cli.options import (
+    ConfigFile,
+    Device,
+    Length,
+    Model,
+    NewTokens,
+    On,
+    Part,
+    Recorded,
+    Samples,
+    Scheme,
+    Seed,
+    WorkDir,
+    app,
+    load_config,
+)
+from vlmforge.config import InferenceScheme
+
+
+@app.command()
+def images(
+    num_images: Annotated[int, typer.Option(min=1, help="How many.")] = 100,
+    source: Annotated[Path | None, typer.Option("--from", help="Your own images.")] = None,
+    output_dir: Annotated[Path, typer.Option(help="Directory to make.")] = Path("images"),
+) -> None:
+    """Collect calibration images: COCO 2017 validation, your own, or drawn scenes."""
+    from vlmforge.calibrate.images import collect_images
+
+    with console.progress() as report:
+        collect_images(output_dir, num_images, source, progress=report)
+
+
+@app.command()
+def calibrate(
+    component: Annotated[Recorded, typer.Argument(help="language, vision, or text.")],
+    model: Model,
+    texts: Annotated[list[Path] | None, typer.Argument(help="Files, for text.")] = None,
+    images_dir: Annotated[Path, typer.Option("--images", help="Calibration images.")] = Path(
+        "images"
+    ),
+    output_dir: Annotated[Path, typer.Option(help="Calibration data to make.")] = Path(
+        "calibration_data"
+    ),
+    num_samples: Samples = 100,
+    max_new_tokens: NewTokens = 500,
+    length: Length = 512,
+    seed: Seed = 0,
+    device: On = Device.CPU,
+) -> None:
+    """Record what a component receives: prompts with answers, pixels, or windows of texts."""
+    from vlmforge.calibrate.record import record_vision
+    from vlmforge.calibrate.text import record_text
+    from vlmforge.source.checkpoint import Checkpoint
+    from vlmforge.stages.calibration import calibrate_language
+
+    checkpoint = Checkpoint.open(model)
+    with console.progress() as report:
+        if component is Recorded.TEXT:
+            record_text(checkpoint, texts or [], output_dir, num_samples, length, seed, report)
+        elif component is Recorded.VISION:
+            record_vision(checkpoint, images_dir, output_dir, num_samples, progress=report)
+        else:
+            calibrate_language(
+                checkpoint,
+                images_dir,
+                output_dir,
+                num_samples,
+                max_new_tokens,
+                device.value,
+                report,
+            )
+
+
+@app.command()
+def mblt(
+    component: Part,
+    model: Model,
+    calibration: Annotated[Path, typer.Option(help="Calibration data.")] = Path("calibration_data"),
+    work_dir: WorkDir = Path(),
+) -> None:
+    """Capture a component as a float graph and check it against the original."""
+    from vlmforge.source.checkpoint import Checkpoint
+    from vlmforge.stages.mblt import mblt_compile
+    from vlmforge.workspace import Workspace
+
+    checkpoint = Checkpoint.open(model)
+    path = Workspace(work_dir, checkpoint.name).mblt(component.value)
+    with console.progress() as report:
+        result = mblt_compile(checkpoint, component.value, path, calibration, report)
+    worst = result["worst"]
+    compared = f"{result['compared']} values agree with the original"
+    console.OUTPUT.print(f"{path}: {compared}, worst {worst['relative']:.1e} at {worst['name']}")
+
+
+@app.command()
+def mxq(
+    component: Part,
+    model: Annotated[
+        Path | None, typer.Option("--mblt", help="The captured graph, if there are several.")
+    ] = None,
+    calibration: Annotated[Path, typer.Option(help="Calibration data.")] = Path("calibration_data"),
+    work_dir: WorkDir = Path(),
+    spin_weight_dir: Annotated[Path | None, typer.Option(help="Directory of rotations.")] = None,
+    config: ConfigFile = None,
+    device: On = Device.CPU,
+    inference_scheme: Scheme = InferenceScheme.ALL,
+) -> None:
+    """Quantize a captured component to an integer program; the language model comes first."""
+    from vlmforge.stages.mxq import mxq_compile
+    from vlmforge.stages.overrides import split_overrides
+    from vlmforge.workspace import COMPONENTS, Workspace
+
+    source = model or Workspace.find_mblt(work_dir, component.value)
+    space = Workspace.of_mblt(source, component.value, work_dir, spin_weight_dir)
+    chosen = load_config(config)
+    captured = [name for name in COMPONENTS if space.mblt(name).is_file()]
+    overrides = split_overrides(chosen, space, captured) if captured else {}
+    with console.progress() as report:
+        path = mxq_compile(
+            source,
+            space.mxq(component.value),
+            calibration,
+            device.value,
+            inference_scheme,
+            chosen,
+            space.rotation,
+            overrides.get(component.value),
+            report,
+        )
+    console.OUTPUT.print(f"{path}: {console.human_size(path.stat().st_size)}")
+
+
+@app.command()
+def package(
+    model: Model,
+    out: Annotated[Path, typer.Option(help="Package directory to make.")] = Path("package"),
+    work_dir: WorkDir = Path(),
+    spin_weight_dir: Annotated[Path | None, typer.Option(help="Directory of rotations.")] = None,
+    config: ConfigFile = None,
+) -> None:
+    """Join programs, embedding, tokenizer and processor into a directory that runs."""
+    from vlmforge.source.checkpoint import Checkpoint
+    from vlmforge.stages.package import package as build
+    from vlmforge.workspace import Workspace
+
+    checkpoint = Checkpoint.open(model)
+    build(
+        checkpoint, Workspace(work_dir, checkpoint.name, spin_weight_dir), out, load_config(config)
+    )
+    image = " --image FILE" if "vision" in checkpoint.components else ""
+    console.OUTPUT.print(f"{out} is ready: vlmforge chat {out}{image}")

@@ -1,0 +1,144 @@
+"""Commands that run many stages: compile and tune."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vlmforge import console
+from vlmforge.config import CompileConfig, InferenceScheme
+
+if TYPE_CHECKING:
+    from vlmforge.workspace import Workspace
+
+from vlmforge.cli.options import (
+    ConfigFile,
+    Device,
+    Json,
+    Length,
+    Model,
+    NewTokens,
+    On,
+    Samples,
+    Scheme,
+    Seed,
+    TargetKl,
+    TargetTop1,
+    app,
+    load_config,
+)
+
+
+@app.command("compile")
+def compile_(
+    model: Model,
+    out: Annotated[Path, typer.Option(help="Package directory to make.")],
+    images: Annotated[Path | None, typer.Option(help="Your own calibration images.")] = None,
+    calibration_text: Annotated[
+        list[Path] | None, typer.Option(help="Text to calibrate a plain decoder with.")
+    ] = None,
+    calibration_length: Length = 512,
+    calibration_seed: Seed = 0,
+    num_samples: Samples = 100,
+    max_new_tokens: NewTokens = 500,
+    config: ConfigFile = None,
+    device: On = Device.CPU,
+    inference_scheme: Scheme = InferenceScheme.ALL,
+    work_dir: Annotated[
+        Path | None, typer.Option(help="For everything between; OUT.work by default.")
+    ] = None,
+    target_kl: Annotated[
+        float | None, typer.Option(min=0, help="Tune the configuration to this KL divergence.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Run every stage: from a checkpoint to a package."""
+    from vlmforge.pipeline import compile_model
+    from vlmforge.stages.calibration import TextCalibration
+
+    texts = calibration_text or []
+    text = TextCalibration(texts, calibration_length, calibration_seed) if texts else None
+    with console.progress() as report:
+        summary = compile_model(
+            model,
+            out,
+            images=images,
+            text=text,
+            num_samples=num_samples,
+            max_new_tokens=max_new_tokens,
+            config=load_config(config),
+            device=device.value,
+            scheme=inference_scheme,
+            work_dir=work_dir,
+            choose=None if target_kl is None else partial(_tuned, target_kl, report),
+            progress=report,
+        )
+    if as_json:
+        console.print_json(vars(summary))
+        return
+    console.print_table("Stages", ("stage", "seconds"), _rounded(summary.seconds, ".1f"))
+    errors = _rounded(summary.checks, ".1e")
+    console.print_table("Captured against the original", ("component", "relative error"), errors)
+    sizes = [(name, console.human_size(size)) for name, size in summary.files.items()]
+    console.print_table("Files", ("file", "size"), sizes)
+
+
+@app.command("tune")
+def tune_(
+    model: Annotated[str, typer.Argument(help="A model, or a work directory of its compilation.")],
+    target_kl: TargetKl,
+    target_top1: TargetTop1 = 0.0,
+    out: Annotated[Path, typer.Option(help="Configuration to write.")] = Path("tuned.json"),
+    config: ConfigFile = None,
+    work_dir: Annotated[
+        Path | None, typer.Option(help="Of a model's stages; NAME.work by default.")
+    ] = None,
+    images: Annotated[Path | None, typer.Option(help="Your own calibration images.")] = None,
+    calibration_text: Annotated[
+        list[Path] | None, typer.Option(help="Text to calibrate a plain decoder with.")
+    ] = None,
+    calibration_length: Length = 512,
+    num_samples: Samples = 100,
+    max_new_tokens: NewTokens = 500,
+    samples: Annotated[int, typer.Option(min=1, help="Samples that choices are judged on.")] = 2,
+    length: Annotated[int, typer.Option(min=2, help="Most positions of each.")] = 256,
+    as_json: Json = False,
+) -> None:
+    """Choose 16-bit activations and 8-bit weights for the least cost within a KL budget."""
+    from vlmforge.stages.calibration import Calibration, TextCalibration
+    from vlmforge.tune import tables
+    from vlmforge.tune.judge import Extent
+    from vlmforge.tune.search import Budget, save, tune
+    from vlmforge.tune.space import find_space
+
+    texts = calibration_text or []
+    text = TextCalibration(texts, calibration_length) if texts else None
+    calibration = Calibration(images, text, num_samples, max_new_tokens)
+    extent = Extent(samples, length)
+    with console.progress() as report:
+        space = find_space(model, work_dir, calibration, report)
+        found = tune(space, load_config(config), Budget(target_kl, target_top1), extent, report)
+    save(found, out)
+    if as_json:
+        console.print_json(tables.document(found))
+        return
+    console.print_table("Candidates, the best gain first", tables.COLUMNS, tables.rows(found))
+    console.print_facts(f"Written to {out}", tables.facts(found))
+
+
+def _tuned(
+    target_kl: float, report: console.Report, space: Workspace, config: CompileConfig
+) -> CompileConfig:
+    """The configuration tuned, and left in the work directory."""
+    from vlmforge.tune.search import Budget, save, tune
+
+    found = tune(space, config, Budget(target_kl), progress=report)
+    save(found, space.root / "tuned.json")
+    return found.config
+
+
+def _rounded(values: dict[str, float], form: str) -> list[tuple[str, str]]:
+    return [(name, format(value, form)) for name, value in values.items()]
