@@ -34,5 +34,5 @@ rm -rf "$build/src" && mkdir -p "$build/src" && cp -r src/vlmforge "$build/src"
 rm -f "$build"/src/vlmforge/_native*.so && cp "$build"/module/_native*.so "$build/src/vlmforge"
 PYTHONMALLOC=malloc OMP_NUM_THREADS=1 LD_PRELOAD=$(c++ -print-file-name=$runtime) \
     "$python" -m pytest -p no:cacheprovider -o "pythonpath=$build/src tools ." \
-    tests/run/test_native.py tests/run/test_native_program.py \
+    tests/run/test_native.py tests/run/test_native_program.py tests/run/test_native_fuzz.py \
     tests/formats/test_mxq.py tests/formats/test_container.py tests/program
