@@ -20,18 +20,14 @@ thread) flags="-fsanitize=thread" runtime=libtsan.so ;;
 *) echo "no sanitizer $kind" >&2 && exit 2 ;;
 esac
 
-configure() {
-    cmake -S "$1" -B "$2" -DCMAKE_BUILD_TYPE=RelWithDebInfo "-DCMAKE_CXX_FLAGS=$flags" "${@:3}"
-    cmake --build "$2" --parallel 2
-}
-
-configure native "$build/checks" -DVLMFORGE_CHECKS=ON
-ctest --test-dir "$build/checks" --output-on-failure
-
-configure . "$build/module" "-DPython_EXECUTABLE=$python" \
+cmake -S . -B "$build" -DCMAKE_BUILD_TYPE=RelWithDebInfo "-DCMAKE_CXX_FLAGS=$flags" \
+    -DVLMFORGE_CHECKS=ON "-DPython_EXECUTABLE=$python" \
     "-Dnanobind_DIR=$("$python" -m nanobind --cmake_dir)"
+cmake --build "$build" --parallel 2
+ctest --test-dir "$build/native" --output-on-failure
+
 rm -rf "$build/src" && mkdir -p "$build/src" && cp -r src/vlmforge "$build/src"
-rm -f "$build"/src/vlmforge/_native*.so && cp "$build"/module/_native*.so "$build/src/vlmforge"
+rm -f "$build"/src/vlmforge/_native*.so && cp "$build"/_native*.so "$build/src/vlmforge"
 PYTHONMALLOC=malloc OMP_NUM_THREADS=1 LD_PRELOAD=$(c++ -print-file-name=$runtime) \
     "$python" -m pytest -p no:cacheprovider -o "pythonpath=$build/src tools ." \
     tests/run/test_native.py tests/run/test_native_program.py tests/run/test_native_fuzz.py \
