@@ -28,7 +28,9 @@ ctest --test-dir "$build/native" --output-on-failure
 
 rm -rf "$build/src" && mkdir -p "$build/src" && cp -r src/vlmforge "$build/src"
 rm -f "$build"/src/vlmforge/_native*.so && cp "$build"/_native*.so "$build/src/vlmforge"
-PYTHONMALLOC=malloc OMP_NUM_THREADS=1 LD_PRELOAD=$(c++ -print-file-name=$runtime) \
-    "$python" -m pytest -p no:cacheprovider -o "pythonpath=$build/src tools ." \
+# The sanitizer looks for the C++ library when it is loaded, before Python loads the module.
+preload="$(c++ -print-file-name=$runtime) $(c++ -print-file-name=libstdc++.so)"
+PYTHONMALLOC=malloc OMP_NUM_THREADS=1 LD_PRELOAD=$preload \
+    "$python" -m pytest -p no:cacheprovider --capture=sys -o "pythonpath=$build/src tools ." \
     tests/run/test_native.py tests/run/test_native_program.py tests/run/test_native_fuzz.py \
     tests/formats/test_mxq.py tests/formats/test_container.py tests/program
