@@ -104,15 +104,13 @@ class ProgramBuilder {
 using PyRequest = std::tuple<std::vector<Array>, std::vector<std::int64_t>, nb::object,
                              std::int64_t, std::vector<WritableArray>>;
 
-Request request_of(const Machine& machine, const PyRequest& given) {
+Request request_of(const PyRequest& given) {
   const auto& [inputs, sizes, cache, past, outputs] = given;
   Request request{{}, sizes, {}, {}};
   for (const Array& array : inputs) request.inputs.push_back(array.data());
   for (const WritableArray& array : outputs) request.outputs.push_back(array.data());
   if (!cache.is_none()) {
-    const Cache* const own = nb::cast<const Cache*>(cache);
-    machine.require_fit(*own, past);
-    request.cache = {own, past};
+    request.cache = {nb::cast<const Cache*>(cache), past};
   }
   return request;
 }
@@ -123,7 +121,7 @@ using PyFailure = std::optional<std::tuple<int, std::int64_t, std::int64_t>>;
 PyFailure run(Machine& machine, const std::vector<PyRequest>& given, int threads,
               const nb::object& trace) {
   std::vector<Request> requests;
-  for (const PyRequest& each : given) requests.push_back(request_of(machine, each));
+  for (const PyRequest& each : given) requests.push_back(request_of(each));
   Trace callback;
   if (!trace.is_none()) {
     callback = [&](int instruction, const void* data, std::size_t size) {

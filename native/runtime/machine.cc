@@ -33,6 +33,14 @@ std::vector<CacheShape> cache_shapes_of(const Program& program) {
   return shapes;
 }
 
+Dim cached_rows_of(const Program& program) {
+  for (const Instruction& each : program.instructions) {
+    if (each.op != "attention" || !is_caching(each)) continue;
+    return program.buffers[static_cast<std::size_t>(each.inputs[1])].shape[0];
+  }
+  return {};
+}
+
 // Copies a request's part of a buffer, of one request or of all, from or to an array of its own.
 template <class Copy>
 void for_each_piece(const Frame& frame, const Buffer& buffer, int request, const Copy& copy) {
@@ -63,16 +71,23 @@ void for_each_piece(const Frame& frame, const Buffer& buffer, int request, const
 Machine::Machine(Program program, const std::string& isa)
     : program_(std::move(program)),
       cache_shapes_(cache_shapes_of(program_)),
+      cached_rows_(cached_rows_of(program_)),
       plan_(program_, kernels_named(isa), linear_of(isa), true),
       traced_plan_(program_, kernels_named(isa), linear_of(isa), false) {}
 
-void Machine::require_fit(const Cache& cache, std::int64_t past) const {
-  bool fits = past >= 0 && past <= cache.capacity() &&
-              cache.stores().size() == cache_shapes_.size();
+void Machine::require_room(const Request& request) const {
+  if (request.cache.cache == nullptr) return;
+  const Cache& cache = *request.cache.cache;
+  const std::int64_t past = request.cache.past;
+  const std::int64_t rows = cached_rows_.dynamic()
+                                ? request.sizes.at(static_cast<std::size_t>(cached_rows_.symbol))
+                                : cached_rows_.size;
+  bool fits = past >= 0 && rows >= 0 && past <= cache.capacity() &&
+              rows <= cache.capacity() - past && cache.stores().size() == cache_shapes_.size();
   for (std::size_t i = 0; fits && i < cache_shapes_.size(); ++i) {
     fits = cache.stores()[i].shape() == cache_shapes_[i];
   }
-  if (!fits) throw std::invalid_argument("the cache belongs to another program");
+  if (!fits) throw std::invalid_argument("the request does not fit the cache");
 }
 
 Frame Machine::frame_of(const std::vector<Request>& requests, int threads) const {
@@ -128,6 +143,7 @@ std::optional<Failure> Machine::run(const std::vector<Request>& requests, int th
   if (requests.size() != 1 && (trace || !batchable())) {
     throw std::invalid_argument("only single requests can run this way");
   }
+  for (const Request& request : requests) require_room(request);
   const FloatEnvironment environment;
   Frame frame = frame_of(requests, threads);
   std::unique_ptr<Workspace> workspace = take_workspace();

@@ -38,8 +38,9 @@ class Machine {
   // What a cache of this program keeps.
   const std::vector<CacheShape>& cache_shapes() const { return cache_shapes_; }
 
-  // Throws std::invalid_argument unless a cache has this program's shapes and `past` positions.
-  void require_fit(const Cache& cache, std::int64_t past) const;
+  // Throws std::invalid_argument unless the request's cache, if it has one, is of this program's
+  // shapes and has room for the request behind the positions it holds.
+  void require_room(const Request& request) const;
 
   // Runs requests as one; several only if batchable(). May be called from several threads at
   // once. With a failure, nothing was computed or written. `trace` needs one request.
@@ -71,6 +72,7 @@ class Machine {
 
   Program program_;
   std::vector<CacheShape> cache_shapes_;
+  Dim cached_rows_;  // that a run appends to a cache
   Plan plan_;
   Plan traced_plan_;  // with every buffer written
   mutable std::mutex mutex_;  // guards what follows
