@@ -48,6 +48,7 @@ class AttentionOperation final : public Operation {
   const float* multiplier_;
   kernels::Element element_;
   kernels::AttentionKernel kernel_;
+  int work_;
 };
 
 AttentionOperation::AttentionOperation(Workshop& workshop, const Instruction& instruction,
@@ -65,7 +66,8 @@ AttentionOperation::AttentionOperation(Workshop& workshop, const Instruction& in
       score_multiplier_(instruction.tensor("score_multiplier")->as<float>()),
       multiplier_(instruction.tensor("multiplier")->as<float>()),
       element_(element_of(workshop.output(instruction).dtype)),
-      kernel_(workshop.kernels.attention) {
+      kernel_(workshop.kernels.attention),
+      work_(workshop.work++) {
   if (instruction.inputs.size() > 3) index_ = workshop.storages.of(instruction.inputs[3]);
   const auto bytes = [this](const Frame& frame) {
     std::size_t total = 0;
@@ -153,7 +155,7 @@ std::int64_t AttentionOperation::seen_by(const Frame& frame, const Part& p,
   return p.past + frame.storage<std::int64_t>(index_)[p.queries_begin + row] + 1;
 }
 
-// Blocks of queries of one kv head are dealt to the threads in turn.
+// Blocks of queries of one kv head go to whoever is free.
 void AttentionOperation::attend(const Frame& frame, int thread) const {
   const std::int64_t shared = heads_ / shape_.kv_heads;
   std::int64_t queries = 0;
@@ -162,14 +164,15 @@ void AttentionOperation::attend(const Frame& frame, int thread) const {
   }
   const std::int64_t fair = (queries + frame.threads() - 1) / frame.threads();
   const std::int64_t size = std::clamp<std::int64_t>(fair, 1, kernels::kMaxQueries);
-  std::int64_t turn = 0;
+  std::int64_t block = 0, next = frame.take(work_);
   for (int request = 0; request < frame.requests(); ++request) {
     const Part p = part(frame, request);
     const std::int64_t of_group = p.queries * shared;
     for (std::int64_t group = 0; group < shape_.kv_heads; ++group) {
-      for (std::int64_t first = 0; first < of_group; first += size, ++turn) {
-        if (turn % frame.threads() != thread) continue;
+      for (std::int64_t first = 0; first < of_group; first += size, ++block) {
+        if (block != next) continue;
         attend_block(frame, p, group, {first, std::min(first + size, of_group)}, thread);
+        next = frame.take(work_);
       }
     }
   }

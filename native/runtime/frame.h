@@ -1,6 +1,7 @@
 // Frame: what the operations of one run see of it.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -45,7 +46,15 @@ class Frame {
   }
   std::byte* scratch(int thread) const { return scratch_ + thread * scratch_bytes_; }
 
+  // The next part, from 0 on, of the work that threads take as they get free; `work` is a number
+  // of Workshop::work. Which thread does a part changes no bit.
+  std::int64_t take(int work) const {
+    return turns_[work].fetch_add(1, std::memory_order_relaxed);
+  }
+
   void place(std::vector<std::byte*> storages, std::byte* scratch, std::size_t scratch_bytes);
+  // `turns` are zeros.
+  void use_turns(std::atomic<std::int64_t>* turns) { turns_ = turns; }
 
  private:
   std::vector<std::vector<std::int64_t>> sizes_;
@@ -56,6 +65,7 @@ class Frame {
   std::vector<std::byte*> storages_;
   std::byte* scratch_ = nullptr;
   std::size_t scratch_bytes_ = 0;
+  std::atomic<std::int64_t>* turns_ = nullptr;
 };
 
 // The part of `count` items that a thread takes, in steps of `unit`: always the same, the first

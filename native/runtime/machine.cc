@@ -130,7 +130,7 @@ void Machine::write_outputs(const Plan& plan, const Frame& frame,
   }
 }
 
-std::unique_ptr<Machine::Workspace> Machine::take_workspace() {
+std::unique_ptr<Workspace> Machine::take_workspace() {
   const std::lock_guard lock(mutex_);
   if (idle_.empty()) return std::make_unique<Workspace>();
   std::unique_ptr<Workspace> workspace = std::move(idle_.back());
@@ -148,7 +148,7 @@ std::optional<Failure> Machine::run(const std::vector<Request>& requests, int th
   Frame frame = frame_of(requests, threads);
   std::unique_ptr<Workspace> workspace = take_workspace();
   const Plan& plan = trace ? traced_plan_ : plan_;
-  plan.place(frame, workspace->arena, workspace->bytes);
+  plan.place(frame, *workspace);
   read_inputs(plan, frame, requests);
   const std::optional<Failure> failure = plan.check(frame);
   if (!failure) {

@@ -52,12 +52,6 @@ class Machine {
   std::vector<double> profile() const;
 
  private:
-  // Memory of one run, kept for the next.
-  struct Workspace {
-    std::unique_ptr<AlignedBytes> arena;
-    std::size_t bytes = 0;
-  };
-
   Frame frame_of(const std::vector<Request>& requests, int threads) const;
   void read_inputs(const Plan& plan, const Frame& frame,
                    const std::vector<Request>& requests) const;

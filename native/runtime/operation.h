@@ -99,6 +99,7 @@ struct Workshop {
   // Storage of activations and their features to the storage of the packed form.
   std::map<std::pair<int, std::int64_t>, int> packed = {};
   int caches = 0;  // attentions so far that keep keys and values
+  int work = 0;    // phases so far whose parts threads take as they get free
 
   const Buffer& buffer(int id) const { return program.buffers[static_cast<std::size_t>(id)]; }
   const Buffer& input(const Instruction& each, std::size_t index) const {

@@ -60,6 +60,7 @@ Plan::Plan(const Program& program, const kernels::Kernels& kernels,
     : program_(program), storages_(program), batchable_(is_batchable(program)) {
   Workshop workshop{program, kernels, linear, storages_};
   make_operations(workshop, fused);
+  work_ = workshop.work;
   for (std::size_t i = 0; i < program.buffers.size(); ++i) {
     storage_of_.push_back(storages_.of(static_cast<int>(i)));
   }
@@ -147,8 +148,7 @@ void Plan::find_waits() {
   }
 }
 
-void Plan::place(Frame& frame, std::unique_ptr<AlignedBytes>& arena,
-                 std::size_t& arena_bytes) const {
+void Plan::place(Frame& frame, Workspace& workspace) const {
   std::vector<std::size_t> sizes(static_cast<std::size_t>(places_), 0);
   for (int storage = 0; storage < storages_.count(); ++storage) {
     const int place = place_of_[static_cast<std::size_t>(storage)];
@@ -168,19 +168,27 @@ void Plan::place(Frame& frame, std::unique_ptr<AlignedBytes>& arena,
   }
   scratch = aligned(scratch) + kAlignment;  // threads keep off each other's lines
   const std::size_t needed = total + scratch * static_cast<std::size_t>(frame.threads());
-  if (needed > arena_bytes) {
-    arena.reset();
-    arena = std::make_unique<AlignedBytes>(needed);
-    arena_bytes = needed;
+  if (needed > workspace.bytes) {
+    workspace.arena.reset();
+    workspace.arena = std::make_unique<AlignedBytes>(needed);
+    workspace.bytes = needed;
   }
+  if (work_ > workspace.turn_count) {
+    workspace.turns = std::make_unique<std::atomic<std::int64_t>[]>(
+        static_cast<std::size_t>(work_));
+    workspace.turn_count = work_;
+  }
+  for (int i = 0; i < work_; ++i) workspace.turns[static_cast<std::size_t>(i)] = 0;
+  frame.use_turns(workspace.turns.get());
+  std::byte* const arena = workspace.arena->data();
   std::vector<std::byte*> places;
   for (int storage = 0; storage < storages_.count(); ++storage) {
     const int place = place_of_[static_cast<std::size_t>(storage)];
     const void* const fixed = storages_.fixed(storage);
     places.push_back(place < 0 ? static_cast<std::byte*>(const_cast<void*>(fixed))
-                               : arena->data() + offsets[static_cast<std::size_t>(place)]);
+                               : arena + offsets[static_cast<std::size_t>(place)]);
   }
-  frame.place(std::move(places), arena->data() + total, scratch);
+  frame.place(std::move(places), arena + total, scratch);
 }
 
 std::optional<Failure> Plan::check(Frame& frame) const {

@@ -1,7 +1,9 @@
 // Plan: a program as a flat list of steps, with a place in memory for every storage.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -29,6 +31,14 @@ struct Failure {
   Violation violation;
 };
 
+// Memory of one run, kept for the next.
+struct Workspace {
+  std::unique_ptr<AlignedBytes> arena;
+  std::size_t bytes = 0;
+  std::unique_ptr<std::atomic<std::int64_t>[]> turns;
+  int turn_count = 0;
+};
+
 class Plan {
  public:
   // `program` outlives the plan. `fused`: instructions may run together where that saves a pass
@@ -41,8 +51,8 @@ class Plan {
   bool batchable() const { return batchable_; }
   int storage_of(int buffer) const { return storage_of_[static_cast<std::size_t>(buffer)]; }
 
-  // Places all storages of a run and the threads' scratch, growing `arena` where needed.
-  void place(Frame& frame, std::unique_ptr<AlignedBytes>& arena, std::size_t& arena_bytes) const;
+  // Places all storages of a run and the threads' scratch, growing the workspace where needed.
+  void place(Frame& frame, Workspace& workspace) const;
 
   // Computes the index buffers, all of which derive from inputs alone, and checks every index.
   std::optional<Failure> check(Frame& frame) const;
@@ -59,6 +69,7 @@ class Plan {
   std::vector<int> storage_of_;  // of each buffer
   std::vector<int> place_of_;    // of each storage, or -1 for constants
   int places_ = 0;
+  int work_ = 0;
   bool batchable_;
 };
 

@@ -1,4 +1,5 @@
 // linear and conv2d: rows are packed, then multiplied with blocks of output channels.
+#include <algorithm>
 #include <cstring>
 #include <utility>
 
@@ -8,6 +9,9 @@ namespace vlmforge::runtime {
 namespace {
 
 using kernels::Range;
+
+// Parts of a product for each thread: as many as make up for one that is held up.
+constexpr std::int64_t kPartsOfThread = 8;
 
 kernels::LinearWeight weight_of(const Instruction& instruction) {
   kernels::LinearWeight weight{};
@@ -59,7 +63,8 @@ class Product final : public Operation {
         x_(source_),
         output_(workshop.storages.of(instruction.output)),
         x_element_(element_of(workshop.input(instruction, 0).dtype)),
-        y_element_(element_of(workshop.output(instruction).dtype)) {
+        y_element_(element_of(workshop.output(instruction).dtype)),
+        work_(workshop.work++) {
     if (instruction.op == "conv2d") add_gathering(workshop, instruction);
     add_packing(workshop);
     add(Task::compute, {{{packed_, false, false}, {output_, true, false}}, rows_});
@@ -129,18 +134,23 @@ class Product final : public Operation {
                     frame.storage<std::byte>(packed_));
   }
 
+  // Parts of the output channels, or of the rows where those are more, go to whoever is free.
   void compute(const Frame& frame, std::int64_t count, int thread) const {
-    const std::int64_t total = kernels::linear_blocks(weight_), unit = linear_.block_unit;
-    Range rows{0, count}, blocks{0, total};
-    if (total >= unit * frame.threads()) {
-      blocks = share(total, thread, frame.threads(), unit);
-    } else {
-      rows = share(count, thread, frame.threads(), linear_.row_unit(x_element_, count));
+    const std::int64_t blocks = kernels::linear_blocks(weight_), unit = linear_.block_unit;
+    const std::int64_t row_unit = linear_.row_unit(x_element_, count);
+    const bool by_blocks = blocks >= unit * frame.threads() || count <= row_unit;
+    const std::int64_t units = by_blocks ? (blocks + unit - 1) / unit
+                                         : (count + row_unit - 1) / row_unit;
+    const int parts = static_cast<int>(std::min(units, frame.threads() == 1 ? 1 : frame.threads() * kPartsOfThread));
+    const kernels::PackedRows x{frame.storage<std::byte>(packed_), x_element_, count,
+                                weight_.in_features};
+    const kernels::Output y{frame.storage<void>(output_), y_element_, weight_.out_features};
+    for (std::int64_t part = frame.take(work_); part < parts; part = frame.take(work_)) {
+      const int index = static_cast<int>(part);
+      const Range rows = by_blocks ? Range{0, count} : share(count, index, parts, row_unit);
+      const Range own = by_blocks ? share(blocks, index, parts, unit) : Range{0, blocks};
+      linear_.compute(x, weight_, y, rows, own, frame.scratch(thread));
     }
-    if (rows.first >= rows.last || blocks.first >= blocks.last) return;
-    linear_.compute({frame.storage<std::byte>(packed_), x_element_, count, weight_.in_features},
-                    weight_, {frame.storage<void>(output_), y_element_, weight_.out_features},
-                    rows, blocks, frame.scratch(thread));
   }
 
   const kernels::LinearVariant& linear_;
@@ -153,6 +163,7 @@ class Product final : public Operation {
   kernels::Element x_element_, y_element_;
   Patches patches_{};
   std::vector<Task> tasks_;  // of each phase
+  int work_;
 };
 
 }  // namespace
