@@ -108,10 +108,11 @@ def test_after_a_fork() -> None:
     machine = NativeMachine(decoder(), threads=2)
     wanted = machine.run(request(5))["logits"]
     context = multiprocessing.get_context("fork")
-    queue = context.SimpleQueue()
-    child = context.Process(target=lambda: queue.put(machine.run(request(5))["logits"]))
+    here, there = context.Pipe()
+    child = context.Process(target=lambda: there.send(machine.run(request(5))["logits"]))
     child.start()
-    np.testing.assert_array_equal(queue.get(), wanted)
+    assert here.poll(60), "the child does not answer"
+    np.testing.assert_array_equal(here.recv(), wanted)
     child.join()
 
 
