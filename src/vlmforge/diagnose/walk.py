@@ -6,7 +6,7 @@ at a time, and of the values only those later nodes read are kept.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,9 +19,10 @@ from vlmforge.diagnose.solo import Solo
 from vlmforge.diagnose.tally import Tally
 from vlmforge.errors import GraphError
 from vlmforge.fixed_point import LIMITS, to_code
-from vlmforge.graph.core import Graph, Node, Weight
+from vlmforge.graph.core import Graph, Node
 from vlmforge.graph.evaluate import apply
 from vlmforge.graph.flow import MOVES
+from vlmforge.graph.stream import with_loaded
 from vlmforge.program.core import Instruction, Program
 from vlmforge.progress import Progress
 
@@ -68,7 +69,7 @@ class Walk:
 
     def run(self, sides: Sequence[Side], progress: Progress | None = None) -> None:
         """Take every sample from the inputs to the outputs, which ``sides`` hold afterwards."""
-        steps, finished = self.program.instructions, _finished_after(self.program)
+        steps, finished = self.program.instructions, self.program.finished_after()
         for done, step in enumerate(steps):
             self._step(step, sides)
             for name in finished.get(step.name, ()):
@@ -83,7 +84,7 @@ class Walk:
         node = self.graph.nodes.get(step.name)
         if node is None and step.op != "quantize":
             raise GraphError(f"the original has no node {step.name!r}", where=step.op, mend=MEND)
-        held = self.graph if node is None else _held(self.graph, node)
+        held = self.graph if node is None else with_loaded(self.graph, [node])
         record = self._record(step, held)
         self.records.append(record)
         for side in sides:
@@ -197,12 +198,6 @@ def _value(held: Graph, node: Node | None, step: Instruction, inputs: list[Tenso
     return apply(held, node, dict(zip(node.inputs, inputs, strict=True)) or {"": torch.empty(0)})
 
 
-def _held(graph: Graph, node: Node) -> Graph:
-    """The graph with the node's weights in memory."""
-    loaded = {name: Weight.of(graph.weights[name].load()) for name in node.weights.values()}
-    return graph.with_weights(loaded)
-
-
 def _channel_curve(graph: Graph, name: str) -> list[float]:
     node = graph.nodes.get(name)
     if node is None or "weight" not in node.weights:
@@ -229,13 +224,3 @@ def _by_class(classes: np.ndarray, rows: int) -> Iterable[tuple[str, np.ndarray]
     if len(classes) != rows:
         return [(CLASSES[0], np.arange(rows))]
     return [(label, np.flatnonzero(classes == index)) for index, label in enumerate(CLASSES)]
-
-
-def _finished_after(program: Program) -> Mapping[str, list[str]]:
-    """Instruction to the buffers nothing reads after it."""
-    last = {name: step.name for step in program.instructions for name in (step.name, *step.inputs)}
-    finished: dict[str, list[str]] = {}
-    for name, reader in last.items():
-        if name not in program.outputs:
-            finished.setdefault(reader, []).append(name)
-    return finished

@@ -51,7 +51,7 @@ def stream(
     position = {name: i for i, name in enumerate(graph.nodes)}
     parts = list(segments(graph, wanted))
     for done, nodes in enumerate(parts):
-        held = _held(graph, nodes, device)
+        held = with_loaded(graph, nodes, device)
         for sample, values in enumerate(live):
             for node in nodes:
                 values[node.name] = apply(held, node, values)
@@ -79,7 +79,8 @@ def segments(graph: Graph, nodes: Sequence[Node]) -> Iterator[list[Node]]:
         yield part
 
 
-def _held(graph: Graph, nodes: Sequence[Node], device: str) -> Graph:
+def with_loaded(graph: Graph, nodes: Sequence[Node], device: str = "cpu") -> Graph:
+    """The graph with the weights of some nodes in memory."""
     names = {name for node in nodes for name in node.weights.values()}
     loaded = {name: Weight.of(graph.weights[name].load().to(device)) for name in names}
     return graph.with_weights(loaded)

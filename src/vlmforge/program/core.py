@@ -71,3 +71,13 @@ class Program:
     instructions: tuple[Instruction, ...]
     tensors: Mapping[str, np.ndarray]
     meta: dict[str, Any] = field(default_factory=dict)
+
+    def finished_after(self) -> dict[str, list[str]]:
+        """Instruction to the buffers nothing reads after it; outputs are never finished."""
+        steps = self.instructions
+        last = {name: step.name for step in steps for name in (step.name, *step.inputs)}
+        finished: dict[str, list[str]] = {}
+        for name, reader in last.items():
+            if name not in self.outputs:
+                finished.setdefault(reader, []).append(name)
+        return finished

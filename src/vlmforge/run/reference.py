@@ -52,7 +52,7 @@ class ReferenceMachine:
         self.program = program
         self._rules = RequestRules(program)
         self._steps = [Step(program, instruction) for instruction in program.instructions]
-        self._finished = _finished_after(program)
+        self._finished = program.finished_after()
 
     def new_cache(self, capacity: int) -> KVCache:
         """See :meth:`vlmforge.run.machine.Machine.new_cache`."""
@@ -91,13 +91,3 @@ def _own(cache: Cache | None) -> KVCache | None:
         return cache
     mend = "use a cache that new_cache() of the same machine made"
     raise RunError("the cache belongs to another machine", mend=mend)
-
-
-def _finished_after(program: Program) -> dict[str, list[str]]:
-    """Instruction to the buffers nothing reads after it."""
-    last = {name: each.name for each in program.instructions for name in (each.name, *each.inputs)}
-    finished: dict[str, list[str]] = {}
-    for name, reader in last.items():
-        if name not in program.outputs:
-            finished.setdefault(reader, []).append(name)
-    return finished

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from vlmforge.graph.core import Graph, Node, Weight
 from vlmforge.graph.evaluate import apply, last_uses
+from vlmforge.graph.stream import with_loaded
 from vlmforge.progress import Progress
 from vlmforge.quantize.grid import Grid
 from vlmforge.quantize.weights import WeightFormat, quantize_weight
@@ -85,7 +86,7 @@ class _Run:
 
         An output, which may be as large as all other values, is handed over and not kept.
         """
-        held = _held(self.graph, node)
+        held = with_loaded(self.graph, [node])
         rounded: dict[WeightFormat, Graph] = {}
         for values in self.base:
             values[node.name] = apply(held, node, values)
@@ -128,11 +129,6 @@ def _entering(trial: Trial, index: int, sample: Mapping[str, Tensor]) -> Values:
         if name in trial.grids:
             given[name] = trial.grids[name].round(given.get(name, sample[name]))
     return given
-
-
-def _held(graph: Graph, node: Node) -> Graph:
-    loaded = {name: Weight.of(graph.weights[name].load()) for name in node.weights.values()}
-    return graph.with_weights(loaded)
 
 
 def _rounded(held: Graph, node: Node, form: WeightFormat) -> Graph:
