@@ -12,11 +12,12 @@ from vlmforge.config import InferenceScheme
 from vlmforge.errors import RunError
 from vlmforge.program.core import Program
 from vlmforge.run.conversation import Conversation
+from vlmforge.run.cores import cores
 from vlmforge.run.generate import Options
 from vlmforge.run.machine import IMPLEMENTATIONS
 from vlmforge.run.multi import MultiMachine
 from vlmforge.run.reference import ReferenceMachine
-from vlmforge.run.scheme import cores, open_scheme
+from vlmforge.run.scheme import open_scheme
 from vlmforge.run.session import Session
 
 

@@ -18,8 +18,8 @@ from vlmforge.bench.memory import peak_resident
 from vlmforge.bench.profile import Share, profile
 from vlmforge.bench.timing import Timing
 from vlmforge.bench.workload import Workload
+from vlmforge.run.cores import cores
 from vlmforge.run.machine import Machine
-from vlmforge.run.scheme import cores
 from vlmforge.run.session import Session
 
 Report = dict[str, Any]

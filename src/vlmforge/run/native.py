@@ -12,6 +12,7 @@ import vlmforge._native as _native
 from vlmforge.errors import RunError
 from vlmforge.program.core import Program
 from vlmforge.run.cache import Cache
+from vlmforge.run.cores import cores
 from vlmforge.run.native_cache import NativeCache
 from vlmforge.run.request import (
     Request,
@@ -139,16 +140,14 @@ def instruction_sets() -> list[str]:
 
 def threads_of(wanted: int | None) -> int:
     """The number of threads: as wanted, as the environment says, or the processors at hand."""
-    text = os.environ.get("VLMFORGE_THREADS", "") if wanted is None else str(wanted)
-    if not text:
-        affinity = getattr(os, "sched_getaffinity", None)
-        return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
-    if not text.isdigit() or not 1 <= int(text) <= 1024:
+    if wanted is None:
+        return cores()
+    if not 1 <= wanted <= 1024:
         raise RunError(
-            f"the number of threads is {text!r}",
+            f"the number of threads is {wanted!r}",
             mend="choose 1 to 1024, by VLMFORGE_THREADS or where the machine is opened",
         )
-    return int(text)
+    return wanted
 
 
 def _isa(wanted: str | None) -> str:

@@ -7,11 +7,9 @@ import os
 from vlmforge.config import InferenceScheme
 from vlmforge.errors import RunError
 from vlmforge.program.core import Program
+from vlmforge.run.cores import THREADS, cores
 from vlmforge.run.machine import Machine, open_machine
 from vlmforge.run.multi import MultiMachine
-
-THREADS = "VLMFORGE_THREADS"
-"""Environment variable with the number of cores to use."""
 
 
 def open_scheme(program: Program, scheme: InferenceScheme | None = None) -> Machine:
@@ -50,18 +48,3 @@ def recorded(program: Program) -> InferenceScheme:
             where=f"the {program.component} program",
             mend="choose a scheme, or compile the program again",
         ) from error
-
-
-def cores() -> int:
-    """The cores to use: as ``VLMFORGE_THREADS`` says, or all this process may run on.
-
-    Raises:
-        RunError: the variable is not a number from 1 to 1024.
-    """
-    text = os.environ.get(THREADS, "")
-    if not text:
-        affinity = getattr(os, "sched_getaffinity", None)
-        return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
-    if not text.isdecimal() or not 1 <= int(text) <= 1024:
-        raise RunError(f"{THREADS} is {text!r}", mend="set it to a number from 1 to 1024")
-    return int(text)

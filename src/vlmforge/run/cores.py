@@ -1,0 +1,25 @@
+"""The cores of this computer that runs may use."""
+
+from __future__ import annotations
+
+import os
+
+from vlmforge.errors import RunError
+
+THREADS = "VLMFORGE_THREADS"
+"""Environment variable with the number of cores to use."""
+
+
+def cores() -> int:
+    """The cores to use: as ``VLMFORGE_THREADS`` says, or all this process may run on.
+
+    Raises:
+        RunError: the variable is not a number from 1 to 1024.
+    """
+    text = os.environ.get(THREADS, "")
+    if not text:
+        affinity = getattr(os, "sched_getaffinity", None)
+        return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
+    if not text.isdecimal() or not 1 <= int(text) <= 1024:
+        raise RunError(f"{THREADS} is {text!r}", mend="set it to a number from 1 to 1024")
+    return int(text)
