@@ -8,6 +8,7 @@
 #include "kernels/add/add.h"
 #include "kernels/attention/attention.h"
 #include "kernels/gate/gate.h"
+#include "kernels/hadamard/hadamard.h"
 #include "kernels/linear/linear.h"
 #include "kernels/mul/mul.h"
 #include "kernels/norm/norm.h"
@@ -28,6 +29,7 @@ struct Kernels {
   GeluKernel gelu;
   QuickGeluKernel quick_gelu;
   GateKernel gate;
+  HadamardKernel hadamard;
   RmsNormKernel rms_norm;
   LayerNormKernel layer_norm;
   RopeKernel rope;

@@ -1,4 +1,4 @@
-// Operations that compute every element from those in the same place.
+// Operations that compute every element from those in the same place, or in the same block.
 #include <stdexcept>
 #include <utility>
 
@@ -13,9 +13,9 @@ using kernels::Range;
 template <class Apply>
 class Elementwise final : public Operation {
  public:
-  Elementwise(Workshop& workshop, const Instruction& instruction, Apply apply)
+  Elementwise(Workshop& workshop, const Instruction& instruction, Dim rows, Apply apply)
       : shape_(workshop.output(instruction).shape), apply_(std::move(apply)) {
-    Phase phase{{}, row_dim(shape_)};
+    Phase phase{{}, rows};
     for (const int input : instruction.inputs) {
       phase.accesses.push_back({workshop.storages.of(input), false, true});
     }
@@ -38,7 +38,8 @@ class Elementwise final : public Operation {
 
 template <class Apply>
 OperationPointer elementwise(Workshop& workshop, const Instruction& instruction, Apply apply) {
-  return std::make_unique<Elementwise<Apply>>(workshop, instruction, std::move(apply));
+  const Dim rows = row_dim(workshop.output(instruction).shape);
+  return std::make_unique<Elementwise<Apply>>(workshop, instruction, rows, std::move(apply));
 }
 
 // Storages of the operands and the kind of the output.
@@ -118,6 +119,21 @@ OperationPointer make_gate(Workshop& workshop, const Instruction& silu, const In
             multiplier, frame.storage<void>(o.output), o.element},
            elements);
   });
+}
+
+OperationPointer make_hadamard(Workshop& workshop, const Instruction& instruction) {
+  const Operands o(workshop, instruction);
+  const auto kernel = workshop.kernels.hadamard;
+  const std::int64_t block = instruction.integer("block");
+  const float multiplier = instruction.number("multiplier");
+  const auto apply = [=](const Frame& frame, Range elements) {
+    kernel({frame.storage<std::int16_t>(o.x), block, multiplier, frame.storage<void>(o.output),
+            o.element},
+           Range{elements.first / block, elements.last / block});
+  };
+  // Whole rows, also where there is one: a thread's share is whole blocks.
+  const Dim rows = workshop.output(instruction).shape[0];
+  return std::make_unique<Elementwise<decltype(apply)>>(workshop, instruction, rows, apply);
 }
 
 OperationPointer make_elementwise(Workshop& workshop, const Instruction& instruction) {

@@ -34,11 +34,11 @@ const std::map<std::string, Maker>& makers() {
       {"quantize", make_elementwise},  {"requantize", make_elementwise},
       {"add", make_elementwise},       {"mul", make_elementwise},
       {"silu", make_elementwise},      {"gelu", make_elementwise},
-      {"quick_gelu", make_elementwise}, {"rms_norm", make_norm},
-      {"layer_norm", make_norm},       {"rope", make_rope},
-      {"rope_lookup", make_rope_lookup}, {"gather_rows", make_gather_rows},
+      {"quick_gelu", make_elementwise}, {"hadamard", make_hadamard},
+      {"rms_norm", make_norm},         {"layer_norm", make_norm},
+      {"rope", make_rope},             {"rope_lookup", make_rope_lookup},
+      {"gather_rows", make_gather_rows}, {"attention", make_attention},
       {"linear", make_product},        {"conv2d", make_product},
-      {"attention", make_attention},
   };
   return table;
 }

@@ -124,6 +124,7 @@ OperationPointer make_operation(Workshop& workshop, const Instruction& instructi
 OperationPointer make_elementwise(Workshop& workshop, const Instruction& instruction);
 // A silu and the mul that alone reads it, in one.
 OperationPointer make_gate(Workshop& workshop, const Instruction& silu, const Instruction& mul);
+OperationPointer make_hadamard(Workshop& workshop, const Instruction& instruction);
 OperationPointer make_norm(Workshop& workshop, const Instruction& instruction);
 OperationPointer make_rope(Workshop& workshop, const Instruction& instruction);
 OperationPointer make_rope_lookup(Workshop& workshop, const Instruction& instruction);

@@ -120,6 +120,18 @@ Case draw_elementwise(Random& random) {
   };
 }
 
+Case draw_hadamard(Random& random) {
+  const std::int64_t block = std::int64_t{16} << random.between(0, 5);
+  const std::int64_t blocks = random.between(1, 4), middle = random.between(0, blocks);
+  const auto x = random.codes<std::int16_t>(blocks * block);
+  const float multiplier = random.factor();
+  const Element element = random.element();
+  return [=](const Kernels& k) {
+    const kernels::Hadamard step{x.data(), block, multiplier, nullptr, element};
+    return in_two(k.hadamard, step, blocks, block, middle);
+  };
+}
+
 Case draw_norm(Random& random) {
   const std::int64_t rows = random.between(1, 4), columns = random.between(1, 150);
   const std::int64_t middle = random.between(0, rows);
@@ -196,6 +208,7 @@ int main(int argc, char** argv) {
     const char* name;
     Case (*draw)(Random&);
   } operations[] = {{"elementwise", draw_elementwise},
+                    {"hadamard", draw_hadamard},
                     {"norm", draw_norm},
                     {"rope", draw_rope},
                     {"attention", draw_attention}};

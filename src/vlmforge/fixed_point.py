@@ -14,6 +14,9 @@ import numpy as np
 LIMITS: Final[dict[str, int]] = {"int8": 127, "int16": 32767}
 """Largest absolute code of each dtype; the lowest two's-complement value is never used."""
 
+HADAMARD_BLOCKS: Final = (16, 32, 64, 128, 256, 512)
+"""Channels a Hadamard matrix may mix: so few that sums of int16 codes are exact in float32."""
+
 LOG2_E: Final = np.float32(1.44269502)
 LN2_HIGH: Final = np.float32(0.693359375)
 LN2_LOW: Final = np.float32(-0.000212194442)

@@ -159,6 +159,27 @@ class OpSuite(OperationTests):
         )
         np.testing.assert_array_equal(y, wanted)
 
+    @several
+    @given(SEEDS, SMALL, SMALL, st.sampled_from([16, 32, 64, 128]), DTYPES)
+    def test_hadamard(self, seed: int, m: int, blocks: int, block: int, dtype: str) -> None:
+        rng = np.random.default_rng(seed)
+        self.check_hadamard(codes(rng, (m, blocks * block), "int16"), block, dtype, rng)
+
+    @pytest.mark.parametrize("dtype", ["int8", "int16"])
+    @pytest.mark.parametrize("block", [256, 512])
+    def test_hadamard_of_wide_blocks(self, block: int, dtype: str) -> None:
+        rng = np.random.default_rng(block)
+        for x in (codes(rng, (1, 3 * block), "int16"), np.full((2, block), 32767, np.int16)):
+            self.check_hadamard(x, block, dtype, rng)
+
+    def check_hadamard(
+        self, x: np.ndarray, block: int, dtype: str, rng: np.random.Generator
+    ) -> None:
+        scale = factor(rng, 1e-4, 1)
+        y = self.compute("hadamard", {"x": x}, (x.shape, dtype), block=block, multiplier=scale)
+        wanted = oracle.hadamard(x, block, np.float32(scale), dtype)
+        np.testing.assert_array_equal(y, wanted)
+
     def test_reshape(self) -> None:
         x = np.arange(24, dtype=np.int16).reshape(1, 4, 6)
         y = self.compute("reshape", {"x": x}, ((8, 3), "int16"), shape=[8, 3])

@@ -90,6 +90,20 @@ def elementwise(function: Callable[..., int], dtype: str, *arrays: np.ndarray) -
     return np.array(flat, dtype).reshape(arrays[0].shape)
 
 
+def hadamard(x: np.ndarray, block: int, multiplier: np.float32, dtype: str) -> np.ndarray:
+    """x ``[M, K]``; entry (i, j) of the matrix is −1 where i and j share an odd number of bits."""
+
+    def sums(row: Sequence[int]) -> list[int]:
+        return [
+            sum(-v if (i & j).bit_count() % 2 else v for j, v in enumerate(row))
+            for i in range(block)
+        ]
+
+    blocks = x.reshape(-1, block).tolist()
+    flat = [code(F(f32(total) * multiplier), dtype) for row in blocks for total in sums(row)]
+    return np.array(flat, dtype).reshape(x.shape)
+
+
 def linear(
     x: np.ndarray,
     weight: np.ndarray,

@@ -44,6 +44,21 @@ struct Avx2 {
   static VLMFORGE_INLINE void store_rounded(std::int16_t* p, F x) {
     _mm_storeu_si128(reinterpret_cast<__m128i*>(p), int16_codes(x));
   }
+  // Each element a of a pair as far apart becomes a + b, each b becomes a - b.
+  template <std::int64_t distance>
+  static VLMFORGE_INLINE F butterfly(F x) {
+    if constexpr (distance == 1) {
+      return sums_and_differences<0xAA>(x, _mm256_permute_ps(x, 0xB1));
+    } else if constexpr (distance == 2) {
+      return sums_and_differences<0xCC>(x, _mm256_permute_ps(x, 0x4E));
+    } else {
+      return sums_and_differences<0xF0>(x, _mm256_permute2f128_ps(x, x, 1));
+    }
+  }
+  template <int second>
+  static VLMFORGE_INLINE F sums_and_differences(F x, F other) {
+    return _mm256_blend_ps(_mm256_add_ps(x, other), _mm256_sub_ps(other, x), second);
+  }
   static VLMFORGE_INLINE F max(F x, F y) { return _mm256_max_ps(x, y); }
   static VLMFORGE_INLINE F min(F x, F y) { return _mm256_min_ps(x, y); }
   static VLMFORGE_INLINE F abs(F x) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0F), x); }

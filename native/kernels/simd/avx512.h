@@ -44,6 +44,22 @@ struct Avx512 {
     const __m256i codes = _mm512_cvtepi32_epi16(_mm512_cvtps_epi32(x));
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), codes);
   }
+  // Each element a of a pair as far apart becomes a + b, each b becomes a - b.
+  template <std::int64_t distance>
+  static VLMFORGE_INLINE F butterfly(F x) {
+    if constexpr (distance == 1) {
+      return sums_and_differences(x, _mm512_permute_ps(x, 0xB1), 0xAAAA);
+    } else if constexpr (distance == 2) {
+      return sums_and_differences(x, _mm512_permute_ps(x, 0x4E), 0xCCCC);
+    } else if constexpr (distance == 4) {
+      return sums_and_differences(x, _mm512_shuffle_f32x4(x, x, 0xB1), 0xF0F0);
+    } else {
+      return sums_and_differences(x, _mm512_shuffle_f32x4(x, x, 0x4E), 0xFF00);
+    }
+  }
+  static VLMFORGE_INLINE F sums_and_differences(F x, F other, __mmask16 second) {
+    return _mm512_mask_sub_ps(_mm512_add_ps(x, other), second, other, x);
+  }
   static VLMFORGE_INLINE F max(F x, F y) { return _mm512_max_ps(x, y); }
   static VLMFORGE_INLINE F min(F x, F y) { return _mm512_min_ps(x, y); }
   static VLMFORGE_INLINE F abs(F x) { return _mm512_abs_ps(x); }

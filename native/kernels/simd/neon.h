@@ -38,6 +38,17 @@ struct Neon {
   static VLMFORGE_INLINE void store_rounded(std::int16_t* p, F x) {
     vst1_s16(p, vmovn_s32(vcvtnq_s32_f32(x)));
   }
+  // Each element a of a pair as far apart becomes a + b, each b becomes a - b.
+  template <std::int64_t distance>
+  static VLMFORGE_INLINE F butterfly(F x) {
+    if constexpr (distance == 1) {
+      const float32x4_t other = vrev64q_f32(x);
+      return vtrn1q_f32(vaddq_f32(x, other), vsubq_f32(x, other));
+    } else {
+      const float32x4_t other = vextq_f32(x, x, 2);
+      return vcombine_f32(vget_low_f32(vaddq_f32(x, other)), vget_low_f32(vsubq_f32(x, other)));
+    }
+  }
   static VLMFORGE_INLINE F max(F x, F y) { return vmaxnmq_f32(x, y); }
   static VLMFORGE_INLINE F min(F x, F y) { return vminnmq_f32(x, y); }
   static VLMFORGE_INLINE F abs(F x) { return vabsq_f32(x); }

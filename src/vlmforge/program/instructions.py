@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from vlmforge.fixed_point import LIMITS
+from vlmforge.fixed_point import HADAMARD_BLOCKS, LIMITS
 from vlmforge.program.layout import COLUMNS, INT4_COLUMNS, ROWS
 from vlmforge.program.spec import (
     Attribute,
@@ -54,6 +54,9 @@ SHAPE = Attribute("a list of sizes or dimension names", lambda value: _is_list(v
 FLAG = Attribute("true or false", lambda value: isinstance(value, bool))
 GROUP = Attribute(
     f"one of {GROUPS}", lambda value: is_count(value) and value in GROUPS, optional=True
+)
+BLOCK = Attribute(
+    f"one of {HADAMARD_BLOCKS}", lambda value: is_count(value) and value in HADAMARD_BLOCKS
 )
 CACHE = Attribute(
     "a name or null", lambda value: value is None or (isinstance(value, str) and value != ""), True
@@ -149,6 +152,11 @@ def _norm(case: Case) -> None:
     require(case.sizes.fixed("K") <= MAX_CHANNELS, f"K is at most {MAX_CHANNELS}")
     given = "gain" in case.dtypes or "multiplier" in case.attrs
     require(given, "there is a gain or a multiplier")
+
+
+def _hadamard(case: Case) -> None:
+    block, width = case.attrs["block"], case.sizes.fixed("K")
+    require(width % block == 0, f"the width {width} is whole blocks of {block}")
 
 
 def _rope_lookup(case: Case) -> None:
@@ -256,6 +264,12 @@ INSTRUCTIONS: Final[dict[str, InstructionSpec]] = {
         inputs={"a": _codes("*S", "int16"), "b": _codes("*S", "int16")},
         output=_codes("*S"),
         attrs={"multiplier": FINITE},
+    ),
+    "hadamard": InstructionSpec(
+        inputs={"x": _codes("M K", "int16")},
+        output=_codes("M K"),
+        attrs={"block": BLOCK, "multiplier": FINITE},
+        rule=_hadamard,
     ),
     "silu": ACTIVATION,
     "gelu": ACTIVATION,

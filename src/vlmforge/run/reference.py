@@ -29,6 +29,7 @@ KERNELS: Final[dict[str, Kernel]] = {
     "layer_norm": vector.layer_norm,
     "add": vector.add,
     "mul": vector.mul,
+    "hadamard": vector.hadamard,
     "silu": vector.silu,
     "gelu": vector.gelu,
     "quick_gelu": vector.quick_gelu,

@@ -37,6 +37,18 @@ def mul(step: Step, frame: Frame, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return to_code(product * step.attrs["multiplier"], step.dtype)
 
 
+def hadamard(step: Step, frame: Frame, x: np.ndarray) -> np.ndarray:
+    """x int16 ``[M, K]``, each block of columns times Sylvester's matrix; the sums are exact."""
+    block, width = step.attrs["block"], 1
+    y = x.astype(np.float32).reshape(-1, block)
+    while width < block:
+        pairs = y.reshape(len(y), -1, 2, width)
+        first, second = pairs[:, :, 0], pairs[:, :, 1]
+        y = np.stack([first + second, first - second], axis=2)
+        width *= 2
+    return to_code(y.reshape(x.shape) * step.attrs["multiplier"], step.dtype)
+
+
 def activation(function: Callable[[np.ndarray], np.ndarray]) -> Kernel:
     """The kernel that applies a float32 function to the real values of int16 codes.
 
