@@ -29,6 +29,7 @@ from pydantic_core import ErrorDetails
 from vlmforge.errors import ConfigError
 
 Bits = Literal[4, 8]
+HadamardBlock = Literal[16, 32, 64, 128, 256, 512]
 
 
 class InferenceScheme(str, Enum):
@@ -55,6 +56,7 @@ _IRREGULAR_KEYS = {
     "vo": "VO",
     "spin_r1": "SpinR1",
     "spin_r2": "SpinR2",
+    "spin_r4": "SpinR4",
     "norm_conv": "NormConv",
     "qk_rotation": "QkRotation",
     "head_out_ch_rotation": "HeadOutChRotation",
@@ -206,8 +208,15 @@ class EquivalentTransformationConfig(_Config):
     class SpinR2(_Config):
         """One rotation of the value channels of each layer (SpinQuant's R2)."""
 
-        apply: StrictBool = False
+        apply: StrictBool = True
         learn: StrictBool = False
+
+    class SpinR4(_Config):
+        """Mixes blocks of a gated MLP's channels before the down projection (SpinQuant's R4)."""
+
+        apply: StrictBool = True
+        block: HadamardBlock = 256
+        """Channels mixed at most; halved until it divides their number."""
 
     class NormConv(_Config):
         """Scales norm outputs against the products that read them."""
@@ -233,6 +242,7 @@ class EquivalentTransformationConfig(_Config):
     vo: Vo = Vo()
     spin_r1: SpinR1 = SpinR1()
     spin_r2: SpinR2 = SpinR2()
+    spin_r4: SpinR4 = SpinR4()
     norm_conv: NormConv = NormConv()
     qk_rotation: QkRotation = QkRotation()
     head_out_ch_rotation: HeadOutChRotation = HeadOutChRotation()

@@ -19,6 +19,7 @@ from vlmforge.graph.residual import NORMS, residual
 from vlmforge.source.checkpoint import Checkpoint
 from vlmforge.transform import scales as scales_module
 from vlmforge.transform.centering import centre_residual
+from vlmforge.transform.gated_rotation import rotate_gated
 from vlmforge.transform.hadamard import random_rotation
 from vlmforge.transform.head_rotation import rotate_head
 from vlmforge.transform.learn import rotations as rotations_module
@@ -129,6 +130,14 @@ def gated_scaled(graph: Graph, feeds: Mapping[str, Tensor]) -> Graph:
     return scale_gated(graph, wild(gated_channels(graph), graph))
 
 
+def gated_rotated(graph: Graph, feeds: Mapping[str, Tensor]) -> Graph:
+    return rotate_gated(graph, 256)
+
+
+def rotated_gated_scaled(graph: Graph, feeds: Mapping[str, Tensor]) -> Graph:
+    return gated_scaled(rotate_gated(graph, 16), feeds)
+
+
 def norms_scaled(graph: Graph, feeds: Mapping[str, Tensor]) -> Graph:
     return scale_norms(graph, wild(norm_channels(graph), graph))
 
@@ -148,6 +157,8 @@ def folded_norms_scaled(graph: Graph, feeds: Mapping[str, Tensor]) -> Graph:
         keys_turned,
         values_scaled,
         gated_scaled,
+        gated_rotated,
+        rotated_gated_scaled,
         norms_scaled,
         folded_norms_scaled,
     ],

@@ -16,6 +16,7 @@ from vlmforge.graph.core import Graph, Node, Weight
 from vlmforge.graph.text import to_text
 from vlmforge.transform.blocks import gated_mlps, key_paths, value_paths
 from vlmforge.transform.centering import centre_residual
+from vlmforge.transform.gated_rotation import rotate_gated
 from vlmforge.transform.hadamard import random_rotation
 from vlmforge.transform.head_rotation import rotate_head
 from vlmforge.transform.norm_folding import fold_norms
@@ -61,6 +62,19 @@ def test_norm_scaling_gives_norms_a_gain(tiny_checkpoint: Path) -> None:
     line = "model_norm: [logits, 96] = rms_norm(model_layers_2/add_1, {}eps=1e-06)"
     assert "- " + line.format("") in changed
     assert "+ " + line.format("weight=[96], ") in changed
+
+
+def test_gated_rotation_mixes_the_largest_blocks_that_fit(tiny_checkpoint: Path) -> None:
+    graph = captured(tiny_checkpoint)[1]
+    product = "model_layers_0_mlp_mul"
+    down = graph.consumers(product)[0]
+    changed = changes(graph, rotate_gated(graph, 64))
+    assert len(changed) == 3 * 3
+    mixed = f"+ {product}/hadamard: [seq, 192] = hadamard({product}, block=64)"
+    assert mixed in changed
+    assert rotate_gated(graph, 8).nodes == graph.nodes
+    assert changes(graph, rotate_gated(graph, 16))[0].endswith("block=16)")
+    assert down.name in {line.split()[1].rstrip(":") for line in changed}
 
 
 def test_other_rewrites_change_weights_only(tiny_checkpoint: Path) -> None:

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vlmforge.graph.core import Graph, Node
+from vlmforge.graph.hadamard import hadamard_transform
 
 Values = dict[str, Tensor]
 Weights = dict[str, Tensor]
@@ -180,6 +181,7 @@ _OPERATORS: dict[str, Callable[[Node, list[Tensor], Weights], Tensor]] = {
     "layer_norm": _layer_norm,
     "add": lambda node, inputs, weights: inputs[0] + inputs[1],
     "mul": lambda node, inputs, weights: inputs[0] * inputs[1],
+    "hadamard": lambda node, inputs, weights: hadamard_transform(inputs[0], node.attrs["block"]),
     "silu": lambda node, inputs, weights: F.silu(inputs[0]),
     "gelu": lambda node, inputs, weights: F.gelu(inputs[0]),
     "quick_gelu": lambda node, inputs, weights: inputs[0] * torch.sigmoid(1.702 * inputs[0]),

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from vlmforge.errors import GraphError
+from vlmforge.fixed_point import HADAMARD_BLOCKS
 from vlmforge.graph.core import Dim, Node, Shape
 
 WeightShapes = dict[str, tuple[int, ...]]
@@ -77,6 +78,14 @@ def _conv2d(node: Node, inputs: Sequence[Shape], weights: WeightShapes) -> Shape
     return ((height // kernel_h) * (width // kernel_w), out)
 
 
+def _hadamard(node: Node, inputs: Sequence[Shape], weights: WeightShapes) -> Shape:
+    block, channels = node.attrs["block"], inputs[0][-1]
+    _require(block in HADAMARD_BLOCKS, node, f"a block of {HADAMARD_BLOCKS}")
+    whole = isinstance(channels, int) and channels % block == 0
+    _require(whole, node, f"channels {channels} are whole blocks of {block}")
+    return inputs[0]
+
+
 def _reshape(node: Node, inputs: Sequence[Shape], weights: WeightShapes) -> Shape:
     target: Shape = tuple(node.attrs["shape"])
     known = [_signature(shape) for shape in (inputs[0], target)]
@@ -139,6 +148,7 @@ OPS: dict[str, OpSpec] = {
     "layer_norm": OpSpec((1, 1), _norm, optional=("weight", "bias"), attrs=("eps",)),
     "add": OpSpec((2, 2), _same),
     "mul": OpSpec((2, 2), _same),
+    "hadamard": OpSpec((1, 1), _hadamard, attrs=("block",)),
     "silu": OpSpec((1, 1), _same),
     "gelu": OpSpec((1, 1), _same),
     "quick_gelu": OpSpec((1, 1), _same),

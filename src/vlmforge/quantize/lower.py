@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
@@ -173,6 +174,12 @@ def _mul(builder: _Builder, node: Node) -> Emitted:
     return {}, {"multiplier": _f32(first * second / builder.scale(node.name))}
 
 
+def _hadamard(builder: _Builder, node: Node) -> Emitted:
+    block = node.attrs["block"]
+    multiplier = builder.scale(node.inputs[0]) / (builder.scale(node.name) * math.sqrt(block))
+    return {}, {"block": block, "multiplier": _f32(multiplier)}
+
+
 def _activation(builder: _Builder, node: Node) -> Emitted:
     inverse = 1.0 / builder.scale(node.name)
     return {}, {"scale": _f32(builder.scale(node.inputs[0])), "inverse_scale": _f32(inverse)}
@@ -222,6 +229,7 @@ _EMITTERS: dict[str, Callable[[_Builder, Node], Emitted]] = {
     "layer_norm": _norm,
     "add": _add,
     "mul": _mul,
+    "hadamard": _hadamard,
     "silu": _activation,
     "gelu": _activation,
     "quick_gelu": _activation,

@@ -52,9 +52,9 @@ def product_inputs(graph: Graph) -> set[str]:
 
 
 def gated_products(graph: Graph) -> list[Node]:
-    """The elementwise products that only products read."""
-    muls = (node for node in graph.nodes.values() if node.op == "mul")
-    return [n for n in muls if all(r.op in PRODUCTS for r in readers(graph, n.name))]
+    """The outputs of gated MLPs that only products read, rotated or not."""
+    found = (node for node in graph.nodes.values() if node.op in ("mul", "hadamard"))
+    return [n for n in found if all(r.op in PRODUCTS for r in readers(graph, n.name))]
 
 
 def attention_operands(graph: Graph) -> set[str]:
@@ -84,13 +84,19 @@ def _code(graph: Graph, name: str, wide: set[str]) -> str:
 def _wide_value(graph: Graph, name: str) -> str:
     node = graph.nodes[name]
     value = node.inputs[0] if node.op in PRODUCTS else name
-    value = _moved_from(graph, value)
+    value = _rotated(graph, _moved_from(graph, value))
     if value in attention_operands(graph):
         raise ConfigError(
             f"{name!r} cannot be int16: attention takes its operands as int8",
             mend="remove it from layerOverrides.activation16Bits",
         )
     return value
+
+
+def _rotated(graph: Graph, name: str) -> str:
+    """What the products read of a gated MLP that is rotated on its way to them."""
+    reading = [node for node in readers(graph, name) if node.op == "hadamard"]
+    return reading[0].name if reading else name
 
 
 def _moved_from(graph: Graph, name: str) -> str:

@@ -62,6 +62,7 @@ def transform_component(
         progress: is told of every step.
     """
     overrides = overrides or BitConfig.LayerOverrides()
+    graph = transform(graph, preparation(config.equivalent_transformation))
     formats = weight_formats(graph, config, overrides.weight_8bits)
     precision = imitated_precision(graph, config, overrides.activation_16bits, formats)
     settings = Settings(config.equivalent_transformation, precision, config.seed, device, progress)
@@ -77,8 +78,7 @@ def _rotated(
     settings: Settings,
     rotation_path: Path | None,
 ) -> tuple[Graph, Rotation | None]:
-    """The rotated graph, and the rotation its features are in."""
-    graph = transform(graph, preparation(settings.config))
+    """The prepared graph rotated, and the rotation its features are in."""
     loaders = [partial(sample_feeds, graph, sample) for sample in samples]
     chosen = choose_rotations(graph, loaders, settings)
     rotation = component_rotation(graph, config, rotation_path, chosen.residual)

@@ -31,10 +31,18 @@ class KeyPath:
 
 @dataclass(frozen=True)
 class GatedMLP:
-    """``down(gate * up)``: ``product`` is the multiplication, ``up`` the factor that is linear."""
+    """``down(gate * up)``.
+
+    Attributes:
+        up: the factor that is linear.
+        product: the multiplication.
+        rotation: the ``hadamard`` between it and ``down``, if there is one.
+        down: the product that reads it.
+    """
 
     up: Node
     product: Node
+    rotation: Node | None
     down: Node
 
 
@@ -81,7 +89,9 @@ def gated_mlps(graph: Graph) -> list[GatedMLP]:
         if linear:
             up = linear[-1]
             _require_alone(graph, up, product)
-            found.append(GatedMLP(up, product, _only_product(graph, product)))
+            rotation = _only_hadamard(graph, product)
+            down = _only_product(graph, rotation or product)
+            found.append(GatedMLP(up, product, rotation, down))
     return found
 
 
@@ -103,6 +113,12 @@ def _roped_product(graph: Graph, attention: Node, operand: int) -> tuple[Node, N
         raise GraphError("it does not turn the output of a product", where=rope.name)
     _require_alone(graph, product, rope)
     return rope, product
+
+
+def _only_hadamard(graph: Graph, node: Node) -> Node | None:
+    reading = list(readers(graph, node.name))
+    alone = [reader.op for reader in reading] == ["hadamard"] and node.name not in graph.outputs
+    return reading[0] if alone else None
 
 
 def _only_product(graph: Graph, node: Node) -> Node:

@@ -10,14 +10,18 @@ from __future__ import annotations
 from torch import Tensor
 
 from vlmforge.graph.core import Graph, Weight
-from vlmforge.transform.blocks import gated_mlps
+from vlmforge.transform.blocks import GatedMLP, gated_mlps
+from vlmforge.transform.gated_rotation import rotate_columns
 from vlmforge.transform.rotate import scale_input, scale_output
 from vlmforge.transform.smoothing import Channels
 
 
 def gated_channels(graph: Graph) -> dict[str, Channels]:
     """The channels UD scales, by the name of the multiplication."""
-    return {mlp.product.name: Channels(mlp.product.name, (mlp.down,)) for mlp in gated_mlps(graph)}
+    return {
+        mlp.product.name: Channels(mlp.product.name, (mlp.down,), rotation=mlp.rotation)
+        for mlp in gated_mlps(graph)
+    }
 
 
 def scale_gated(graph: Graph, scales: dict[str, Tensor]) -> Graph:
@@ -34,5 +38,20 @@ def scale_gated(graph: Graph, scales: dict[str, Tensor]) -> Graph:
     for mlp in gated_mlps(graph):
         factor = 1 / scales[mlp.product.name].double()
         changed |= scale_output(graph, mlp.up, factor)
-        changed |= scale_input(graph, mlp.down, factor)
+        changed |= _scaled_columns(graph, mlp, factor)
     return graph.with_weights(changed)
+
+
+def _scaled_columns(graph: Graph, mlp: GatedMLP, factor: Tensor) -> dict[str, Weight]:
+    """The down projection's weight; a rotation between is undone first and done again after."""
+    if mlp.rotation is None:
+        return scale_input(graph, mlp.down, factor)
+    block = mlp.rotation.attrs["block"]
+    for change in (
+        lambda g: rotate_columns(g, mlp.down, block),
+        lambda g: scale_input(g, mlp.down, factor),
+        lambda g: rotate_columns(g, mlp.down, block),
+    ):
+        changed = change(graph)
+        graph = graph.with_weights(changed)
+    return changed

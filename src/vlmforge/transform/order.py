@@ -16,6 +16,7 @@ from vlmforge.config import EquivalentTransformationConfig
 from vlmforge.graph.core import Graph
 from vlmforge.graph.verify import verify
 from vlmforge.transform.centering import centre_residual
+from vlmforge.transform.gated_rotation import rotate_gated
 from vlmforge.transform.head_rotation import rotate_head
 from vlmforge.transform.mlp_scaling import gated_channels, scale_gated
 from vlmforge.transform.norm_folding import fold_norms
@@ -52,6 +53,9 @@ def preparation(config: EquivalentTransformationConfig) -> list[Pass]:
     if config.spin_r1.apply:
         reason = "a rotation passes only an RMSNorm; LayerNorms become that"
         passes.append(Pass("centring", reason, centre_residual))
+    if config.spin_r4.apply:
+        block, reason = config.spin_r4.block, "what follows judges by the values that are rounded"
+        passes.append(Pass("R4", reason, lambda g: rotate_gated(g, block)))
     return passes
 
 

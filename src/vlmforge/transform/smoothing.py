@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from vlmforge.graph.core import Graph, Node
+from vlmforge.graph.hadamard import hadamard_transform
 from vlmforge.transform.precision import Precision, round_to
 from vlmforge.transform.statistics import Statistics
 
@@ -35,11 +36,25 @@ class Channels:
         value: name of the value.
         readers: all products that read it.
         tie: int64 ``[channels]``, equal for channels that share a scale; by default none do.
+        rotation: the ``hadamard`` between the value and its readers, if there is one. What is
+            rounded then is its output.
     """
 
     value: str
     readers: tuple[Node, ...]
     tie: Tensor | None = None
+    rotation: Node | None = None
+
+    @property
+    def rounded(self) -> str:
+        """The value that the program rounds."""
+        return self.rotation.name if self.rotation else self.value
+
+    def turned(self, vectors: Tensor) -> Tensor:
+        """``[n, channels]`` of the value as of what is rounded, or back."""
+        if self.rotation is None:
+            return vectors
+        return hadamard_transform(vectors, self.rotation.attrs["block"])
 
     def tied(self, magnitudes: Tensor) -> Tensor:
         """``[channels]``, each the largest among those that share its scale."""
@@ -63,18 +78,19 @@ class OutputError:
         self.channels = channels
         self.rows = torch.cat(statistics.rows[channels.value]).to(device)
         self.maxima = statistics.maxima[channels.value].to(device)
-        self.limit = precision.limit(channels.value)
+        self.limit = precision.limit(channels.rounded)
         self.precision = precision
-        self.weights = {n.name: _outputs(graph, n).to(device) for n in channels.readers}
+        self.weights = {
+            n.name: channels.turned(_outputs(graph, n)).to(device) for n in channels.readers
+        }
         self.wanted = {name: self._product(self.rows, w) for name, w in self.weights.items()}
         self.sizes = {name: _row_power(output) for name, output in self.wanted.items()}
 
     def __call__(self, scales: Tensor) -> Tensor:
         """Mean squared error relative to each row's output, over readers; scales ``[channels]``."""
-        rows = self.rows / scales
+        rows = self.channels.turned(self.rows / scales)
         if self.limit is not None:
-            step = (self.maxima / scales).amax() / self.limit
-            rows = round_to(rows, step, self.limit)
+            rows = round_to(rows, self._largest(rows, scales) / self.limit, self.limit)
         return torch.stack(list(self._errors(rows, scales))).mean()
 
     def magnitudes(self) -> tuple[Tensor, Tensor]:
@@ -86,8 +102,13 @@ class OutputError:
     def _errors(self, rows: Tensor, scales: Tensor) -> Iterator[Tensor]:
         for name, weight in self.weights.items():
             repeated = scales.repeat(weight.shape[1] // len(scales))
-            output = self._product(rows, self.precision.round_weight(name, weight * repeated))
+            scaled = self.channels.turned(weight * repeated)
+            output = self._product(rows, self.precision.round_weight(name, scaled))
             yield (_row_power(output - self.wanted[name]) / self.sizes[name]).mean()
+
+    def _largest(self, rows: Tensor, scales: Tensor) -> Tensor:
+        """The largest size that is rounded; of a rotated value only the rows tell."""
+        return (self.maxima / scales if self.channels.rotation is None else rows.abs()).amax()
 
     def _product(self, rows: Tensor, weight: Tensor) -> Tensor:
         return rows @ _vectors(weight, rows.shape[1]).T
