@@ -29,13 +29,12 @@ from vlmforge.formats.samples import read_samples
 from vlmforge.graph.core import Graph
 from vlmforge.graph.evaluate import evaluate
 from vlmforge.graph.stream import Feeds
+from vlmforge.quantize.clipping import Clipping
 from vlmforge.quantize.narrowing import narrow_products
-from vlmforge.quantize.observe import observe
 from vlmforge.quantize.quantized_path import QuantizedPath
 from vlmforge.quantize.rounding import choose_rounding, weight_formats
 from vlmforge.quantize.scales import choose_scales
-from vlmforge.quantize.scheme import PRODUCTS, assign_codes, product_inputs
-from vlmforge.stages.mxq import clipping
+from vlmforge.quantize.scheme import PRODUCTS, assign_codes
 from vlmforge.stages.samples import sample_feeds
 from vlmforge.stages.transformed import imitated_precision
 from vlmforge.transform.order import preparation, rotations, transform
@@ -44,24 +43,21 @@ from vlmforge.transform.scales import scale
 from vlmforge.transform.settings import Settings
 
 APPLY, LEARN = {"apply": True}, {"apply": True, "learn": True}
-OFF = {"SpinR1": {"apply": False}}
+ROTATIONS, SCALINGS = ("SpinR1", "SpinR2", "SpinR4"), ("QK", "QkRotation", "VO", "UD", "NormConv")
+OFF = {name: {"apply": False} for name in ROTATIONS}
 
 CONFIGURATIONS: dict[str, dict[str, Any]] = {
     "norm folding only": OFF,
-    **{name: {**OFF, name: APPLY} for name in ("QK", "QkRotation", "VO", "UD", "NormConv")},
-    "SpinR2": {**OFF, "SpinR2": APPLY},
-    "SpinR1": {},
-    "R1 + SpinR2": {"SpinR2": APPLY},
-    **{f"R1 + {name}": {name: APPLY} for name in ("QK", "QkRotation", "VO", "UD", "NormConv")},
-    "R1 + R2 + VO": {"SpinR2": APPLY, "VO": APPLY},
-    "R1 + R2 + QK + UD": dict.fromkeys(("SpinR2", "QK", "UD"), APPLY),
-    "all": dict.fromkeys(("SpinR2", "QK", "QkRotation", "VO", "UD", "NormConv"), APPLY),
-    "learned R1": {"SpinR1": LEARN},
-    "learned R1 + R2": {"SpinR1": LEARN, "SpinR2": LEARN},
-    "R1 + learned UD": {"UD": LEARN},
-    "R1 + R2 + learned VO": {"SpinR2": APPLY, "VO": LEARN},
-    "R1 + learned QK": {"QK": LEARN},
-    "R1 + learned NormConv": {"NormConv": LEARN},
+    **{name: {**OFF, name: APPLY} for name in (*ROTATIONS, *SCALINGS)},
+    "R1 + R2": {"SpinR4": {"apply": False}},
+    "R1 + R4": {"SpinR2": {"apply": False}},
+    "R1 + R2 + R4 (default)": {},
+    **{f"default + {name}": {name: APPLY} for name in SCALINGS},
+    "R1 + R2 + UD": {"SpinR4": {"apply": False}, "UD": APPLY},
+    "all": dict.fromkeys(SCALINGS, APPLY),
+    "default, learned R1": {"SpinR1": LEARN},
+    "default, learned R1, R2": {"SpinR1": LEARN, "SpinR2": LEARN},
+    **{f"default + learned {name}": {name: LEARN} for name in ("UD", "VO", "QK", "NormConv")},
 }
 
 
@@ -123,16 +119,15 @@ def outputs(
 ) -> Iterator[Tensor]:
     """The quantized model's logits for each sample of the evaluation."""
     formats = weight_formats(graph, config, ())
+    graph = transform(graph, preparation(config.equivalent_transformation))
     precision = imitated_precision(graph, config, (), formats)
     settings = Settings(config.equivalent_transformation, precision, config.seed)
-    graph = transform(graph, preparation(settings.config))
     chosen = choose_rotations(graph, calibration, settings)
     graph = transform(graph, rotations(chosen.residual, chosen.values, None))
     rotated = [partial(turned, load, chosen.residual) for load in calibration]
     graph = scale(graph, rotated, settings)
-    bound, tail, histograms = clipping(graph, config)
-    inputs = product_inputs(graph)
-    ranges = observe(graph, rotated, tail, tails=inputs, histograms=histograms)
+    clipping = Clipping.of(graph, config)
+    ranges, bound = clipping.observe(graph, rotated), clipping.bound
     share = config.bit.activation_16_share
     codes = assign_codes(graph, (), narrow_products(graph, (), ranges, bound, share))
     scales = choose_scales(graph, codes, ranges, bound)

@@ -12,6 +12,13 @@ TENTHS = np.arange(0, 81)
 """Tried scales of the scores: from the smallest, in steps of a tenth of an octave."""
 
 
+FIFTHS = np.arange(-30, 6)
+"""Tried clippings of queries: smaller and larger than the largest, in steps of a fifth octave."""
+
+SATURATED = 1.0
+"""Squared error of a row's scores, in nats, beyond which more does not matter."""
+
+
 @dataclass(frozen=True)
 class ScoreScales:
     """What makes scores of codes: ``q·k = scores[h] Σ_d code_q code_k`` in head h.
@@ -48,3 +55,38 @@ def balance(queries: np.ndarray, keys: np.ndarray) -> ScoreScales:
     errors = ((scores / steps * keys[:, None]) ** 2 + (steps * largest[:, None]) ** 2).sum(axis=-1)
     chosen = steps[np.arange(len(keys)), errors.argmin(axis=1)]
     return ScoreScales(chosen, ((groups * chosen[:, None]).max(axis=2) / INT8_MAX).reshape(-1))
+
+
+def clip_queries(
+    found: ScoreScales, queries: np.ndarray, power: np.ndarray, scale: float
+) -> ScoreScales:
+    """The scales with ``scores`` at which the rows' scores lose least, clipped or not.
+
+    A head that looks for something special has queries of a hundred times the usual size where it
+    finds it. Its scores there are so far apart that the softmax does not see their error, and that
+    of the keys moves them more than it sees. So the squared error of a row's scores, expected over
+    keys, counts up to :data:`SATURATED`, and the mean over rows is least where most rows keep
+    their resolution.
+
+    Args:
+        found: with the steps of the keys.
+        queries: float64 ``[rows, heads, head_dim]``, some rows.
+        power: float64 ``[kv_heads, head_dim]``, the keys' mean squares.
+        scale: of the scores before the softmax.
+    """
+    shared = queries.shape[1] // len(power)
+    scores = np.empty_like(found.scores)
+    for head, largest in enumerate(found.scores):
+        rows, steps, energy = queries[:, head], found.keys[head // shared], power[head // shared]
+        rounded_keys = np.square(rows) @ np.square(steps) / 12
+        tried = largest * 2.0 ** (FIFTHS / 5)
+        errors = [
+            np.square(_round(rows, score / steps) - rows) @ energy + rounded_keys for score in tried
+        ]
+        losses = np.minimum(np.square(scale) * np.stack(errors), SATURATED).mean(axis=1)
+        scores[head] = tried[losses.argmin()]
+    return ScoreScales(found.keys, scores)
+
+
+def _round(rows: np.ndarray, steps: np.ndarray) -> np.ndarray:
+    return np.rint(rows / steps).clip(-INT8_MAX, INT8_MAX) * steps

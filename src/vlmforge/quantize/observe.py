@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
@@ -14,6 +15,9 @@ from vlmforge.graph.stream import Feeds, stream
 from vlmforge.progress import Progress
 from vlmforge.quantize.histogram import Histogram
 
+ROWS = 1024
+"""Rows of a value kept over all samples, where some are."""
+
 
 @dataclass
 class Range:
@@ -24,6 +28,7 @@ class Range:
         count: how many elements were seen.
         lowest, highest: of each channel (last dimension).
         histogram: of all elements, if one was asked for.
+        rows: some of its rows, float32 ``[rows, channels]``, if they were asked for.
     """
 
     tail: Tensor = field(default_factory=lambda: torch.empty(0))
@@ -31,6 +36,7 @@ class Range:
     lowest: Tensor | None = None
     highest: Tensor | None = None
     histogram: Histogram | None = None
+    rows: Tensor | None = None
 
     def update(self, value: Tensor, tail_ratio: float) -> None:
         """Take in one sample's value; ``tail_ratio`` of its elements are kept."""
@@ -43,6 +49,10 @@ class Range:
         largest = low.abs().maximum(high.abs()).max().reshape(1)
         top = _largest(value.abs().flatten(), kept) if kept > 1 else largest
         self.tail = torch.cat([self.tail, top])
+
+    def keep(self, rows: Tensor) -> None:
+        """Keep some rows of a sample's value."""
+        self.rows = rows.cpu() if self.rows is None else torch.cat([self.rows, rows.cpu()])
 
     @property
     def channels(self) -> Tensor:
@@ -69,6 +79,12 @@ class Range:
         return ordered[min(beyond, len(ordered) - 1)].item()
 
 
+def _spread(value: Tensor, count: int) -> Tensor:
+    """``count`` rows, or all if they are fewer, as far from each other and the ends as can be."""
+    count = min(count, len(value))
+    return value[((torch.arange(count) + 0.5) * (len(value) / count)).long()]
+
+
 def _largest(sizes: Tensor, count: int) -> Tensor:
     """The ``count`` largest elements in any order, on the CPU."""
     if sizes.device.type != "cpu":
@@ -85,6 +101,7 @@ def observe(
     progress: Progress | None = None,
     tails: Collection[str] | None = None,
     histograms: Collection[str] = (),
+    rows: Collection[str] = (),
 ) -> dict[str, Range]:
     """The range of every float value that some node reads.
 
@@ -96,8 +113,10 @@ def observe(
         progress: called with a text, the segments done and all segments.
         tails: values whose tails are kept; all by default. Of the others only maxima are.
         histograms: values of which a histogram is made.
+        rows: values of which rows are kept, about :data:`ROWS` over all samples.
     """
     ranges: dict[str, Range] = {}
+    quota = math.ceil(ROWS / max(1, len(samples)))
 
     def visit(sample: int, name: str, value: Tensor) -> None:
         statistics = ranges.setdefault(name, Range())
@@ -105,6 +124,8 @@ def observe(
         if name in histograms:
             statistics.histogram = statistics.histogram or Histogram()
             statistics.histogram.update(value)
+        if name in rows:
+            statistics.keep(_spread(value, quota))
 
     stream(graph, samples, visit, device, progress)
     return ranges

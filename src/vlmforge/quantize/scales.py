@@ -9,7 +9,7 @@ import numpy as np
 
 from vlmforge.graph.core import Graph, Node
 from vlmforge.graph.flow import MOVES
-from vlmforge.quantize.attention_scales import balance
+from vlmforge.quantize.attention_scales import balance, clip_queries
 from vlmforge.quantize.observe import Range
 
 LIMITS = {"int8": 127, "int16": 32767}
@@ -82,6 +82,12 @@ def _attention_scales(
         scales.centres[key] = ranges[key].centres.double().numpy()
         largest = _floored(ranges[key].spreads.double().numpy())
     found = balance(queries, largest.reshape(kv_heads, dim))
+    seen, met = ranges[query].rows, ranges[key].rows
+    if seen is not None and met is not None:
+        rows = seen.double().numpy().reshape(-1, heads, dim)
+        keys = met.double().numpy() - scales.centres.get(key, 0.0)
+        power = np.square(keys).mean(axis=0).reshape(kv_heads, dim)
+        found = clip_queries(found, rows, power, node.attrs["scale"])
     repeated = found.keys.repeat(heads // kv_heads, axis=0)
     scales.channels[key] = found.keys.reshape(-1)
     scales.channels[value] = _channel_bounds(ranges[value]) / LIMITS["int8"]

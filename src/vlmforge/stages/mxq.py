@@ -5,25 +5,19 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from vlmforge.config import (
-    BitConfig,
-    CalibrationMode,
-    CompileConfig,
-    InferenceScheme,
-    require_supported,
-)
+from vlmforge.config import BitConfig, CompileConfig, InferenceScheme, require_supported
 from vlmforge.formats.mblt import read_mblt
 from vlmforge.formats.mxq import MxqWriter
-from vlmforge.graph.core import Graph
 from vlmforge.graph.verify import verify
 from vlmforge.progress import Progress
+from vlmforge.quantize.clipping import Clipping
 from vlmforge.quantize.lower import lower
 from vlmforge.quantize.narrowing import narrow_products
-from vlmforge.quantize.observe import Range, observe
+from vlmforge.quantize.observe import Range
 from vlmforge.quantize.quantized_path import QuantizedPath
 from vlmforge.quantize.rounding import choose_rounding, weight_formats
 from vlmforge.quantize.scales import Bound, choose_scales
-from vlmforge.quantize.scheme import assign_codes, gated_products, product_inputs, require_nodes
+from vlmforge.quantize.scheme import assign_codes, require_nodes
 from vlmforge.source.reference import torch_device
 from vlmforge.stages.samples import component_samples
 from vlmforge.stages.transformed import Transformed, transform_component
@@ -93,26 +87,6 @@ def observe_component(
     progress: Progress | None = None,
 ) -> tuple[dict[str, Range], Bound]:
     """The range of every value over the calibration samples, and where int8 codes clip."""
-    graph = transformed.graph
-    bound, tail, histograms = clipping(graph, config)
-    clipped = product_inputs(graph)
-    loaders = transformed.loaders
-    return observe(graph, loaders, tail, device, progress, clipped, histograms), bound
-
-
-def clipping(graph: Graph, config: CompileConfig) -> tuple[Bound, float, set[str]]:
-    """Where int8 codes clip, and what is observed to find it.
-
-    That is the share of the largest elements kept, and the values with histograms.
-    """
-    gated = {node.name for node in gated_products(graph)}
-    if config.calibration.mode == CalibrationMode.HISTOGRAM:
-        return _best_bound, 0.0, gated | product_inputs(graph)
-    if config.calibration.mode == CalibrationMode.MAX:
-        return Range.bound, 0.0, gated
-    settings = config.calibration.max_percentile
-    return partial(Range.bound, percentile=settings.percentile), settings.topk_ratio, gated
-
-
-def _best_bound(observed: Range) -> float:
-    return observed.bound() if observed.histogram is None else observed.histogram.best_bound()
+    graph, loaders = transformed.graph, transformed.loaders
+    clipping = Clipping.of(graph, config)
+    return clipping.observe(graph, loaders, device, progress), clipping.bound
