@@ -2,12 +2,13 @@
 
     python benchmarks/speed/compare.py PEERS "vlmforge W8A8=vlmforge:PACKAGE" \\
         "llama.cpp Q8_0=llama.cpp:DIR/Q8_0.gguf" "OpenVINO int8=openvino:DIR/int8" \\
-        "OpenVINO int8 tuned=openvino:DIR/int8,DYNAMIC_QUANTIZATION_GROUP_SIZE=64" \\
+        "OpenVINO int8, groups of 64=openvino:DIR/int8,DYNAMIC_QUANTIZATION_GROUP_SIZE=64" \\
         "PyTorch bf16=pytorch:CHECKPOINT" --threads 2 --rounds 5 --json RESULTS
 
 Every round runs all engines once, each in processes of its own: A B C, A B C, and so on, so that a
-machine that drifts does so under all of them. Ratios are those of the first engine to the others
-within a round, above 1 where the first is faster.
+machine that drifts does so under all of them. RESULTS is written after each engine. Where it is
+there already, its complete rounds count, so an interrupted comparison goes on, and one that is
+complete is only printed.
 """
 
 from __future__ import annotations
@@ -15,26 +16,18 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import time
+import traceback
 from pathlib import Path
-from statistics import median
+from typing import Any
 
 import numpy as np
 from engines import ENGINES, Round, Setup
 from PIL import Image
+from report import report, summary
 
-UNITS = {
-    "decode": ("decode, tokens/s", 1),
-    "decode_4": ("decode of 4 sessions, tokens/s", 1),
-    "prefill": ("prefill of 512, tokens/s", 1),
-    "vision": ("one image, ms", 1e3),
-    "first_token": ("image question to first token, ms", 1e3),
-    "load": ("load, s", 1),
-    "resident": ("peak resident, MB", 1e-6),
-}
-
-LESS_IS_BETTER = {"vision", "first_token", "load", "resident"}
-
-Rounds = dict[str, list[Round]]
+State = dict[str, Any]
+"""``threads``, ``engines`` (how each is run, by name) and ``rounds`` (figures by engine)."""
 
 
 def write_image(path: Path) -> Path:
@@ -44,61 +37,39 @@ def write_image(path: Path) -> Path:
     return path
 
 
-def run(engines: dict[str, str], setup: Setup, rounds: int, results: Path) -> Rounds:
-    """Run all engines in turn; results are written after every round."""
-    found: Rounds = {name: [] for name in engines}
-    for number in range(rounds):
-        for name, engine in engines.items():
-            kind, _, path = engine.partition(":")
-            found[name].append(ENGINES[kind](path, setup))
-            print(f"round {number + 1}, {name}: {found[name][-1]}", file=sys.stderr, flush=True)
-        results.write_text(json.dumps(found, indent=1), encoding="utf-8")
-    return found
+def resume(engines: dict[str, str], threads: int, results: Path) -> State:
+    """The complete rounds of an earlier run, or none."""
+    state: State = {"threads": threads, "engines": engines, "rounds": []}
+    if results.is_file():
+        earlier = json.loads(results.read_text(encoding="utf-8"))
+        if any(earlier[key] != state[key] for key in ("threads", "engines")):
+            sys.exit(f"{results} is of another comparison")
+        state["rounds"] = [each for each in earlier["rounds"] if each.keys() == engines.keys()]
+    return state
 
 
-def table(found: Rounds, metric: str) -> list[str]:
-    """The rows of one metric in Markdown."""
-    title, factor = UNITS[metric]
-    first = next(iter(found.values()))
-    rows = [f"| {title} | median | least … most | {next(iter(found))} is faster by |"]
-    rows.append("| --- | --- | --- | --- |")
-    for name, rounds in found.items():
-        values = [each[metric] * factor for each in rounds if metric in each]
-        if values:
-            spread = f"{min(values):.4g} … {max(values):.4g}"
-            rows.append(
-                f"| {name} | {median(values):.4g} | {spread} | {_ratio(first, rounds, metric)} |"
-            )
-    return rows
+def run(state: State, setup: Setup, rounds: int, results: Path) -> None:
+    """Run all engines in turn until there are so many rounds."""
+    for number in range(len(state["rounds"]), rounds):
+        state["rounds"].append({})
+        for name, engine in state["engines"].items():
+            start = time.monotonic()
+            figures = state["rounds"][-1][name] = measure(engine, setup)
+            taken = f"{time.monotonic() - start:.0f} s"
+            print(f"round {number + 1}, {name}, {taken}: {figures}", file=sys.stderr, flush=True)
+            text = json.dumps({**state, "summary": summary(state)}, indent=1)
+            results.with_suffix(".part").write_text(text, encoding="utf-8")
+            results.with_suffix(".part").replace(results)
 
 
-def _ratio(first: list[Round], other: list[Round], metric: str) -> str:
-    """The median and the spread of the ratios within rounds."""
-    pairs = [
-        (a[metric], b[metric])
-        for a, b in zip(first, other, strict=False)
-        if metric in a and metric in b
-    ]
-    if first is other or not pairs:
-        return ""
-    ratios = [b / a if metric in LESS_IS_BETTER else a / b for a, b in pairs]
-    return f"{median(ratios):.2f} ({min(ratios):.2f} … {max(ratios):.2f})"
-
-
-def limits(found: Rounds) -> list[str]:
-    """What the engines that measure the machine reached of it."""
-    rows = []
-    for name, rounds in found.items():
-        if all("read_bandwidth" in each for each in rounds):
-            bandwidth = [
-                each["decode"] * each["weight_bytes"] / each["read_bandwidth"] for each in rounds
-            ]
-            peak = [
-                each["prefill"] / 512 * each["operations"] / each["int8_peak"] for each in rounds
-            ]
-            rows.append(f"{name}: decode reads at {median(bandwidth):.0%} of the read bandwidth,")
-            rows.append(f"prefill of 512 multiplies at {median(peak):.0%} of the int8 peak.")
-    return rows
+def measure(engine: str, setup: Setup) -> Round:
+    """One round of an engine; without figures where it fails, for the others are to go on."""
+    kind, _, path = engine.partition(":")
+    try:
+        return ENGINES[kind](path, setup)
+    except Exception:
+        traceback.print_exc()
+        return {}
 
 
 def main() -> None:
@@ -110,10 +81,13 @@ def main() -> None:
     parser.add_argument("--json", type=Path, default=Path("speed.json"))
     args = parser.parse_args()
     engines = dict(each.split("=", 1) for each in args.engines)
+    unknown = {each.partition(":")[0] for each in engines.values()} - ENGINES.keys()
+    if unknown:
+        parser.error(f"no engine is named {', '.join(sorted(unknown))}")
     setup = Setup(args.peers, args.threads, write_image(args.json.with_suffix(".png")))
-    found = run(engines, setup, args.rounds, args.json)
-    print("\n\n".join("\n".join(table(found, metric)) for metric in UNITS))
-    print("\n" + "\n".join(limits(found)))
+    state = resume(engines, args.threads, args.json)
+    run(state, setup, args.rounds, args.json)
+    print(report(state))
 
 
 if __name__ == "__main__":

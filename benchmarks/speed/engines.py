@@ -23,6 +23,10 @@ QUESTION = "What is in the picture?"
 Round = dict[str, float]
 
 
+class EngineError(Exception):
+    """An engine failed, or did not tell what it should."""
+
+
 @dataclass(frozen=True)
 class Setup:
     """What all engines share."""
@@ -42,7 +46,11 @@ class Output:
 
 
 def output_of(*command: object) -> Output:
-    """Run a command; the benchmark ends if it fails."""
+    """Run a command.
+
+    Raises:
+        EngineError: it failed.
+    """
     words = list(map(str, command))
     with tempfile.TemporaryFile() as text, tempfile.TemporaryFile() as errors:
         process = subprocess.Popen(words, stdout=text, stderr=errors)
@@ -52,7 +60,7 @@ def output_of(*command: object) -> Output:
             file.seek(0)
         output = Output(text.read().decode(), errors.read().decode(), usage.ru_maxrss * 1024)
     if process.returncode:
-        sys.exit(f"{' '.join(words)} failed:\n{output.text}{output.errors[-3000:]}")
+        raise EngineError(f"{' '.join(words)} failed:\n{output.text}{output.errors[-3000:]}")
     return output
 
 
@@ -103,7 +111,7 @@ def _llama_image(path: str, projector: Path, setup: Setup) -> Round:
 def _found(pattern: str, printed: str) -> re.Match[str]:
     found = re.search(pattern, printed)
     if found is None:
-        sys.exit(f"no {pattern!r} in\n{printed[-3000:]}")
+        raise EngineError(f"no {pattern!r} in\n{printed[-3000:]}")
     return found
 
 
