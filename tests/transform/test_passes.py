@@ -66,7 +66,7 @@ def test_norm_scaling_gives_norms_a_gain(tiny_checkpoint: Path) -> None:
 
 def test_gated_rotation_mixes_the_largest_blocks_that_fit(tiny_checkpoint: Path) -> None:
     graph = captured(tiny_checkpoint)[1]
-    product = "model_layers_0_mlp_mul"
+    product = "model_layers_0_mlp"
     down = graph.consumers(product)[0]
     changed = changes(graph, rotate_gated(graph, 64))
     assert len(changed) == 3 * 3

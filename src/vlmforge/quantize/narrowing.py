@@ -1,14 +1,15 @@
-"""Which outputs of gated MLPs can be int8, so that few products read int16."""
+"""Which values become int8, so that few products read int16."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from vlmforge.graph.core import Graph
 from vlmforge.graph.flow import readers
 from vlmforge.quantize.observe import Range
 from vlmforge.quantize.scales import Bound
-from vlmforge.quantize.scheme import PRODUCTS, assign_codes, gated_products
+from vlmforge.quantize.scheme import PRODUCTS, assign_codes, last_inputs, narrowable
 
 
 def narrow_products(
@@ -18,25 +19,26 @@ def narrow_products(
     bound: Bound,
     share: float,
 ) -> set[str]:
-    """The elementwise products that become int8 so that int16 inputs keep to their share.
+    """The values that become int8 so that int16 inputs keep to their share.
 
-    Those that int8 would hurt most (:meth:`vlmforge.quantize.histogram.Histogram.loss`) stay
-    int16, as long as no more than ``share`` of the graph's products read int16; products that
-    ``wide_nodes`` widen come first.
+    What the last products read and, of the outputs of gated MLPs, those that int8 would hurt most
+    (:meth:`vlmforge.quantize.histogram.Histogram.loss`) stay int16, as long as no more than
+    ``share`` of the graph's products read int16; products that ``wide_nodes`` widen come first.
 
     Args:
         graph: the transformed graph.
         wide_nodes: the 16-bit overrides.
-        ranges: with histograms of the elementwise products.
+        ranges: with histograms of the outputs of gated MLPs.
         bound: where int8 codes would clip.
         share: 0 makes all of them int8, 1 none.
     """
-    gated = [node.name for node in gated_products(graph)]
-    codes = assign_codes(graph, wide_nodes, gated)
+    names = narrowable(graph)
+    codes = assign_codes(graph, wide_nodes, names)
     products = [node for node in graph.nodes.values() if node.op in PRODUCTS]
     left = int(share * len(products)) - sum(codes[n.inputs[0]] == "int16" for n in products)
-    narrow = {name for name in gated if codes[name] == "int8"}
-    losses = {name: _loss(ranges[name], bound) for name in narrow}
+    narrow = {name for name in names if codes[name] == "int8"}
+    last = last_inputs(graph)
+    losses = {n: math.inf if n in last else _loss(ranges[n], bound) for n in narrow}
     for name in sorted(narrow, key=lambda name: (-losses[name], name)):
         readings = sum(1 for _ in readers(graph, name))
         if readings <= left:
@@ -46,5 +48,5 @@ def narrow_products(
 
 
 def _loss(observed: Range, bound: Bound) -> float:
-    assert observed.histogram is not None, "elementwise products are observed with histograms"
+    assert observed.histogram is not None, "outputs of gated MLPs are observed with histograms"
     return observed.histogram.loss(bound(observed))

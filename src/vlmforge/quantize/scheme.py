@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 
 from vlmforge.errors import ConfigError
 from vlmforge.graph.core import Graph, Node
-from vlmforge.graph.flow import MOVES, readers
+from vlmforge.graph.flow import MOVES, readers, source
 
 PRODUCTS = ("linear", "conv2d")
 TABLES = ("rope_lookup", "constant")
@@ -19,9 +19,8 @@ def assign_codes(
     """The dtype of every value of the program: int8, int16, or float32 and int64 at the edges.
 
     A value read only by products and attention is int8, every other one int16. Two exceptions
-    are int16 as well: the output of an elementwise ``mul`` (a gated MLP multiplies two wide
-    distributions, and its peaks are the largest of the network) unless it is among ``narrow``,
-    and what ``wide_nodes`` name: a product's input, any other node's output.
+    are int16 as well: what is :func:`narrowable` unless it is among ``narrow``, and what
+    ``wide_nodes`` name: a product's input, any other node's output.
 
     Raises:
         ConfigError: a name that is no node, or one whose value attention needs as int8.
@@ -29,7 +28,7 @@ def assign_codes(
     wide_nodes = tuple(wide_nodes)
     require_nodes(graph, wide_nodes)
     wide = {_wide_value(graph, name) for name in wide_nodes}
-    wide |= {node.name for node in gated_products(graph) if node.name not in narrow}
+    wide |= {name for name in narrowable(graph) if name not in narrow}
     codes = {name: _input_code(graph, name, wide) for name in graph.inputs}
     for node in graph.nodes.values():
         codes[node.name] = _node_code(graph, node, codes, wide)
@@ -49,6 +48,27 @@ def product_inputs(graph: Graph) -> set[str]:
     """Names of the values a product reads, seen through moves."""
     nodes = graph.nodes.values()
     return {_moved_from(graph, node.inputs[0]) for node in nodes if node.op in PRODUCTS}
+
+
+def narrowable(graph: Graph) -> list[str]:
+    """Values that are int16 by default though only products read them.
+
+    What the last products read comes first: no later norm or softmax dampens its error, and for a
+    language model it is few rows. Then come outputs of gated MLPs, which multiply two wide
+    distributions; their peaks are the largest of the network.
+    """
+    return [*last_inputs(graph), *(node.name for node in gated_products(graph))]
+
+
+def last_inputs(graph: Graph) -> list[str]:
+    """Inputs of the products that give outputs of the graph, where only products read them."""
+    found = (source(graph, name) for name in graph.outputs)
+    inputs = (_moved_from(graph, n.inputs[0]) for n in found if n and n.op in PRODUCTS)
+    return [
+        name
+        for name in dict.fromkeys(inputs)
+        if name in graph.nodes and all(r.op in PRODUCTS for r in readers(graph, name))
+    ]
 
 
 def gated_products(graph: Graph) -> list[Node]:

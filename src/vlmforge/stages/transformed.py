@@ -15,7 +15,7 @@ from vlmforge.formats.samples import Sample
 from vlmforge.graph.core import Graph
 from vlmforge.progress import Progress
 from vlmforge.quantize.rounding import weight_formats
-from vlmforge.quantize.scheme import assign_codes, attention_operands, gated_products
+from vlmforge.quantize.scheme import assign_codes, attention_operands, narrowable
 from vlmforge.quantize.weights import WeightFormat
 from vlmforge.stages.rotation import component_rotation
 from vlmforge.stages.samples import rotated_feeds, sample_feeds
@@ -94,11 +94,10 @@ def imitated_precision(
 ) -> Precision:
     """What transformations imitate; they leave the names of nodes as they are.
 
-    Which elementwise products become int8 is seen only when all is transformed, so they count as
+    Which inputs of products become int8 is seen only when all is transformed, so they count as
     int8 where any may: scales that suit int8 do int16 no harm.
     """
-    gated = {node.name for node in gated_products(graph)}
-    narrow = gated if config.bit.activation_16_share < 1 else set()
+    narrow = narrowable(graph) if config.bit.activation_16_share < 1 else ()
     return Precision(
         assign_codes(graph, wide, narrow),
         {name: chosen.bits for name, chosen in formats.items()},

@@ -18,7 +18,7 @@ from vlmforge.quantize.scheme import (
     PRODUCTS,
     assign_codes,
     attention_operands,
-    gated_products,
+    narrowable,
     product_inputs,
 )
 from vlmforge.quantize.weights import WeightFormat
@@ -68,7 +68,7 @@ class Component:
 
     def codes(self, wide: Collection[str]) -> dict[str, str]:
         """The dtype of every value where just the values ``wide`` are widened."""
-        narrow = [node.name for node in gated_products(self.graph) if node.name not in wide]
+        narrow = [name for name in narrowable(self.graph) if name not in wide]
         return assign_codes(self.graph, self.overrides(wide), narrow)
 
     def overrides(self, wide: Iterable[str]) -> tuple[str, ...]:
