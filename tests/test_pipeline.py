@@ -232,6 +232,14 @@ def test_unknown_overrides_are_found_before_anything_is_written(space: Workspace
     assert space.mxq("language").read_bytes() == before
 
 
+def appeared(folder: Path, pattern: str) -> bool:
+    """Whether files of the pattern are there; they may be renamed while one looks."""
+    try:
+        return bool(list(folder.rglob(pattern)))
+    except FileNotFoundError:
+        return False
+
+
 @pytest.mark.parametrize("reached", ["calibration_data/*", "mblt/*", "mxq/*", "package*partial*"])
 def test_a_killed_compile_starts_clean(
     package: Path, tiny_checkpoint: Path, tmp_path: Path, reached: str
@@ -242,7 +250,7 @@ def test_a_killed_compile_starts_clean(
         *("--num-samples", "3", "--max-new-tokens", "6"),
     ]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    while process.poll() is None and not list(tmp_path.rglob(reached)):
+    while process.poll() is None and not appeared(tmp_path, reached):
         time.sleep(0.001)
     process.kill()
     assert process.wait() == -signal.SIGKILL and not out.exists()

@@ -27,7 +27,7 @@ def test_figures_of_two_configurations(
         text.write_text(f"There are three shapes in this {name}: a star and two crosses. " * 8)
         record_text(checkpoint, [text], tmp_path / name, num_samples=2, length=24)
     paths = [str(tmp_path / name) for name in ("graph.mblt", "calibration", "evaluation")]
-    asked = ["--only", "norm folding only", "R1 + UD", "--seeds", "2", "--share", "0"]
+    asked = ["--only", "norm folding only", "default + UD", "--seeds", "2", "--share", "0"]
     monkeypatch.setattr("sys.argv", ["ablation.py", *paths, *asked])
     ablation.main()
     folded, scaled = map(json.loads, capsys.readouterr().out.splitlines())

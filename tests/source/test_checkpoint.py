@@ -61,7 +61,7 @@ def test_rows_are_the_stored_rows(tiny_checkpoint: Path) -> None:
     rows = checkpoint.rows(name, 5, 9)
     assert rows.dtype == torch.float32
     assert torch.equal(rows, stored["model.layers.1.mlp.down_proj.weight"][5:9].float())
-    assert checkpoint.shape(name) == (96, 152)
+    assert checkpoint.shape(name) == (96, 160)
     assert checkpoint.dtype(name) == "bfloat16"
 
 

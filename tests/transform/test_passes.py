@@ -66,15 +66,19 @@ def test_norm_scaling_gives_norms_a_gain(tiny_checkpoint: Path) -> None:
 
 def test_gated_rotation_mixes_the_largest_blocks_that_fit(tiny_checkpoint: Path) -> None:
     graph = captured(tiny_checkpoint)[1]
-    product = "model_layers_0_mlp"
-    down = graph.consumers(product)[0]
-    changed = changes(graph, rotate_gated(graph, 64))
+    changed = changes(graph, rotate_gated(graph, 256))
     assert len(changed) == 3 * 3
-    mixed = f"+ {product}/hadamard: [seq, 192] = hadamard({product}, block=64)"
-    assert mixed in changed
+    mixed = "model_layers_0_mlp/hadamard"
+    assert f"+ {mixed}: [seq, 160] = hadamard(model_layers_0_mlp, block=32)" in changed
+    down = "model_layers_0_mlp_down_proj: [seq, 96] = linear({}, weight=[96, 160])"
+    assert "- " + down.format("model_layers_0_mlp") in changed
+    assert "+ " + down.format(mixed) in changed
+    assert any(line.endswith("block=16)") for line in changes(graph, rotate_gated(graph, 16)))
+
+
+def test_gated_rotation_leaves_widths_without_whole_blocks(tiny_checkpoint: Path) -> None:
+    graph = captured(tiny_checkpoint)[1]
     assert rotate_gated(graph, 8).nodes == graph.nodes
-    assert changes(graph, rotate_gated(graph, 16))[0].endswith("block=16)")
-    assert down.name in {line.split()[1].rstrip(":") for line in changed}
 
 
 def test_other_rewrites_change_weights_only(tiny_checkpoint: Path) -> None:
