@@ -40,11 +40,11 @@ def rotate_gated(graph: Graph, largest: int) -> Graph:
         inserted[mlp.down.name] = Node(
             name, "hadamard", (mlp.product.name,), mlp.product.shape, {}, attrs
         )
-        changed |= rotate_columns(graph, mlp.down, block)
+        changed |= _rotate_columns(graph, mlp.down, block)
     return graph.with_nodes(_nodes(graph, inserted), changed)
 
 
-def rotate_columns(graph: Graph, product: Node, block: int) -> dict[str, Weight]:
+def _rotate_columns(graph: Graph, product: Node, block: int) -> dict[str, Weight]:
     """The weight of a product whose input arrives mixed in blocks; it is its own inverse."""
     name = product.weights["weight"]
     return {

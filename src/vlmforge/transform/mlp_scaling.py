@@ -10,8 +10,8 @@ from __future__ import annotations
 from torch import Tensor
 
 from vlmforge.graph.core import Graph, Weight
+from vlmforge.graph.hadamard import hadamard_transform
 from vlmforge.transform.blocks import GatedMLP, gated_mlps
-from vlmforge.transform.gated_rotation import rotate_columns
 from vlmforge.transform.rotate import scale_input, scale_output
 from vlmforge.transform.smoothing import Channels
 
@@ -46,12 +46,10 @@ def _scaled_columns(graph: Graph, mlp: GatedMLP, factor: Tensor) -> dict[str, We
     """The down projection's weight; a rotation between is undone first and done again after."""
     if mlp.rotation is None:
         return scale_input(graph, mlp.down, factor)
-    block = mlp.rotation.attrs["block"]
-    for change in (
-        lambda g: rotate_columns(g, mlp.down, block),
-        lambda g: scale_input(g, mlp.down, factor),
-        lambda g: rotate_columns(g, mlp.down, block),
-    ):
-        changed = change(graph)
-        graph = graph.with_weights(changed)
-    return changed
+    name, block = mlp.down.weights["weight"], mlp.rotation.attrs["block"]
+
+    def rows(weight: Tensor) -> Tensor:
+        straight = hadamard_transform(weight.double(), block)
+        return hadamard_transform(straight / factor, block).float()
+
+    return {name: graph.weights[name].map_rows(rows)}
