@@ -14,7 +14,7 @@ from vlmforge.program.layout import pack, pack_group_scale, pack_int4
 
 def test_weights_of_a_program(tmp_path: Path) -> None:
     codes = np.ones((16, 256), np.int8)
-    groups = {"group_scale": pack_group_scale(np.ones((16, 2), np.uint8))}
+    groups = {"group_scale": pack_group_scale(np.ones((16, 2), np.int8))}
     cases = [
         (pack(codes), {}, {}, "int8", 8.0),
         (pack_int4(codes), {}, {}, "int4", 4.0),

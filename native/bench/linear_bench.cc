@@ -139,7 +139,7 @@ class Bench {
   void measure(const Shape& shape, const Form& form, std::int64_t rows) {
     const std::int64_t groups =
         form.group != 0 ? (shape.in_features + form.group - 1) / form.group : 0;
-    const std::vector<std::uint8_t> scales(
+    const std::vector<std::int8_t> scales(
         static_cast<std::size_t>((shape.out_features + 15) / 16 * 16 * groups), 3);
     const std::vector<float> multiplier(static_cast<std::size_t>(shape.out_features), 1e-4F);
     LinearWeight weight{nullptr, form.kind, form.group != 0 ? scales.data() : nullptr, form.group,

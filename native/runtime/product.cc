@@ -20,7 +20,7 @@ kernels::LinearWeight weight_of(const Instruction& instruction) {
   weight.kind =
       codes.dtype == DType::int8 ? kernels::WeightKind::int8 : kernels::WeightKind::int4;
   if (const Tensor* const scale = instruction.tensor("group_scale")) {
-    weight.group_scale = scale->as<std::uint8_t>();
+    weight.group_scale = scale->as<std::int8_t>();
     weight.group = static_cast<std::int32_t>(instruction.integer("group"));
   }
   weight.multiplier = instruction.tensor("multiplier")->as<float>();

@@ -70,7 +70,7 @@ struct Data {
   std::vector<std::int8_t> x8;       // the same as int8
   std::vector<std::int8_t> plain;    // [N, K]
   std::vector<std::uint8_t> codes;   // in file order
-  std::vector<std::uint8_t> scales;  // [N/16, G, 16], empty without groups
+  std::vector<std::int8_t> scales;   // [N/16, G, 16], empty without groups
   std::vector<float> multiplier;
   std::vector<std::int32_t> bias32;
   std::vector<std::int64_t> bias64;
@@ -131,7 +131,8 @@ Data draw_data(Random& random, const Case& c) {
   const Draw how_x = one_of(random, {Draw::uniform, Draw::uniform, Draw::ends, Draw::highest});
   const Draw how_w = one_of(random, {Draw::uniform, Draw::uniform, Draw::ends, Draw::highest});
   const int x_limit = c.input == Element::int8 ? 127 : 32767;
-  const int w_limit = c.kind == WeightKind::int8 ? 127 : 7;
+  const int w_limit = c.kind == WeightKind::int8 ? 127 : 8;
+  const int w_largest = c.kind == WeightKind::int8 ? 127 : 7;
   const int sign = one_of(random, {-1, 1});
   // The last row may end before its stride does.
   d.x.resize(static_cast<std::size_t>((c.rows - 1) * c.x_stride + c.in_features));
@@ -144,7 +145,7 @@ Data draw_data(Random& random, const Case& c) {
                  c.kind == WeightKind::int8 ? 0 : 0x88);
   for (std::int64_t n = 0; n < c.out_features; ++n) {
     for (std::int64_t k = 0; k < c.in_features; ++k) {
-      const int code = sign * draw(random, how_w, w_limit);
+      const int code = std::min(sign * draw(random, how_w, w_limit), w_largest);
       d.plain[static_cast<std::size_t>(n * c.in_features + k)] = static_cast<std::int8_t>(code);
       put_code(d.codes, c, n, k, code);
     }
@@ -153,7 +154,8 @@ Data draw_data(Random& random, const Case& c) {
     d.scales.assign(static_cast<std::size_t>(blocks_of(c) * groups_of(c) * 16), 1);
     const Draw how_s = one_of(random, {Draw::uniform, Draw::highest});
     for (auto& scale : d.scales) {
-      scale = static_cast<std::uint8_t>(how_s == Draw::highest ? 255 : between(random, 1, 255));
+      const auto size = how_s == Draw::highest ? 127 : between(random, 1, 127);
+      scale = static_cast<std::int8_t>(one_of(random, {-1, 1}) * size);
     }
   }
   const double typical = std::sqrt(static_cast<double>(c.in_features)) * x_limit * w_limit / 3 *

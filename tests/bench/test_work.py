@@ -28,7 +28,7 @@ def test_the_head_is_not_read_where_no_logits_are_wanted() -> None:
 def test_int16_inputs_count_twice_and_group_scales_are_read() -> None:
     tensors = {
         "w": np.full((1, 8, 16, 4), 0x88, np.uint8),
-        "g": np.ones((1, 2, 16), np.uint8),
+        "g": np.ones((1, 2, 16), np.int8),
         "m": np.ones(16, np.float32),
     }
     roles = {"weight": "w", "group_scale": "g", "multiplier": "m"}

@@ -23,7 +23,7 @@ def test_a_line_holds_four_columns_of_sixteen_rows() -> None:
 
 @pytest.mark.parametrize(("n", "k"), [(1, 1), (16, 8), (17, 5), (15, 12), (33, 1027)])
 def test_unpack_undoes_pack_int4(n: int, k: int) -> None:
-    weight = np.random.default_rng(0).integers(-7, 8, (n, k)).astype(np.int8)
+    weight = np.random.default_rng(0).integers(-8, 8, (n, k)).astype(np.int8)
     blocks = pack_int4(weight)
     assert (blocks.shape, blocks.dtype) == ((-(-n // 16), -(-k // 8), 16, 4), np.dtype(np.uint8))
     np.testing.assert_array_equal(unpack(blocks, n, k), weight)
@@ -40,7 +40,7 @@ def test_an_int4_byte_holds_columns_four_apart() -> None:
 
 @pytest.mark.parametrize(("n", "groups"), [(1, 1), (16, 3), (33, 7)])
 def test_group_scales(n: int, groups: int) -> None:
-    scales = np.random.default_rng(0).integers(1, 256, (n, groups)).astype(np.uint8)
+    scales = np.random.default_rng(0).integers(1, 128, (n, groups)).astype(np.int8)
     blocks = pack_group_scale(scales)
     assert blocks.shape == (-(-n // 16), groups, 16)
     assert (blocks[-1, :, n % 16 or 16 :] == 1).all()

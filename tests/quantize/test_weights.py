@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from vlmforge.graph.core import Weight
-from vlmforge.quantize.weight_scales import search_scale
+from vlmforge.quantize.weight_scales import CodeRange, search_scale, whole_range_scale
 from vlmforge.quantize.weights import QuantizedWeight, WeightFormat, quantize_weight
 
 FORMATS = st.builds(
@@ -46,18 +46,19 @@ def test_int4_weights_round_to_nearest(
     weight = normal(rows, columns, seed) * torch.logspace(-3, 3, rows)[:, None]
     quantized = quantize_weight(Weight.of(weight), chosen)
     assert quantized.codes.shape == (rows, columns)
-    assert np.abs(quantized.codes.astype(int)).max() <= 7
+    assert set(np.unique(quantized.codes)) <= set(range(-8, 8))
     scale = quantized.scales[:, None]
     if chosen.group is not None:
         assert quantized.group_scale is not None
-        assert (quantized.group_scale >= 1).all()
+        assert (quantized.scales > 0).all()
+        assert (quantized.group_scale != 0).all()
         assert quantized.group_scale.shape == (rows, -(-columns // chosen.group))
-        assert (quantized.group_scale.max(axis=1) == 255).all()
+        assert (np.abs(quantized.group_scale.astype(int)).max(axis=1) == 127).all()
         scale = scale * quantized.group_scale.repeat(chosen.group, axis=1)[:, :columns]
     real = quantized.codes * scale
     np.testing.assert_allclose(quantized.dequantized().numpy(), real, rtol=1e-5)
-    near = np.abs(real - weight.double().numpy()) <= scale * 0.5 * (1 + 1e-9)
-    assert (near | (np.abs(quantized.codes) == 7)).all()
+    near = np.abs(real - weight.double().numpy()) <= np.abs(scale) * 0.5 * (1 + 1e-9)
+    assert (near | np.isin(quantized.codes, (-8, 7))).all()
 
 
 @pytest.mark.parametrize("chosen", [WeightFormat(), WeightFormat(4), WeightFormat(4, 32, True)])
@@ -65,15 +66,15 @@ def test_a_dead_row_has_zero_codes(chosen: WeightFormat) -> None:
     quantized = quantize_weight(Weight.of(torch.tensor([[0.0, 0.0], [1.0, -2.0]])), chosen)
     assert quantized.codes[0].tolist() == [0, 0]
     assert np.isfinite(quantized.scales).all()
-    assert quantized.codes[1, 1] == -chosen.limit
+    assert quantized.codes[1, 1] == chosen.codes.lowest
 
 
 @pytest.mark.parametrize("chosen", [WeightFormat(), WeightFormat(4), WeightFormat(4, 64)])
 def test_scales_keep_the_lower_bound(chosen: WeightFormat) -> None:
     floor = np.array([1e-9, 5.0])
     quantized = quantize_weight(Weight.of(normal(2, 70)), chosen, floor)
-    assert quantized.scales[1] == 5.0
-    assert 1e-9 < quantized.scales[0] < 1.0
+    assert abs(quantized.scales[1]) == 5.0
+    assert 1e-9 < abs(quantized.scales[0]) < 1.0
 
 
 def test_smaller_groups_lose_less() -> None:
@@ -95,7 +96,20 @@ def test_a_search_loses_less_than_the_largest_weight_on_the_largest_code(group: 
 def test_a_search_clips_columns_that_do_not_count() -> None:
     weight = torch.tensor([[4.0, 0.9, -0.7, 0.5, 0.3, -0.1]])
     importance = torch.tensor([1e-6, 1.0, 1.0, 1.0, 1.0, 1.0])
-    assert search_scale(weight, 7, importance) < 0.6 * search_scale(weight, 7)
+    few = CodeRange(-8, 7)
+    clipped, kept = search_scale(weight, few, importance), search_scale(weight, few)
+    assert abs(clipped) < 0.6 * abs(kept)
+
+
+@pytest.mark.parametrize(
+    ("weights", "scale"),
+    [([7.0, -8.0], 1.0), ([8.0, -7.0], -1.0), ([8.0, -8.0], 8 / 7), ([-16.0], 2.0), ([0.0], 0.0)],
+)
+def test_the_sign_of_a_scale_turns_the_lowest_code_to_the_largest_weight(
+    weights: list[float], scale: float
+) -> None:
+    found = whole_range_scale(torch.tensor([weights]), CodeRange(-8, 7))
+    torch.testing.assert_close(found, torch.tensor([scale]))
 
 
 def test_rows_in_blocks_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -53,7 +53,7 @@ class Weight:
 
     Attributes:
         codes: int8.
-        scales: uint8 ``[N, groups]``, if the weight has groups.
+        scales: int8 ``[N, groups]``, if the weight has groups.
         group: columns of a group; 0 is int4 without groups, None int8.
     """
 
@@ -84,12 +84,14 @@ def weights(rng: np.random.Generator, n: int, k: int, group: int | None) -> Weig
     """A weight of the kind ``group`` names; its codes and scales are of one of three kinds."""
     if group is None:
         return Weight(codes(rng, (n, k), "int8"))
-    low, high = ((7, 8), (-7, 8), (-1, 2))[rng.integers(3)]
-    narrow = (rng.integers(low, high, (n, k)) * rng.choice([-1, 1], (n, k))).astype(np.int8)
+    low, high = ((-8, -7), (7, 8), (-8, 8), (-1, 2))[rng.integers(4)]
+    narrow = rng.integers(low, high, (n, k)).astype(np.int8)
     if group == 0:
         return Weight(narrow, None, 0)
-    low, high = ((255, 256), (1, 256), (1, 3))[rng.integers(3)]
-    return Weight(narrow, rng.integers(low, high, (n, -(-k // group))).astype(np.uint8), group)
+    low, high = ((127, 128), (1, 128), (1, 3))[rng.integers(3)]
+    shape = (n, -(-k // group))
+    scales = rng.integers(low, high, shape) * rng.choice([-1, 1], shape)
+    return Weight(narrow, scales.astype(np.int8), group)
 
 
 def factors(rng: np.random.Generator, shape: tuple[int, ...], size: float) -> np.ndarray:
@@ -229,8 +231,8 @@ class OpSuite(OperationTests):
         limit, rng = oracle.LIMITS[dtype], np.random.default_rng(0)
         n, k = 20, 12001
         x = rng.integers(limit - 5, limit + 1, (1, k)).astype(dtype)
-        low = rng.integers(*((-127, -120) if group is None else (-7, -5)), (n, k)).astype(np.int8)
-        scales = rng.integers(250, 256, (n, -(-k // group))).astype(np.uint8) if group else None
+        low = rng.integers(*((-127, -120) if group is None else (-8, -6)), (n, k)).astype(np.int8)
+        scales = rng.integers(122, 128, (n, -(-k // group))).astype(np.int8) if group else None
         weight = Weight(low, scales, group)
         self.compare_linear(x, weight, np.ones(n, np.float32), None, "float32")
 

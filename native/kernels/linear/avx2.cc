@@ -59,7 +59,7 @@ struct Sums {
   }
 
   // Adds a segment's sums, scaled if grouped, to the totals [R, 16].
-  void fold(const std::uint8_t* scale, std::int64_t* totals) const {
+  void fold(const std::int8_t* scale, std::int64_t* totals) const {
     for (int r = 0; r < R; ++r) {
       std::int32_t sums[kChannelsPerBlock];
       for (int half = 0; half < 2; ++half) {
@@ -78,7 +78,7 @@ struct Sums {
 // Adds the products of R rows and one block over steps [first, last) to the totals.
 template <int R, WeightKind kind>
 void multiply_segment(const std::int16_t* x, const std::uint8_t* codes, Range steps,
-                      const std::uint8_t* scale, std::int64_t* totals) {
+                      const std::int8_t* scale, std::int64_t* totals) {
   Sums<R> sums{};
   if constexpr (kind == WeightKind::int8) {
     for (std::int64_t step = steps.first; step < steps.last; ++step) {
@@ -105,7 +105,7 @@ void multiply_segment(const std::int16_t* x, const std::uint8_t* codes, Range st
 }
 
 using SegmentFunction = void (*)(const std::int16_t*, const std::uint8_t*, Range,
-                                 const std::uint8_t*, std::int64_t*);
+                                 const std::int8_t*, std::int64_t*);
 
 SegmentFunction segment_function(WeightKind kind, std::int64_t rows) {
   static constexpr SegmentFunction int8[] = {multiply_segment<1, WeightKind::int8>,
@@ -133,7 +133,7 @@ void multiply_panel(const PackedRows& x, const LinearWeight& weight, const Outpu
   const std::int64_t block_bytes = steps * (int8 ? kUnitBytes : kUnitBytes / 2);
   const auto* codes = static_cast<const std::uint8_t*>(weight.codes) + block * block_bytes;
   const std::int64_t segment = segment_steps(x, weight);
-  const std::uint8_t* scale = weight.group_scale;
+  const std::int8_t* scale = weight.group_scale;
   if (scale != nullptr) scale += block * divide_up(steps, segment) * kChannelsPerBlock;
   const SegmentFunction function = segment_function(weight.kind, rows);
   std::int64_t totals[kPanelRows * kChannelsPerBlock] = {};

@@ -44,10 +44,10 @@ struct Avx512 {
     return _mm512_srai_epi32(a, bits);
   }
 
-  static Vector scales(const std::uint8_t* of_block, int) {
-    std::uint8_t copy[16];
+  static Vector scales(const std::int8_t* of_block, int) {
+    std::int8_t copy[16];
     std::memcpy(copy, of_block, sizeof copy);
-    return _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(copy)));
+    return _mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(copy)));
   }
 
   // (a ^ 0x88) & 0xF0: a stored nibble, code + 8, becomes the code times 16 in two's complement.

@@ -49,9 +49,9 @@ struct AvxVnni {
     return _mm256_srai_epi32(a, bits);
   }
 
-  static Vector scales(const std::uint8_t* of_block, int part) {
+  static Vector scales(const std::int8_t* of_block, int part) {
     const auto* eight = reinterpret_cast<const __m128i*>(of_block + part * kLanes);
-    return _mm256_cvtepu8_epi32(_mm_loadl_epi64(eight));
+    return _mm256_cvtepi8_epi32(_mm_loadl_epi64(eight));
   }
 
   // (a & 0xF0) ^ 0x80: a stored nibble, code + 8, becomes the code times 16.

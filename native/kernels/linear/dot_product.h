@@ -17,9 +17,9 @@ constexpr std::int64_t kCachedRowBytes = 1 << 20;
 // Up to this many panels read the codes straight from the file; more have them staged.
 constexpr std::int64_t kStreamedPanels = 2;
 
-// Columns whose grouped sums fit 32 bits: 128 * 7 * 255 * 9344 and 255 * 7 * 255 * 4608 < 2^31.
-constexpr std::int64_t kGroupedColumns = 9344;
-constexpr std::int64_t kWideGroupedColumns = 4608;
+// Columns whose grouped sums fit 32 bits: 128 * 8 * 127 * 16384 and 255 * 8 * 127 * 8192 < 2^31.
+constexpr std::int64_t kGroupedColumns = 16384;
+constexpr std::int64_t kWideGroupedColumns = 8192;
 
 using TileFunction = void (*)(Tile);
 

@@ -33,7 +33,7 @@ struct Tile {
   std::int64_t block_bytes;   // from one block's codes to the next block's
   std::int64_t steps;
   std::int64_t segment_steps;
-  const std::uint8_t* scale;  // of the first block at the first segment, or null
+  const std::int8_t* scale;   // of the first block at the first segment, or null
   std::int64_t scale_stride;  // from one block's scales to the next block's
   const std::int32_t* negative_excess;  // [segments, B, 16], of staged codes
   const std::uint8_t* prefetch;         // codes to come, one line every 2^prefetch_shift steps

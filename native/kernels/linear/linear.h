@@ -40,8 +40,9 @@ struct LinearWeight {
   //       and W[16b+r, 8j+4+c] + 8 in its high nibble.
   const void* codes;
   WeightKind kind;
-  // uint8 [N/16, ceil(K/group), 16], or null; int4 only. group is 32, 64 or 128, and 0 without.
-  const std::uint8_t* group_scale;
+  // int8 [N/16, ceil(K/group), 16] in [-127, 127], or null; int4 only. group is 32, 64 or 128, and
+  // 0 without.
+  const std::int8_t* group_scale;
   std::int32_t group;
   const float* multiplier;    // [N]
   const std::int32_t* bias32;  // [N], or null; at most one of the two is set

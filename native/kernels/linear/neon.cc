@@ -46,11 +46,11 @@ struct NeonDot {
     return vshrq_n_s32(a, bits);
   }
 
-  static Vector scales(const std::uint8_t* of_block, int part) {
+  static Vector scales(const std::int8_t* of_block, int part) {
     std::uint32_t four;
     std::memcpy(&four, of_block + part * kLanes, 4);
-    const uint16x8_t wide = vmovl_u8(vreinterpret_u8_u32(vdup_n_u32(four)));
-    return vreinterpretq_s32_u32(vmovl_u16(vget_low_u16(wide)));
+    const int16x8_t wide = vmovl_s8(vreinterpret_s8_u32(vdup_n_u32(four)));
+    return vmovl_s16(vget_low_s16(wide));
   }
 
   // A stored nibble, code + 8, becomes the code times 16: its highest bit is turned.

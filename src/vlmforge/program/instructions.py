@@ -33,9 +33,6 @@ MAX_CHANNELS: Final = 65536
 MAX_HEAD_DIM: Final = 1024
 """Largest attention head, so that every score is exact in float32."""
 
-SCANNED: Final = 1 << 18
-"""Bytes of a weight examined at once, so that checking gigabytes stays in the processor's cache."""
-
 CODES: Final = ("int8", "int16")
 DTYPES: Final = (*CODES, "int64", "float32")
 
@@ -79,15 +76,15 @@ CODES_OR_FINITE = Values("finite, or codes above the lowest", _are_values)
 
 
 def _are_weights(array: np.ndarray) -> bool:
-    if array.dtype == np.int8:
-        return int(array.min()) >= -LIMITS["int8"]
-    flat = array.reshape(-1)
-    parts = (flat[start : start + SCANNED] for start in range(0, flat.size, SCANNED))
-    return all(part.min() > 15 and (part & np.uint8(15)).min() > 0 for part in parts)
+    return array.dtype == np.uint8 or int(array.min()) >= -LIMITS["int8"]
 
 
-WEIGHT_CODES = Values("codes above the lowest, no nibble 0", _are_weights)
-NOT_ZERO = Values("at least 1", lambda array: bool(array.all()))
+def _are_scales(array: np.ndarray) -> bool:
+    return bool(array.all()) and int(array.min()) >= -LIMITS["int8"]
+
+
+WEIGHT_CODES = Values("codes above the lowest", _are_weights)
+GROUP_SCALES = Values("not zero, and above the lowest", _are_scales)
 
 
 def _codes(shape: str, *dtypes: str) -> Operand:
@@ -185,7 +182,7 @@ def _attention(case: Case) -> None:
 
 PRODUCT_TENSORS: Final = {
     "weight": Operand("N/16 L 16 4", ("int8", "uint8"), values=WEIGHT_CODES),
-    "group_scale": Operand("N/16 G 16", ("uint8",), True, NOT_ZERO),
+    "group_scale": Operand("N/16 G 16", ("int8",), True, GROUP_SCALES),
     "multiplier": _float32("N"),
     "bias": Operand("N", ("int32", "int64"), True, BIAS_RANGE),
 }

@@ -16,7 +16,7 @@ import numpy as np
 ROWS, COLUMNS = 16, 4
 INT4_COLUMNS = 2 * COLUMNS
 INT4_OFFSET = 8
-"""What is added to an int4 code to make its nibble; the nibbles 1 to 15 are the codes ±7."""
+"""What is added to an int4 code, −8 to 7, to make its nibble."""
 
 
 def pack(weight: np.ndarray) -> np.ndarray:
@@ -28,7 +28,7 @@ def pack(weight: np.ndarray) -> np.ndarray:
 
 
 def pack_int4(weight: np.ndarray) -> np.ndarray:
-    """Block row-major ``[N, K]`` codes in [-7, 7] into uint8 ``[ceil(N/16), ceil(K/8), 16, 4]``."""
+    """Block row-major ``[N, K]`` codes in [-8, 7] into uint8 ``[ceil(N/16), ceil(K/8), 16, 4]``."""
     whole = np.pad(weight, ((0, 0), (0, -weight.shape[1] % INT4_COLUMNS)))
     nibbles = (pack(whole) + np.int8(INT4_OFFSET)).view(np.uint8)
     return nibbles[:, 0::2] | (nibbles[:, 1::2] << np.uint8(4))
@@ -43,14 +43,14 @@ def unpack(blocks: np.ndarray, n: int, k: int) -> np.ndarray:
 
 
 def pack_group_scale(scales: np.ndarray) -> np.ndarray:
-    """Block uint8 ``[N, G]`` scales of groups into ``[ceil(N/16), G, 16]``; padding rows hold 1."""
+    """Block int8 ``[N, G]`` scales of groups into ``[ceil(N/16), G, 16]``; padding rows hold 1."""
     n, groups = scales.shape
     padded = np.pad(scales, ((0, -n % ROWS), (0, 0)), constant_values=1)
     return np.ascontiguousarray(padded.reshape(-1, ROWS, groups).transpose(0, 2, 1))
 
 
 def unpack_group_scale(blocks: np.ndarray, n: int) -> np.ndarray:
-    """The uint8 ``[n, G]`` scales of :func:`pack_group_scale`'s result."""
+    """The int8 ``[n, G]`` scales of :func:`pack_group_scale`'s result."""
     return blocks.transpose(0, 2, 1).reshape(-1, blocks.shape[1])[:n]
 
 

@@ -21,9 +21,9 @@ from vlmforge.quantize.weight_scales import (
     GroupScales,
     channel_scale,
     group_scales,
-    largest_scale,
     pad_groups,
     search_scale,
+    whole_range_scale,
     whole_scale,
 )
 from vlmforge.quantize.weights import QuantizedWeight, WeightFormat
@@ -117,8 +117,8 @@ def _first_scales(rows: Tensor, chosen: WeightFormat, floor: Tensor | None) -> G
     """Scales of the unchanged rows; those of groups are chosen again when they are reached."""
     floor = None if floor is None else floor.to(rows)
     if chosen.group is None:
-        return GroupScales(channel_scale(rows, chosen.limit, floor, chosen.search), None)
-    return group_scales(pad_groups(rows, chosen.group), chosen.limit, floor, chosen.search)
+        return GroupScales(channel_scale(rows, chosen.codes, floor, chosen.search), None)
+    return group_scales(pad_groups(rows, chosen.group), chosen.codes, floor, chosen.search)
 
 
 class _Solver:
@@ -141,21 +141,23 @@ class _Solver:
         """The scale ``[out]`` of the block's columns as the errors so far have left them."""
         if self.scales.integers is None:
             return self.scales.channel
-        columns, limit = self.weight[start:stop].T, self.chosen.limit
+        columns, codes = self.weight[start:stop].T, self.chosen.codes
         importance = 1 / self.factor.diagonal()[start:stop].square()
-        search = self.chosen.search
-        real = search_scale(columns, limit, importance) if search else largest_scale(columns, limit)
+        if self.chosen.search:
+            real = search_scale(columns, codes, importance)
+        else:
+            real = whole_range_scale(columns, codes)
         whole = whole_scale(real, self.scales.channel)
         self.scales.integers[:, block] = whole
         return whole * self.scales.channel
 
     def _round(self, start: int, stop: int, scale: Tensor) -> Tensor:
         """Round the columns of a block; gives their scaled errors ``[columns, out]``."""
-        weight, factor, limit = self.weight[start:stop], self.factor, self.chosen.limit
+        weight, factor, codes = self.weight[start:stop], self.factor, self.chosen.codes
         errors = torch.empty_like(weight)
         for column in range(stop - start):
             at = start + column
-            code = (weight[column] / scale).round_().clamp_(-limit, limit)
+            code = codes.round(weight[column] / scale)
             self.codes[at] = code
             errors[column] = (weight[column] - code * scale) / factor[at, at]
             following = factor[at, at + 1 : stop, None]

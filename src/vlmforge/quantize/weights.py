@@ -1,4 +1,4 @@
-"""Symmetric integer weights: their formats, and rounding to nearest."""
+"""Integer weights around zero: their formats, and rounding to nearest."""
 
 from __future__ import annotations
 
@@ -10,7 +10,13 @@ import torch
 from torch import Tensor
 
 from vlmforge.graph.core import Weight
-from vlmforge.quantize.weight_scales import GroupScales, channel_scale, group_scales, pad_groups
+from vlmforge.quantize.weight_scales import (
+    CodeRange,
+    GroupScales,
+    channel_scale,
+    group_scales,
+    pad_groups,
+)
 
 ROWS = 2048
 """Output channels quantized at once."""
@@ -31,9 +37,9 @@ class WeightFormat:
     search: bool = False
 
     @property
-    def limit(self) -> int:
-        """The largest code."""
-        return {8: 127, 4: 7}[self.bits]
+    def codes(self) -> CodeRange:
+        """The codes there are."""
+        return {8: CodeRange(-127, 127), 4: CodeRange(-8, 7)}[self.bits]
 
 
 @dataclass(frozen=True)
@@ -42,8 +48,8 @@ class QuantizedWeight:
 
     Attributes:
         codes: int8 ``[out, in]``.
-        scales: float64 ``[out]``.
-        group_scale: uint8 ``[out, groups]``, 1 to 255; None where a channel has one scale.
+        scales: float64 ``[out]``, not zero.
+        group_scale: int8 ``[out, groups]``, not zero; None where a channel has one scale.
         group: columns of a group.
         bits: of a code.
     """
@@ -70,7 +76,7 @@ class QuantizedWeight:
         return QuantizedWeight(
             codes.to("cpu", torch.int8).numpy(),
             scales.channel.to("cpu", torch.float64).numpy(),
-            None if integers is None else integers.to("cpu", torch.uint8).numpy(),
+            None if integers is None else integers.to("cpu", torch.int8).numpy(),
             weight_format.group,
             weight_format.bits,
         )
@@ -110,12 +116,11 @@ def quantize_weight(
 
 
 def _nearest(rows: Tensor, chosen: WeightFormat, floor: Tensor | None) -> QuantizedWeight:
-    limit, columns = chosen.limit, rows.shape[1]
     if chosen.group is None:
-        scales = GroupScales(channel_scale(rows, limit, floor, chosen.search), None)
-        codes = (rows / scales.channel[:, None]).round_().clamp_(-limit, limit)
+        scales = GroupScales(channel_scale(rows, chosen.codes, floor, chosen.search), None)
+        codes = chosen.codes.round(rows / scales.channel[:, None])
         return QuantizedWeight.of(codes, scales, chosen)
     groups = pad_groups(rows, chosen.group)
-    scales = group_scales(groups, limit, floor, chosen.search)
-    codes = (groups / scales.real[..., None]).round_().clamp_(-limit, limit)
-    return QuantizedWeight.of(codes.flatten(1)[:, :columns], scales, chosen)
+    scales = group_scales(groups, chosen.codes, floor, chosen.search)
+    codes = chosen.codes.round(groups / scales.real[..., None])
+    return QuantizedWeight.of(codes.flatten(1)[:, : rows.shape[1]], scales, chosen)

@@ -33,7 +33,7 @@ class Precision:
         return ROUNDED.get(self.activations.get(value, ""))
 
     def round_weight(self, node: str, weight: Tensor) -> Tensor:
-        """``[out, in]`` as the node's integer codes represent it, by round to nearest."""
+        """``[out, in]`` rounded to nearest, the largest weight on the largest code."""
         limit = (1 << (self.weights.get(node, 8) - 1)) - 1
         group = self.groups.get(node, weight.shape[1])
         parts = [
