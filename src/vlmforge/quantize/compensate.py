@@ -2,7 +2,8 @@
 
 Columns are rounded one after the other. The error of each is carried to the columns not yet
 rounded so that the product's output, over the calibration rows, changes least:
-``w_rest -= (w_k - q_k) / U_kk * U_k,rest`` with ``U^T U = H^-1``.
+``w_rest -= (w_k - q_k) / U_kk * U_k,rest`` with ``U^T U = H^-1``. Coordinate descent then improves
+the codes once all of them are known.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor
 
 from vlmforge.graph.core import Weight
+from vlmforge.quantize.descent import CoordinateDescent
 from vlmforge.quantize.hessian import inverse_factor
 from vlmforge.quantize.weight_scales import (
     GroupScales,
@@ -73,7 +75,9 @@ def compensate(
         scales = _first_scales(rows, weight_format, floor)
         solver = _Solver(rows[:, order].T.contiguous(), factor, weight_format, scales)
         solver.run(starts)
-        parts.append(QuantizedWeight.of(*_restored(solver, order, starts), weight_format))
+        codes, scales = _restored(solver, order, starts)
+        CoordinateDescent(rows.T.contiguous(), codes, scales, hessian, weight_format).run()
+        parts.append(QuantizedWeight.of(codes.T, scales, weight_format))
     return QuantizedWeight.joined(parts)
 
 
@@ -86,7 +90,7 @@ def _starts(order: Tensor, group: int | None, block: int) -> list[int]:
 
 
 def _restored(solver: _Solver, order: Tensor, starts: Sequence[int]) -> tuple[Tensor, GroupScales]:
-    """Codes ``[out, in]`` and scales with the columns and groups where they belong."""
+    """Codes ``[in, out]`` and scales with the columns and groups where they belong."""
     codes = torch.empty_like(solver.codes)
     codes[order] = solver.codes
     integers = solver.scales.integers
@@ -96,7 +100,7 @@ def _restored(solver: _Solver, order: Tensor, starts: Sequence[int]) -> tuple[Te
         whole = torch.empty_like(integers)
         whole[:, groups] = integers
         integers = whole
-    return codes.T, GroupScales(solver.scales.channel, integers)
+    return codes, GroupScales(solver.scales.channel, integers)
 
 
 def _order(diagonal: Tensor, group: int | None, wanted: bool) -> Tensor:
