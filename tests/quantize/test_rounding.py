@@ -23,7 +23,7 @@ from vlmforge.program.verify import verify
 from vlmforge.quantize.lower import lower
 from vlmforge.quantize.observe import Range, observe
 from vlmforge.quantize.quantized_path import QuantizedPath
-from vlmforge.quantize.rounding import SAMPLES, choose_rounding, weight_formats
+from vlmforge.quantize.rounding import choose_rounding, weight_formats
 from vlmforge.quantize.scales import Scales, choose_scales
 from vlmforge.quantize.scheme import PRODUCTS, assign_codes
 from vlmforge.run.reference import ReferenceMachine
@@ -170,12 +170,18 @@ def test_compensation_and_search_pay(tiny_checkpoint: Path) -> None:
     assert errors[0] < 0.8 * errors[1]
 
 
-def test_a_large_calibration_set_is_thinned(tiny_checkpoint: Path) -> None:
-    graph = captured(tiny_checkpoint)[1]
-    taken: list[int] = []
+@pytest.mark.parametrize(("component", "rows"), [(1, 30), (2, 256)])
+def test_a_large_calibration_set_is_thinned(
+    tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch, component: int, rows: int
+) -> None:
+    graph = captured(tiny_checkpoint)[component]
+    feeds = {"inputs_embeds": torch.zeros(1, 30, 8), "images": torch.zeros(896, 56, 6)}
+    samples = [lambda: feeds for _ in range(100)]
+    taken: list[Any] = []
     config = CompileConfig()
-    samples: list[Any] = list(range(100))
     formats = weight_formats(graph, config, ())
-    choose_rounding(graph, formats, config.hessian_quant, taken.extend, samples)  # type: ignore[arg-type]
-    assert taken == list(range(0, 100, 4))
-    assert len(taken) <= SAMPLES
+    for most, expected in ((100 * rows, 100), (100 * rows - 1, 50), (30 * rows, 25), (1, 1)):
+        monkeypatch.setattr("vlmforge.quantize.rounding.ROWS", most)
+        taken.clear()
+        choose_rounding(graph, formats, config.hessian_quant, taken.extend, samples)  # type: ignore[arg-type]
+        assert len(taken) == expected

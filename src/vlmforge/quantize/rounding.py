@@ -20,8 +20,8 @@ from vlmforge.quantize.roles import product_roles
 from vlmforge.quantize.scheme import PRODUCTS, require_nodes
 from vlmforge.quantize.weights import QuantizedWeight, WeightFormat, quantize_weight
 
-SAMPLES = 32
-"""Most samples kept on the quantized path; all their live values are held at once."""
+ROWS = 65536
+"""About the most rows of samples on the quantized path; all their live values are held at once."""
 
 
 class Rounding(Protocol):
@@ -67,7 +67,7 @@ def choose_rounding(
     path: Callable[[Sequence[Feeds]], QuantizedPath],
     samples: Sequence[Feeds],
 ) -> Rounding:
-    """Error compensation on :data:`SAMPLES` of the samples, or rounding to nearest.
+    """Error compensation on as many samples as :data:`ROWS` allows, or rounding to nearest.
 
     Args:
         graph: the transformed component.
@@ -80,8 +80,17 @@ def choose_rounding(
         return NearestRounding(graph, formats)
     attributes = config.attributes
     settings = Compensation(attributes.perc_damp, attributes.act_order, attributes.block_size)
-    step = max(1, math.ceil(len(samples) / SAMPLES))
-    return CompensatedRounding(graph, formats, path(samples[::step]), settings)
+    rows = len(samples) * _rows(graph, samples[0]())
+    return CompensatedRounding(graph, formats, path(samples[:: math.ceil(rows / ROWS)]), settings)
+
+
+def _rows(graph: Graph, feeds: Mapping[str, Tensor]) -> int:
+    """Rows of a sample's values: its tokens, or its patches where the graph fixes their number."""
+    for name, value in graph.inputs.items():
+        if "seq" in value.shape:
+            return feeds[name].shape[value.shape.index("seq")]
+    products = [node for node in graph.nodes.values() if node.op in PRODUCTS]
+    return max(size for node in products if isinstance(size := node.shape[0], int))
 
 
 def _require_products(graph: Graph, names: Iterable[str]) -> None:
