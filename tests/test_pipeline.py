@@ -145,6 +145,18 @@ def test_a_learned_rotation_reaches_every_file(
     assert space.rotation.read_bytes() != drawn
 
 
+def test_without_r1_nothing_is_rotated(
+    space: Workspace, tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    space.rotation.unlink()
+    config = CompileConfig.parse({"equivalentTransformation": {"SpinR1": {"apply": False}}})
+    for component in ("language", "vision"):
+        quantize(space, component, compile_config=config)
+    package_model(Checkpoint.open(str(tiny_checkpoint)), space, tmp_path / "package", config)
+    assert open_package(tmp_path / "package").text.meta["rotation"] == "none"
+    assert not space.rotation.exists()
+
+
 def test_vision_needs_the_rotation(space: Workspace) -> None:
     space.rotation.unlink()
     with pytest.raises(RotationError, match=r"global_rotation\.pth") as caught:

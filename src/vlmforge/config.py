@@ -231,7 +231,7 @@ class EquivalentTransformationConfig(_Config):
         learn: StrictBool = False
 
     class HeadOutChRotation(_Config):
-        """Rotates the vision encoder's output by the language model's R1."""
+        """Rotates the vision encoder's output by the language model's R1, if that has one."""
 
         apply: StrictBool = True
         matrix_path: Path | None = None

@@ -28,9 +28,10 @@ def component_rotation(
         RotationError: the vision encoder's R1 is missing or of another model.
         ConfigError: nobody says where R1 is.
     """
-    head, meta = config.equivalent_transformation.head_out_ch_rotation, graph.meta
-    language = graph.component == "language"
-    if residual is None if language else not head.apply:
+    asked, meta = config.equivalent_transformation, graph.meta
+    head, language = asked.head_out_ch_rotation, graph.component == "language"
+    to_read = head.apply and (asked.spin_r1.apply or head.matrix_path is not None)
+    if not (residual is not None if language else to_read):
         return None
     path = rotation_path if language else head.matrix_path or rotation_path
     if path is None:
