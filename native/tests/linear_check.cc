@@ -2,6 +2,7 @@
 // random shapes, kinds, codes and splits. Exits with 1 and names the first case that differs.
 //
 //   linear_check [CASES [SEED]]
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
