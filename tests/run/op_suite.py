@@ -81,7 +81,7 @@ class Weight:
 
 
 def weights(rng: np.random.Generator, n: int, k: int, group: int | None) -> Weight:
-    """A weight of the kind ``group`` names; its codes and scales are of one of three kinds."""
+    """A weight of the kind ``group`` names; its codes and scales are of several kinds."""
     if group is None:
         return Weight(codes(rng, (n, k), "int8"))
     low, high = ((-8, -7), (7, 8), (-8, 8), (-1, 2))[rng.integers(4)]

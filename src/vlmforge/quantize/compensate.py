@@ -24,8 +24,7 @@ from vlmforge.quantize.weight_scales import (
     channel_scale,
     group_scales,
     pad_groups,
-    search_scale,
-    whole_range_scale,
+    real_scale,
     whole_scale,
 )
 from vlmforge.quantize.weights import QuantizedWeight, WeightFormat
@@ -76,7 +75,7 @@ def compensate(
         solver = _Solver(rows[:, order].T.contiguous(), factor, weight_format, scales)
         solver.run(starts)
         codes, scales = _restored(solver, order, starts)
-        CoordinateDescent(rows.T.contiguous(), codes, scales, hessian, weight_format).run()
+        CoordinateDescent(rows.T, codes, scales, hessian, weight_format).run()
         parts.append(QuantizedWeight.of(codes.T, scales, weight_format))
     return QuantizedWeight.joined(parts)
 
@@ -145,12 +144,9 @@ class _Solver:
         """The scale ``[out]`` of the block's columns as the errors so far have left them."""
         if self.scales.integers is None:
             return self.scales.channel
-        columns, codes = self.weight[start:stop].T, self.chosen.codes
+        columns, chosen = self.weight[start:stop].T, self.chosen
         importance = 1 / self.factor.diagonal()[start:stop].square()
-        if self.chosen.search:
-            real = search_scale(columns, codes, importance)
-        else:
-            real = whole_range_scale(columns, codes)
+        real = real_scale(columns, chosen.codes, chosen.search, importance)
         whole = whole_scale(real, self.scales.channel)
         self.scales.integers[:, block] = whole
         return whole * self.scales.channel

@@ -7,6 +7,7 @@ W' is the rounded weight. There the squared error of the output is least, so it 
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from vlmforge.quantize.weight_scales import GroupScales
@@ -41,7 +42,7 @@ class CoordinateDescent:
         self.codes, self.hessian, self.range = codes, hessian, chosen.codes
         self.group = chosen.group or len(weight)
         self.scales = scales.real.T.contiguous()
-        self.errors = weight.clone()
+        self.errors = weight.clone(memory_format=torch.contiguous_format)
         for column, code in enumerate(codes):
             self.errors[column].sub_(code * self._scale(column))
 

@@ -55,7 +55,7 @@ class GroupScales:
 
 def channel_scale(rows: Tensor, codes: CodeRange, floor: Tensor | None, search: bool) -> Tensor:
     """One scale for each row of ``rows`` [rows, columns], its size at least ``floor`` [rows]."""
-    scale = search_scale(rows, codes) if search else whole_range_scale(rows, codes)
+    scale = real_scale(rows, codes, search)
     return _not_zero(scale if floor is None else scale.abs().maximum(floor).copysign(scale))
 
 
@@ -63,7 +63,7 @@ def group_scales(
     groups: Tensor, codes: CodeRange, floor: Tensor | None, search: bool
 ) -> GroupScales:
     """Scales of ``groups`` [rows, groups, columns]; the largest group of a row gets ±127."""
-    real = search_scale(groups, codes) if search else whole_range_scale(groups, codes)
+    real = real_scale(groups, codes, search)
     channel = real.abs().amax(1) / LARGEST_GROUP_SCALE
     channel = _not_zero(channel if floor is None else channel.maximum(floor))
     return GroupScales(channel, whole_scale(real, channel[:, None]))
@@ -73,6 +73,13 @@ def whole_scale(real: Tensor, channel: Tensor) -> Tensor:
     """The integer scale nearest to ``real``, in units of ``channel``; shapes broadcast."""
     whole = (real / channel).abs_().round_().clamp_(1, LARGEST_GROUP_SCALE)
     return whole.copysign_(real)
+
+
+def real_scale(
+    weight: Tensor, codes: CodeRange, search: bool, importance: Tensor | None = None
+) -> Tensor:
+    """The scale of :func:`search_scale`, or that of :func:`whole_range_scale` without a search."""
+    return search_scale(weight, codes, importance) if search else whole_range_scale(weight, codes)
 
 
 def whole_range_scale(weight: Tensor, codes: CodeRange) -> Tensor:

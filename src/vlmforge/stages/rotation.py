@@ -30,8 +30,8 @@ def component_rotation(
     """
     asked, meta = config.equivalent_transformation, graph.meta
     head, language = asked.head_out_ch_rotation, graph.component == "language"
-    to_read = head.apply and (asked.spin_r1.apply or head.matrix_path is not None)
-    if not (residual is not None if language else to_read):
+    written = asked.spin_r1.apply or head.matrix_path is not None
+    if residual is None if language else not (head.apply and written):
         return None
     path = rotation_path if language else head.matrix_path or rotation_path
     if path is None:
