@@ -18,7 +18,7 @@ from pathlib import Path
 LAYERS = (
     ("errors", "progress", "sample", "_native"),
     ("fixed_point", "config"),
-    ("graph", "program"),
+    ("graph", "program", "learning"),
     ("formats", "source"),
     ("calibrate", "capture", "transform", "quantize", "package", "run", "integrations"),
     ("workspace", "inspection", "evaluation", "bench"),

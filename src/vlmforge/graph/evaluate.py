@@ -51,14 +51,29 @@ def evaluate(
     Returns:
         The graph's outputs by name, float32.
     """
-    values: Values = dict(feeds)
-    last_use = last_uses(graph)
-    for position, node in enumerate(graph.nodes.values()):
-        values[node.name] = apply(graph, node, values, cache)
+
+    def value_of(node: Node, values: Values) -> Tensor:
+        value = apply(graph, node, values, cache)
         if observe is not None:
-            observe(node.name, values[node.name])
+            observe(node.name, value)
+        return value
+
+    return traverse(graph, feeds, value_of)
+
+
+def traverse(
+    graph: Graph, feeds: Mapping[str, Tensor], value_of: Callable[[Node, Values], Tensor]
+) -> Values:
+    """The graph's outputs if ``value_of`` gives each node's value from those before it.
+
+    Values nobody reads any more are let go.
+    """
+    values: Values = dict(feeds)
+    ends = last_uses(graph)
+    for position, node in enumerate(graph.nodes.values()):
+        values[node.name] = value_of(node, values)
         for name in node.inputs:
-            if last_use[name] == position:
+            if ends[name] == position:
                 values.pop(name, None)
     return {name: values[name] for name in graph.outputs}
 

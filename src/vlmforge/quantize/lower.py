@@ -12,12 +12,10 @@ from vlmforge.graph.core import Graph, Node
 from vlmforge.program import layout
 from vlmforge.program.core import Buffer, Instruction, Program
 from vlmforge.progress import Progress
+from vlmforge.quantize.bias import bias_codes, least_scales, real_bias
 from vlmforge.quantize.rounding import Rounding
-from vlmforge.quantize.scales import Scales
+from vlmforge.quantize.scales import LIMITS, Scales
 from vlmforge.quantize.weights import QuantizedWeight
-
-BIAS_LIMIT = {"int8": 2.0**30, "int16": 2.0**46}
-"""Largest bias code, by the dtype of the product's input."""
 
 
 class TensorWriter(Protocol):
@@ -97,16 +95,14 @@ class _Builder:
 
     def scale(self, name: str) -> float:
         """The per-tensor scale of a value, seen through moves."""
-        while name not in self.scales.tensor:
-            name = self.graph.nodes[name].inputs[0]
-        return self.scales.tensor[name]
+        return self.scales.through_moves(self.graph, name)
 
     def output_scale(self, node: Node) -> float | np.ndarray:
         """What the node's real output is divided by; 1 for a float output."""
         return 1.0 if self.codes[node.name] == "float32" else self.scales.of(node.name)
 
     def _buffer_scale(self, node: Node) -> float | None:
-        if self.codes[node.name] not in BIAS_LIMIT or node.name in self.scales.channels:
+        if self.codes[node.name] not in LIMITS or node.name in self.scales.channels:
             return None
         return self.scale(node.name)
 
@@ -115,18 +111,17 @@ Emitted = tuple[dict[str, str], dict[str, Any]]
 
 
 def _product(builder: _Builder, node: Node) -> Emitted:
-    bias = builder.graph.weight(node, "bias")
-    scale, limit = builder.scale(node.inputs[0]), BIAS_LIMIT[builder.codes[node.inputs[0]]]
-    real_bias = None if bias is None else bias.load().double().numpy()
-    smallest = None if real_bias is None else np.abs(real_bias) / (scale * limit)
+    graph, scales, name = builder.graph, builder.scales, node.inputs[0]
+    smallest = least_scales(graph, node, builder.codes, scales)
     quantized = builder.rounding.quantize(node, smallest)
-    accumulator = scale * quantized.scales
+    accumulator = builder.scale(name) * quantized.scales
     multiplier = (accumulator / builder.output_scale(node)).astype(np.float32)
     tensors, attrs = _weight(builder, node, quantized)
     tensors |= builder.tensor(node, "multiplier", multiplier)
-    if real_bias is not None:
-        dtype = np.int32 if limit == BIAS_LIMIT["int8"] else np.int64
-        tensors |= builder.tensor(node, "bias", np.rint(real_bias / accumulator).astype(dtype))
+    bias = real_bias(graph, node)
+    if bias is not None:
+        integers = bias_codes(bias, accumulator, builder.codes[name])
+        tensors |= builder.tensor(node, "bias", integers)
     return tensors, attrs
 
 

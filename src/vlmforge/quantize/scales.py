@@ -46,6 +46,12 @@ class Scales:
         """The scale a writer of the value divides by."""
         return self.channels[name] if name in self.channels else self.tensor[name]
 
+    def through_moves(self, graph: Graph, name: str) -> float:
+        """The scale of a whole value; one that was only moved has its source's."""
+        while name not in self.tensor:
+            name = graph.nodes[name].inputs[0]
+        return self.tensor[name]
+
 
 Bound = Callable[[Range], float]
 """Gives the largest size that int8 codes of a value represent."""

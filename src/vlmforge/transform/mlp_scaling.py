@@ -11,8 +11,9 @@ from torch import Tensor
 
 from vlmforge.graph.core import Graph, Weight
 from vlmforge.graph.hadamard import hadamard_transform
+from vlmforge.graph.scaling import scale_output
 from vlmforge.transform.blocks import GatedMLP, gated_mlps
-from vlmforge.transform.rotate import scale_input, scale_output
+from vlmforge.transform.rotate import scale_input
 from vlmforge.transform.smoothing import Channels
 
 

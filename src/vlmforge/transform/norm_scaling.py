@@ -7,15 +7,14 @@ it comes after every rotation of the residual stream.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from torch import Tensor
 
 from vlmforge.errors import GraphError
 from vlmforge.graph.core import Graph, Node, Weight
 from vlmforge.graph.flow import readers
 from vlmforge.graph.residual import NORMS
-from vlmforge.transform.rotate import scale_input, scale_output
+from vlmforge.graph.scaling import multiply_norms
+from vlmforge.transform.rotate import scale_input
 from vlmforge.transform.smoothing import Channels
 
 
@@ -35,20 +34,12 @@ def scale_norms(graph: Graph, scales: dict[str, Tensor]) -> Graph:
     Raises:
         GraphError: something that is not a product reads a norm.
     """
-    nodes, changed = dict(graph.nodes), dict(graph.weights)
+    factors = {name: 1 / each.double() for name, each in scales.items()}
+    changed: dict[str, Weight] = {}
     for name, channels in norm_channels(graph).items():
-        factor = 1 / scales[name].double()
-        norm = graph.nodes[name]
-        if "weight" not in norm.weights:
-            gain = f"{name}.gain"
-            changed[gain] = Weight.of(factor.float())
-            changed |= scale_output(graph, norm, factor)
-            nodes[name] = replace(norm, weights={**norm.weights, "weight": gain})
-        else:
-            changed |= scale_output(graph, norm, factor)
         for product in channels.readers:
-            changed |= scale_input(graph, product, factor)
-    return graph.with_nodes(nodes.values(), changed)
+            changed |= scale_input(graph, product, factors[name])
+    return multiply_norms(graph.with_weights(changed), factors)
 
 
 def _products(graph: Graph, norm: Node) -> tuple[Node, ...]:

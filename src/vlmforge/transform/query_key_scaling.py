@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 
 from vlmforge.graph.core import Graph, Weight
+from vlmforge.graph.scaling import scale_output
 from vlmforge.transform.blocks import KeyPath, key_paths
-from vlmforge.transform.rotate import scale_output
 from vlmforge.transform.statistics import Statistics
 
 SMALLEST = 1e-4

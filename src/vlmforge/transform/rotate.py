@@ -2,8 +2,8 @@
 
 ``x' = x R`` for row vectors and an orthogonal ``R``: a product that reads the rotated value
 takes ``W R``, one that writes it ``R' W`` and ``b R`` (SpinQuant, Liu et al. 2024, section 3).
-``x' = x diag(f)``: one that reads it takes ``W diag(1 / f)``, one that writes it
-``diag(f) W`` and ``f b``. Arithmetic is float64, rounded once.
+``x' = x diag(f)``: one that reads it takes ``W diag(1 / f)``; for one that writes it see
+:func:`vlmforge.graph.scaling.scale_output`. Arithmetic is float64, rounded once.
 """
 
 from __future__ import annotations
@@ -52,16 +52,3 @@ def scale_input(graph: Graph, product: Node, factor: Tensor) -> dict[str, Weight
         return (weight.double().unflatten(1, (-1, len(factor))) / factor).flatten(1).float()
 
     return {name: graph.weights[name].map_rows(rows)}
-
-
-def scale_output(graph: Graph, product: Node, factor: Tensor) -> dict[str, Weight]:
-    """The weights of a product whose output leaves multiplied by ``factor`` [out], float64."""
-    return {name: _scaled(graph.weights[name], factor) for name in product.weights.values()}
-
-
-def _scaled(weight: Weight, factor: Tensor) -> Weight:
-    def read(start: int, stop: int) -> Tensor:
-        rows = weight.read(start, stop).double()
-        return (rows * factor[start:stop].reshape(-1, *[1] * (rows.dim() - 1))).float()
-
-    return Weight(weight.shape, read)

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from vlmforge.graph.core import Graph
+from vlmforge.graph.feeds import shortened
 from vlmforge.graph.residual import residual
 from vlmforge.graph.stream import Feeds
 from vlmforge.transform.hadamard import random_rotation
 from vlmforge.transform.learn.cayley import nearest_orthogonal
 from vlmforge.transform.learn.rotations import learn_rotations
-from vlmforge.transform.learn.rounded import Rotated, RoundedGraph, shortened
+from vlmforge.transform.learn.rounded import TOKENS, Rotated, RoundedGraph
 from vlmforge.transform.settings import Settings
 from vlmforge.transform.value_rotation import random_value_rotations
 
@@ -67,7 +68,8 @@ def _learned(
     rotated = Rotated.of(graph, start.residual, start.values or {}, device)
     matrices = [rotated.residual] if learn_r1 and rotated.residual is not None else []
     matrices += rotated.values.values() if learn_r2 else []
-    feeds = [shortened(graph, load(), device) for load in samples]
+    short = [shortened(graph, load(), TOKENS) for load in samples]
+    feeds = [{name: tensor.to(device) for name, tensor in sample.items()} for sample in short]
     component = RoundedGraph(graph, settings.precision, rotated, device)
     learn_rotations(component, feeds, matrices, settings.budget, settings.progress)
     found = [nearest_orthogonal(matrix).cpu() for matrix in matrices]

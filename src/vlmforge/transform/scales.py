@@ -10,10 +10,10 @@ from torch import Tensor
 
 from vlmforge.graph.core import Graph
 from vlmforge.graph.stream import Feeds
+from vlmforge.learning.steps import announce, timed
 from vlmforge.transform.blocks import key_paths
 from vlmforge.transform.learn.keys import AttentionError, key_operands
 from vlmforge.transform.learn.scales import STEPS, learned_scales
-from vlmforge.transform.learn.steps import announce, timed
 from vlmforge.transform.order import judged_values, scalings, transform
 from vlmforge.transform.query_key_scaling import balanced_key_scales
 from vlmforge.transform.settings import Settings

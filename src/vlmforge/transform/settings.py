@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from vlmforge.config import EquivalentTransformationConfig
+from vlmforge.learning.steps import Budget
 from vlmforge.progress import Progress
-from vlmforge.transform.learn.steps import Budget
 from vlmforge.transform.precision import Precision
 
 

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from vlmforge.graph.core import Graph, Node, Weight
+from vlmforge.graph.scaling import scale_output
 from vlmforge.transform.blocks import value_paths
-from vlmforge.transform.rotate import scale_input, scale_output
+from vlmforge.transform.rotate import scale_input
 from vlmforge.transform.smoothing import Channels
 
 

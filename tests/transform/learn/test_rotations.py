@@ -11,11 +11,11 @@ import torch
 from tests.graphs import captured, language_feeds, relative_error, vision_feeds
 from vlmforge.graph.core import Graph
 from vlmforge.graph.evaluate import evaluate
+from vlmforge.learning.steps import Budget
 from vlmforge.transform.centering import centre_residual
 from vlmforge.transform.hadamard import random_rotation
 from vlmforge.transform.learn.rotations import learn_rotations
-from vlmforge.transform.learn.rounded import TOKENS, Rotated, RoundedGraph, shortened
-from vlmforge.transform.learn.steps import Budget
+from vlmforge.transform.learn.rounded import Rotated, RoundedGraph
 from vlmforge.transform.norm_folding import fold_norms
 from vlmforge.transform.precision import Precision
 from vlmforge.transform.residual_rotation import rotate_residual
@@ -94,11 +94,3 @@ def test_rounding_in_a_rotated_basis_is_rounding_the_rotated_graph(tiny_checkpoi
     losses = [imitated.loss(feeds, wanted).item(), real.loss(rotated, wanted).item()]
     assert losses[0] > 0
     assert losses[0] == pytest.approx(losses[1], rel=0.1)
-
-
-def test_long_samples_are_shortened(tiny_checkpoint: Path) -> None:
-    graph = captured(tiny_checkpoint)[1]
-    short = shortened(graph, language_feeds(graph, TOKENS + 30), "cpu")
-    assert short["inputs_embeds"].shape == (1, TOKENS, 96)
-    assert short["position_ids"].shape == (3, TOKENS)
-    assert short["logits_index"].max() == TOKENS - 1

@@ -6,16 +6,17 @@ falling linearly to zero.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
 
+from vlmforge.learning.best import Best
+from vlmforge.learning.steps import Budget, announce, run_steps, timed
 from vlmforge.progress import Progress
 from vlmforge.transform.learn.cayley import CayleySGD
 from vlmforge.transform.learn.rounded import RoundedGraph, memory
-from vlmforge.transform.learn.steps import Budget, announce, run_steps, timed
 
 STEPS = 100
 
@@ -62,12 +63,12 @@ def learn_rotations(
     what = f"the rotations of the {graph.graph.component} model"
     evaluations = COST * steps + (COST / 2) * judges * steps / JUDGED
     announce(what, seconds / judges * evaluations, memory(graph.graph, samples[0]))
-    search = _Search(graph, list(zip(samples, wanted, strict=False)), matrices)
+    best = Best(matrices, partial(_mean_loss, graph, samples[:judges], wanted))
     descent = CayleySGD(matrices)
 
     def step(done: int) -> None:
         if done == 0:
-            search.look()
+            best.look()
         sample = training[done % len(training)]
         exact = graph.exact(sample)
         for matrix in matrices:
@@ -77,35 +78,13 @@ def learn_rotations(
             matrix.requires_grad_(False)
         descent.step(gradients, RATE * (1 - done / steps))
         if (done + 1) % JUDGED == 0 or done + 1 == steps:
-            search.look()
+            best.look()
 
     run_steps(steps, step, budget, progress, f"learning {what}")
-    search.restore()
-    return search.first, search.least
+    best.restore()
+    return best.first, best.least
 
 
-class _Search:
-    """The matrices with the least loss so far."""
-
-    def __init__(
-        self,
-        graph: RoundedGraph,
-        judges: Sequence[tuple[Sample, Tensor]],
-        matrices: Sequence[Tensor],
-    ) -> None:
-        self.graph, self.judges, self.matrices = graph, judges, matrices
-        self.first = self.least = math.inf
-        self.best = [matrix.clone() for matrix in matrices]
-
-    @torch.no_grad()
-    def look(self) -> None:
-        losses = [self.graph.loss(sample, wanted).item() for sample, wanted in self.judges]
-        loss = sum(losses) / len(losses)
-        if not math.isfinite(self.first):
-            self.first = loss
-        if loss < self.least:
-            self.least, self.best = loss, [matrix.clone() for matrix in self.matrices]
-
-    def restore(self) -> None:
-        for matrix, best in zip(self.matrices, self.best, strict=True):
-            matrix.requires_grad_(False).copy_(best)
+def _mean_loss(graph: RoundedGraph, samples: Sequence[Sample], wanted: Sequence[Tensor]) -> float:
+    losses = [graph.loss(*judge).item() for judge in zip(samples, wanted, strict=True)]
+    return sum(losses) / len(losses)

@@ -12,13 +12,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from vlmforge.graph.core import Graph, Weight
-from vlmforge.graph.evaluate import compute, last_uses
+from vlmforge.graph.core import Graph, Node, Weight
+from vlmforge.graph.evaluate import Values, compute, traverse
 from vlmforge.graph.flow import MOVES
 from vlmforge.graph.residual import residual
+from vlmforge.learning.loss import output_loss
 from vlmforge.transform.blocks import value_paths
 from vlmforge.transform.precision import ROUNDED, Precision, round_to
 
@@ -77,28 +77,15 @@ class RoundedGraph:
         return self._evaluate(feeds, rounding=False)
 
     def loss(self, feeds: Mapping[str, Tensor], wanted: Tensor) -> Tensor:
-        """How far rounding moves the output from ``wanted``.
-
-        For a text model the mean KL divergence of next tokens, in nats; for another the squared
-        error relative to the output.
-        """
-        output = self._evaluate(feeds, rounding=True)
-        if self.graph.component != "language":
-            return (output - wanted).square().sum() / wanted.square().sum()
-        found, exact = F.log_softmax(output, -1), F.log_softmax(wanted, -1)
-        return F.kl_div(found, exact, reduction="batchmean", log_target=True)
+        """How far rounding moves the output from ``wanted``: see :func:`output_loss`."""
+        return output_loss(self.graph.component, self._evaluate(feeds, rounding=True), wanted)
 
     def _evaluate(self, feeds: Mapping[str, Tensor], rounding: bool) -> Tensor:
-        values = dict(feeds)
-        ends = last_uses(self.graph)
-        for position, node in enumerate(self.graph.nodes.values()):
+        def value_of(node: Node, values: Values) -> Tensor:
             value = compute(self.graph, node, values)
-            kept = rounding and node.op not in MOVES
-            values[node.name] = self._rounded(node.name, value) if kept else value
-            for name in node.inputs:
-                if ends[name] == position:
-                    values.pop(name, None)
-        return values[self.graph.outputs[0]]
+            return self._rounded(node.name, value) if rounding and node.op not in MOVES else value
+
+        return traverse(self.graph, feeds, value_of)[self.graph.outputs[0]]
 
     def _rounded(self, name: str, value: Tensor) -> Tensor:
         if self.precision.limit(name) != ROUNDED["int8"]:
@@ -114,20 +101,6 @@ class RoundedGraph:
         channelwise = name in self.precision.channelwise
         largest = value.abs().amax(0, keepdim=True) if channelwise else value.abs().amax()
         return round_to(value, largest / ROUNDED["int8"], ROUNDED["int8"])
-
-
-def shortened(graph: Graph, feeds: Mapping[str, Tensor], device: str) -> dict[str, Tensor]:
-    """The first :data:`TOKENS` tokens of a sample; indexes of rows stay within them."""
-    short = {}
-    for name, value in graph.inputs.items():
-        tensor = feeds[name].to(device)
-        if "seq" in value.shape:
-            axis = value.shape.index("seq")
-            tensor = tensor.narrow(axis, 0, min(TOKENS, tensor.shape[axis]))
-        elif value.dtype == "int64":
-            tensor = tensor[tensor < TOKENS]
-        short[name] = tensor
-    return short
 
 
 def memory(graph: Graph, feeds: Mapping[str, Tensor]) -> int:

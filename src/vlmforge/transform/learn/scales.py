@@ -12,7 +12,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from vlmforge.transform.learn.steps import Budget, run_steps
+from vlmforge.learning.steps import Budget, run_steps
 
 STEPS = 200
 

@@ -1,0 +1,36 @@
+"""Nodes whose output channels leave multiplied by factors. Arithmetic is float64, rounded once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from torch import Tensor
+
+from vlmforge.graph.core import Graph, Node, Weight
+
+
+def scale_output(graph: Graph, node: Node, factor: Tensor) -> dict[str, Weight]:
+    """The weights of a product or norm whose output leaves multiplied by ``factor`` [out]."""
+    return {name: _scaled(graph.weights[name], factor) for name in node.weights.values()}
+
+
+def multiply_norms(graph: Graph, factors: Mapping[str, Tensor]) -> Graph:
+    """The graph whose norms' outputs leave multiplied by ``factors`` ``[channels]``, by norm."""
+    nodes, changed = dict(graph.nodes), dict(graph.weights)
+    for name, factor in factors.items():
+        norm = graph.nodes[name]
+        if "weight" not in norm.weights:
+            gain = f"{name}.gain"
+            changed[gain] = Weight.of(factor.float())
+            nodes[name] = replace(norm, weights={**norm.weights, "weight": gain})
+        changed |= scale_output(graph, norm, factor)
+    return graph.with_nodes(nodes.values(), changed)
+
+
+def _scaled(weight: Weight, factor: Tensor) -> Weight:
+    def read(start: int, stop: int) -> Tensor:
+        rows = weight.read(start, stop).double()
+        return (rows * factor[start:stop].reshape(-1, *[1] * (rows.dim() - 1))).float()
+
+    return Weight(weight.shape, read)

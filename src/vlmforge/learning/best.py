@@ -1,0 +1,38 @@
+"""Best: the values of tensors at which a loss was least."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+
+class Best:
+    """Looks at a loss from time to time, and remembers what the tensors were when it was least.
+
+    Attributes:
+        first: the loss at the first look.
+        least: the least loss met.
+    """
+
+    def __init__(self, tensors: Sequence[Tensor], loss: Callable[[], float]) -> None:
+        self._tensors, self._loss = list(tensors), loss
+        self._kept = [tensor.detach().clone() for tensor in self._tensors]
+        self.first = self.least = math.inf
+
+    @torch.no_grad()
+    def look(self) -> None:
+        """Measure the loss with the tensors as they are."""
+        loss = self._loss()
+        if not math.isfinite(self.first):
+            self.first = loss
+        if loss < self.least:
+            self.least, self._kept = loss, [tensor.detach().clone() for tensor in self._tensors]
+
+    @torch.no_grad()
+    def restore(self) -> None:
+        """Give the tensors the values of the least loss, or those of the beginning."""
+        for tensor, kept in zip(self._tensors, self._kept, strict=True):
+            tensor.requires_grad_(False).copy_(kept)
