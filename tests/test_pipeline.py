@@ -145,6 +145,19 @@ def test_a_learned_rotation_reaches_every_file(
     assert space.rotation.read_bytes() != drawn
 
 
+def test_learned_scales_change_no_weight_code(space: Workspace) -> None:
+    def tensors(learn: bool) -> dict[str, np.ndarray]:
+        settings = {"learnWeightScale": {"apply": learn, "steps": 4}}
+        quantize(space, "language", compile_config=CompileConfig.parse(settings))
+        program = read_mxq(space.mxq("language"))
+        return {name: np.array(tensor) for name, tensor in program.tensors.items()}
+
+    plain, learned = tensors(False), tensors(True)
+    same = {name: np.array_equal(plain[name], learned[name]) for name in plain}
+    assert all(equal for name, equal in same.items() if name.endswith(".weight"))
+    assert not all(equal for name, equal in same.items() if name.endswith(".multiplier"))
+
+
 def test_without_r1_nothing_is_rotated(
     space: Workspace, tiny_checkpoint: Path, tmp_path: Path
 ) -> None:

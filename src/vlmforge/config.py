@@ -282,6 +282,14 @@ class HessianQuantConfig(_Config):
     attributes: Attributes = Attributes()
 
 
+class LearnWeightScaleConfig(_Config):
+    """Scales of weights learned together, once the codes are known, on the calibration samples."""
+
+    apply: StrictBool = False
+    steps: StrictInt = Field(default=64, gt=0)
+    """Of gradient descent, each on one sample; the time it takes grows with them."""
+
+
 class CompileConfig(_Config):
     """Everything a compilation is asked to do; :func:`require_supported` says what it can."""
 
@@ -290,6 +298,7 @@ class CompileConfig(_Config):
     equivalent_transformation: EquivalentTransformationConfig = EquivalentTransformationConfig()
     search_weight_scale: SearchWeightScaleConfig = SearchWeightScaleConfig()
     hessian_quant: HessianQuantConfig = HessianQuantConfig()
+    learn_weight_scale: LearnWeightScaleConfig = LearnWeightScaleConfig()
     seed: StrictInt = Field(default=0, ge=0, lt=2**63)
     """Seed of the random rotations."""
 

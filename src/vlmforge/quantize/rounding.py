@@ -12,6 +12,7 @@ from torch import Tensor
 from vlmforge.config import CompileConfig, HessianQuantConfig
 from vlmforge.errors import ConfigError
 from vlmforge.graph.core import Graph, Node
+from vlmforge.graph.feeds import row_count
 from vlmforge.graph.stream import Feeds
 from vlmforge.quantize.compensate import Compensation, compensate
 from vlmforge.quantize.hessian import Hessian
@@ -86,11 +87,9 @@ def choose_rounding(
 
 def _rows(graph: Graph, feeds: Mapping[str, Tensor]) -> int:
     """Rows of a sample's values: its tokens, or its patches where the graph fixes their number."""
-    for name, value in graph.inputs.items():
-        if "seq" in value.shape:
-            return feeds[name].shape[value.shape.index("seq")]
     products = [node for node in graph.nodes.values() if node.op in PRODUCTS]
-    return max(size for node in products if isinstance(size := node.shape[0], int))
+    fixed = (size for node in products if isinstance(size := node.shape[0], int))
+    return row_count(graph, feeds) or max(fixed)
 
 
 def _require_products(graph: Graph, names: Iterable[str]) -> None:
@@ -149,3 +148,14 @@ class CompensatedRounding:
             assert total is not None
             self._hessian = name, total.damped(self._settings.damping)
         return self._hessian[1]
+
+
+class SettledRounding:
+    """Gives weights that were quantized before, by the name of their product."""
+
+    def __init__(self, weights: Mapping[str, QuantizedWeight]) -> None:
+        self._weights = weights
+
+    def quantize(self, product: Node, smallest: np.ndarray | None) -> QuantizedWeight:
+        """See :class:`Rounding`; the bound was known when the weight was quantized."""
+        return self._weights[product.name]

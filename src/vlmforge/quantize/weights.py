@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -68,6 +68,16 @@ class QuantizedWeight:
             integers = torch.from_numpy(self.group_scale).float()
             scales = (integers * scales).repeat_interleave(self.group, 1)[:, : real.shape[1]]
         return real.mul_(scales)
+
+    def scaled(self, factors: np.ndarray, smallest: np.ndarray | None) -> QuantizedWeight:
+        """The same codes, each channel's scale times its factor, its size at least ``smallest``.
+
+        Both float64 ``[out]``; the factors are positive.
+        """
+        scales = self.scales * factors
+        if smallest is not None:
+            scales = np.copysign(np.maximum(np.abs(scales), smallest), scales)
+        return replace(self, scales=scales)
 
     @staticmethod
     def of(codes: Tensor, scales: GroupScales, weight_format: WeightFormat) -> QuantizedWeight:

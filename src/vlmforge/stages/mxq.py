@@ -11,6 +11,7 @@ from vlmforge.formats.mxq import MxqWriter
 from vlmforge.graph.verify import verify
 from vlmforge.progress import Progress
 from vlmforge.quantize.clipping import Clipping
+from vlmforge.quantize.learned_scales import Learning, learned_rounding
 from vlmforge.quantize.lower import lower
 from vlmforge.quantize.narrowing import narrow_products
 from vlmforge.quantize.observe import Range
@@ -76,6 +77,11 @@ def mxq_compile(
         scales = choose_scales(graph, codes, ranges, bound)
         path = partial(QuantizedPath, graph, codes, scales, device=where)
         rounding = choose_rounding(graph, formats, config.hessian_quant, path, loaders)
+        learn = config.learn_weight_scale
+        if learn.apply and not transformed.budget.stopped:
+            learning = Learning(learn.steps, transformed.budget, where, progress)
+            chosen = (graph, codes, scales, rounding, loaders)
+            graph, rounding = learned_rounding(*chosen, learning)
         writer.finish(lower(graph, codes, scales, rounding, writer, progress))
     return save_path
 

@@ -13,6 +13,7 @@ from vlmforge.config import BitConfig, CompileConfig
 from vlmforge.formats.rotation import Rotation
 from vlmforge.formats.samples import Sample
 from vlmforge.graph.core import Graph
+from vlmforge.learning.steps import Budget
 from vlmforge.progress import Progress
 from vlmforge.quantize.rounding import weight_formats
 from vlmforge.quantize.scheme import assign_codes, attention_operands, narrowable
@@ -34,11 +35,13 @@ class Transformed:
         graph: after all transformations.
         rotation: R1 of the language model, which its features are in; None without one.
         loaders: each gives the feeds of one sample, rotated as the graph wants them.
+        budget: says whether to go on learning.
     """
 
     graph: Graph
     rotation: Rotation | None
     loaders: Sequence[Callable[[], Mapping[str, Tensor]]]
+    budget: Budget
 
 
 def transform_component(
@@ -68,7 +71,7 @@ def transform_component(
     settings = Settings(config.equivalent_transformation, precision, config.seed, device, progress)
     graph, rotation = _rotated(graph, samples, config, settings, rotation_path)
     loaders = [partial(rotated_feeds, graph, sample, rotation) for sample in samples]
-    return Transformed(scale(graph, loaders, settings), rotation, loaders)
+    return Transformed(scale(graph, loaders, settings), rotation, loaders, settings.budget)
 
 
 def _rotated(

@@ -1,0 +1,162 @@
+"""Learned scales: those of all weights and norms at once, so that the output errs least.
+
+The codes of weights stay. The scale of every output channel of every product, and the gain of every
+channel of a norm, descend the loss at the output of the whole component, all values rounded
+(EfficientQAT, Chen et al. 2024, section 3.3, which trains the scales of groups so).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from vlmforge.graph.core import Graph
+from vlmforge.graph.feeds import shortened
+from vlmforge.graph.residual import NORMS
+from vlmforge.graph.scaling import multiply_norms
+from vlmforge.graph.stream import Feeds
+from vlmforge.learning.best import Best
+from vlmforge.learning.loss import output_loss
+from vlmforge.learning.steps import Budget, announce, run_steps, timed
+from vlmforge.progress import Progress
+from vlmforge.quantize.bias import least_scales
+from vlmforge.quantize.float_outputs import FloatOutputs
+from vlmforge.quantize.rounding import Rounding, SettledRounding
+from vlmforge.quantize.scaled_model import ScaledModel
+from vlmforge.quantize.scales import Scales
+from vlmforge.quantize.scheme import PRODUCTS
+
+RATE = 1e-3
+"""Of Adam (Kingma and Ba 2014) at the first step; it falls linearly to zero."""
+
+BETAS = (0.9, 0.95)
+
+ROWS = 512
+"""Most rows of a sample, which bounds the memory of the backward pass."""
+
+JUDGES = 8
+"""Most samples that are kept for judging; no more than a third of all."""
+
+JUDGED = 32
+"""Steps between two looks at them."""
+
+COST = 2.5
+"""Time of a step in units of an evaluation of the loss: with gradients, and backward."""
+
+
+@dataclass(frozen=True)
+class Learning:
+    """How scales are learned.
+
+    Attributes:
+        steps: how many, each on one sample.
+        budget: says when to stop.
+        device: where to compute, as torch names it.
+        progress: is told of every step.
+    """
+
+    steps: int
+    budget: Budget
+    device: str = "cpu"
+    progress: Progress | None = None
+
+
+def learned_rounding(
+    graph: Graph,
+    codes: Mapping[str, str],
+    scales: Scales,
+    rounding: Rounding,
+    samples: Sequence[Feeds],
+    learning: Learning,
+) -> tuple[Graph, Rounding]:
+    """The graph with learned gains of norms, and the codes of another rounding with learned scales.
+
+    All weights are held, as codes.
+
+    Args:
+        graph: the transformed component.
+        codes: dtype of every value.
+        scales: of every value.
+        rounding: chooses the codes and the first scales.
+        samples: each gives feeds of the graph.
+        learning: how long, and where.
+    """
+    nodes = graph.nodes.values()
+    products = [node for node in nodes if node.op in PRODUCTS]
+    bounds = {node.name: least_scales(graph, node, codes, scales) for node in products}
+    weights = {}
+    for done, node in enumerate(products):
+        weights[node.name] = rounding.quantize(node, bounds[node.name])
+        if learning.progress is not None:
+            learning.progress(f"rounding the {graph.component} model", done + 1, len(products))
+    model = ScaledModel(graph, codes, scales, weights, learning.device)
+    learn_scales(graph, model, samples, learning)
+    found = {name: factor.double().cpu() for name, factor in model.factors.items()}
+    scaled = {n: w.scaled(found[n].numpy(), bounds[n]) for n, w in weights.items()}
+    gains = {node.name: found[node.name] for node in nodes if node.op in NORMS}
+    return multiply_norms(graph, gains), SettledRounding(scaled)
+
+
+def learn_scales(
+    graph: Graph, model: ScaledModel, samples: Sequence[Feeds], learning: Learning
+) -> tuple[float, float]:
+    """Change the factors of a quantized model to those of the least loss met.
+
+    Args:
+        graph: the component with its float weights.
+        model: the same, quantized.
+        samples: each gives feeds of the graph; nothing is learned from the first, which judge,
+            unless there is one alone.
+        learning: how long, and where.
+
+    Returns:
+        The mean loss of the judging samples before and after.
+    """
+    judges = max(1, min(JUDGES, len(samples) // 3))
+    used = [partial(_first_rows, graph, load) for load in samples[: judges + learning.steps]]
+    loss = _Loss(graph, model, used, learning)
+    factors = list(model.factors.values())
+    best = Best(factors, lambda: sum(loss(judge).item() for judge in range(judges)) / judges)
+    what, steps = f"the scales of the {graph.component} model's weights", learning.steps
+    _, seconds = timed(best.look)
+    announce(what, seconds / judges * COST * steps + seconds * math.ceil(steps / JUDGED))
+    for factor in factors:
+        factor.requires_grad_()
+    adam = torch.optim.Adam(factors, lr=RATE, betas=BETAS)
+    training = range(judges, len(used)) or range(1)
+
+    def step(done: int) -> None:
+        adam.param_groups[0]["lr"] = RATE * (1 - done / steps)
+        adam.zero_grad()
+        loss(training[done % len(training)]).backward()
+        adam.step()
+        if (done + 1) % JUDGED == 0 or done + 1 == steps:
+            best.look()
+
+    run_steps(steps, step, learning.budget, learning.progress, f"learning {what}")
+    best.restore()
+    return best.first, best.least
+
+
+class _Loss:
+    """The loss of one sample, differentiable in the model's factors."""
+
+    def __init__(
+        self, graph: Graph, model: ScaledModel, samples: Sequence[Feeds], learning: Learning
+    ) -> None:
+        self._component, self._model, self._samples = graph.component, model, samples
+        self._device = learning.device
+        self._exact = FloatOutputs(graph, samples, learning.device, learning.progress)
+
+    def __call__(self, sample: int) -> Tensor:
+        feeds = {name: t.to(self._device) for name, t in self._samples[sample]().items()}
+        return output_loss(self._component, self._model.run(feeds), self._exact.of(sample))
+
+
+def _first_rows(graph: Graph, load: Feeds) -> Mapping[str, Tensor]:
+    return shortened(graph, load(), ROWS)

@@ -1,0 +1,99 @@
+"""ScaledModel: a quantized component, differentiable in the scales it multiplies channels by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vlmforge.graph.core import Graph, Node
+from vlmforge.graph.evaluate import Values, compute, patches, traverse
+from vlmforge.graph.residual import NORMS
+from vlmforge.graph.stream import with_loaded
+from vlmforge.quantize.grid import Grid, grids
+from vlmforge.quantize.scales import Scales
+from vlmforge.quantize.scheme import PRODUCTS
+from vlmforge.quantize.weights import QuantizedWeight
+
+
+class ScaledModel:
+    """The component as the integer program computes it, but for float32 arithmetic.
+
+    Codes stay as they are, in integers; gradients pass through the rounding of values as if there
+    were none (Bengio et al. 2013).
+
+    Attributes:
+        factors: what the output channels of each product and norm are multiplied by, float32
+            ``[channels]``, 1 at first.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        codes: Mapping[str, str],
+        scales: Scales,
+        weights: Mapping[str, QuantizedWeight],
+        device: str = "cpu",
+    ) -> None:
+        nodes = graph.nodes.values()
+        others = [node for node in nodes if node.op not in PRODUCTS]
+        self._graph, self._weights = with_loaded(graph, others, device), weights
+        self._grids = grids(graph, codes, scales, device)
+        scaled = [node for node in nodes if node.op in (*PRODUCTS, *NORMS)]
+        self.factors = {node.name: _ones(node, device) for node in scaled}
+
+    def run(self, feeds: Mapping[str, Tensor]) -> Tensor:
+        """The first output for one sample's feeds."""
+        rounded = {name: self._rounded(name, value) for name, value in feeds.items()}
+        return traverse(self._graph, rounded, self._value)[self._graph.outputs[0]]
+
+    def _value(self, node: Node, values: Values) -> Tensor:
+        product = node.op in PRODUCTS
+        value = self._product(node, values) if product else compute(self._graph, node, values)
+        if node.op in NORMS:
+            value = value * self.factors[node.name]
+        return self._rounded(node.name, value)
+
+    def _product(self, node: Node, values: Values) -> Tensor:
+        x = values[node.inputs[0]]
+        if node.op == "conv2d":
+            x = patches(x, *self._graph.weights[node.weights["weight"]].shape[1:3])
+        value: Tensor = _Product.apply(x, self._weights[node.name]) * self.factors[node.name]
+        bias = self._graph.weight(node, "bias")
+        return value if bias is None else value + bias.load().to(value.device)
+
+    def _rounded(self, name: str, value: Tensor) -> Tensor:
+        return _Rounded.apply(value, self._grids[name]) if name in self._grids else value
+
+
+def _ones(node: Node, device: str) -> Tensor:
+    channels = node.shape[-1]
+    assert isinstance(channels, int)  # channels are never dynamic
+    return torch.ones(channels, device=device)
+
+
+class _Product(torch.autograd.Function):
+    """``x W^T``; the real weight is held while it is needed, and has no gradient."""
+
+    @staticmethod
+    def forward(context: Any, x: Tensor, weight: QuantizedWeight) -> Tensor:
+        context.weight = weight
+        return x @ weight.dequantized().to(x.device).T
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        return gradient @ context.weight.dequantized().to(gradient.device), None
+
+
+class _Rounded(torch.autograd.Function):
+    """A value on its grid; the gradient is that of the value."""
+
+    @staticmethod
+    def forward(context: Any, value: Tensor, grid: Grid) -> Tensor:
+        return grid.round(value)
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        return gradient, None
