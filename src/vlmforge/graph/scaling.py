@@ -17,7 +17,7 @@ def scale_output(graph: Graph, node: Node, factor: Tensor) -> dict[str, Weight]:
 
 def multiply_norms(graph: Graph, factors: Mapping[str, Tensor]) -> Graph:
     """The graph whose norms' outputs leave multiplied by ``factors`` ``[channels]``, by norm."""
-    nodes, changed = dict(graph.nodes), dict(graph.weights)
+    nodes, changed = dict(graph.nodes), dict[str, Weight]()
     for name, factor in factors.items():
         norm = graph.nodes[name]
         if "weight" not in norm.weights:

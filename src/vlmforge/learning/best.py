@@ -8,6 +8,13 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+JUDGES = 8
+
+
+def judge_count(samples: int) -> int:
+    """How many samples are kept for judging: at most :data:`JUDGES`, no more than a third."""
+    return max(1, min(JUDGES, samples // 3))
+
 
 class Best:
     """Looks at a loss from time to time, and remembers what the tensors were when it was least.

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 
 from vlmforge.graph.core import Graph, Node
-from vlmforge.quantize.scales import Scales
 
 LIMITS = {"int8": 2.0**30, "int16": 2.0**46}
 """Largest bias code, by the dtype of the product's input."""
@@ -21,14 +18,15 @@ def real_bias(graph: Graph, product: Node) -> np.ndarray | None:
     return None if bias is None else bias.load().double().numpy()
 
 
-def least_scales(
-    graph: Graph, product: Node, codes: Mapping[str, str], scales: Scales
-) -> np.ndarray | None:
-    """The smallest scales of the product's weight whose bias codes fit, float64 ``[out]``."""
-    bias, name = real_bias(graph, product), product.inputs[0]
-    if bias is None:
-        return None
-    return np.abs(bias) / (scales.through_moves(graph, name) * LIMITS[codes[name]])
+def least_scales(bias: np.ndarray | None, scale: float, code: str) -> np.ndarray | None:
+    """The smallest scales of a product's weight whose bias codes fit, float64 ``[out]``.
+
+    Args:
+        bias: float64 ``[out]``; without one there is no bound.
+        scale: of the product's input.
+        code: the dtype of that input's codes.
+    """
+    return None if bias is None else np.abs(bias) / (scale * LIMITS[code])
 
 
 def bias_codes(bias: np.ndarray, accumulator: np.ndarray, code: str) -> np.ndarray:

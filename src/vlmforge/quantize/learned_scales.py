@@ -20,11 +20,11 @@ from vlmforge.graph.feeds import shortened
 from vlmforge.graph.residual import NORMS
 from vlmforge.graph.scaling import multiply_norms
 from vlmforge.graph.stream import Feeds
-from vlmforge.learning.best import Best
+from vlmforge.learning.best import Best, judge_count
 from vlmforge.learning.loss import output_loss
 from vlmforge.learning.steps import Budget, announce, run_steps, timed
 from vlmforge.progress import Progress
-from vlmforge.quantize.bias import least_scales
+from vlmforge.quantize.bias import least_scales, real_bias
 from vlmforge.quantize.float_outputs import FloatOutputs
 from vlmforge.quantize.rounding import Rounding, SettledRounding
 from vlmforge.quantize.scaled_model import ScaledModel
@@ -38,9 +38,6 @@ BETAS = (0.9, 0.95)
 
 ROWS = 512
 """Most rows of a sample, which bounds the memory of the backward pass."""
-
-JUDGES = 8
-"""Most samples that are kept for judging; no more than a third of all."""
 
 JUDGED = 32
 """Steps between two looks at them."""
@@ -88,10 +85,12 @@ def learned_rounding(
     """
     nodes = graph.nodes.values()
     products = [node for node in nodes if node.op in PRODUCTS]
-    bounds = {node.name: least_scales(graph, node, codes, scales) for node in products}
-    weights = {}
+    bounds, weights = {}, {}
     for done, node in enumerate(products):
-        weights[node.name] = rounding.quantize(node, bounds[node.name])
+        name = node.inputs[0]
+        scale = scales.through_moves(graph, name)
+        bound = least_scales(real_bias(graph, node), scale, codes[name])
+        bounds[node.name], weights[node.name] = bound, rounding.quantize(node, bound)
         if learning.progress is not None:
             learning.progress(f"rounding the {graph.component} model", done + 1, len(products))
     model = ScaledModel(graph, codes, scales, weights, learning.device)
@@ -117,7 +116,7 @@ def learn_scales(
     Returns:
         The mean loss of the judging samples before and after.
     """
-    judges = max(1, min(JUDGES, len(samples) // 3))
+    judges = judge_count(len(samples))
     used = [partial(_first_rows, graph, load) for load in samples[: judges + learning.steps]]
     loss = _Loss(graph, model, used, learning)
     factors = list(model.factors.values())

@@ -111,17 +111,15 @@ Emitted = tuple[dict[str, str], dict[str, Any]]
 
 
 def _product(builder: _Builder, node: Node) -> Emitted:
-    graph, scales, name = builder.graph, builder.scales, node.inputs[0]
-    smallest = least_scales(graph, node, builder.codes, scales)
-    quantized = builder.rounding.quantize(node, smallest)
-    accumulator = builder.scale(name) * quantized.scales
+    name, bias = node.inputs[0], real_bias(builder.graph, node)
+    scale, code = builder.scale(name), builder.codes[name]
+    quantized = builder.rounding.quantize(node, least_scales(bias, scale, code))
+    accumulator = scale * quantized.scales
     multiplier = (accumulator / builder.output_scale(node)).astype(np.float32)
     tensors, attrs = _weight(builder, node, quantized)
     tensors |= builder.tensor(node, "multiplier", multiplier)
-    bias = real_bias(graph, node)
     if bias is not None:
-        integers = bias_codes(bias, accumulator, builder.codes[name])
-        tensors |= builder.tensor(node, "bias", integers)
+        tensors |= builder.tensor(node, "bias", bias_codes(bias, accumulator, code))
     return tensors, attrs
 
 

@@ -40,6 +40,8 @@ class ScaledModel:
         nodes = graph.nodes.values()
         others = [node for node in nodes if node.op not in PRODUCTS]
         self._graph, self._weights = with_loaded(graph, others, device), weights
+        biases = {node.name: graph.weight(node, "bias") for node in nodes if node.op in PRODUCTS}
+        self._biases = {name: bias.load().to(device) for name, bias in biases.items() if bias}
         self._grids = grids(graph, codes, scales, device)
         scaled = [node for node in nodes if node.op in (*PRODUCTS, *NORMS)]
         self.factors = {node.name: _ones(node, device) for node in scaled}
@@ -61,8 +63,8 @@ class ScaledModel:
         if node.op == "conv2d":
             x = patches(x, *self._graph.weights[node.weights["weight"]].shape[1:3])
         value: Tensor = _Product.apply(x, self._weights[node.name]) * self.factors[node.name]
-        bias = self._graph.weight(node, "bias")
-        return value if bias is None else value + bias.load().to(value.device)
+        bias = self._biases.get(node.name)
+        return value if bias is None else value + bias
 
     def _rounded(self, name: str, value: Tensor) -> Tensor:
         return _Rounded.apply(value, self._grids[name]) if name in self._grids else value

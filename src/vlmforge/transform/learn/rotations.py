@@ -12,7 +12,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from vlmforge.learning.best import Best
+from vlmforge.learning.best import Best, judge_count
 from vlmforge.learning.steps import Budget, announce, run_steps, timed
 from vlmforge.progress import Progress
 from vlmforge.transform.learn.cayley import CayleySGD
@@ -22,9 +22,6 @@ STEPS = 100
 
 RATE = 1.5
 """Of Cayley SGD at the first step."""
-
-JUDGES = 8
-"""Most samples that are kept for judging; no more than a third of all."""
 
 JUDGED = 20
 """Steps between two looks at them."""
@@ -57,7 +54,7 @@ def learn_rotations(
         The mean loss of the judging samples before and after.
     """
     steps = STEPS if steps is None else steps
-    judges = max(1, min(JUDGES, len(samples) // 3))
+    judges = judge_count(len(samples))
     training = samples[judges:] or samples
     wanted, seconds = timed(lambda: [graph.exact(sample) for sample in samples[:judges]])
     what = f"the rotations of the {graph.graph.component} model"
