@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.run import oracle
-from tests.run.single import single_of
+from tests.run.single import single, single_of
 from vlmforge.program.core import Dim, Program
 from vlmforge.program.layout import pack, pack_group_scale, pack_int4
 from vlmforge.program.verify import verify
@@ -173,6 +173,13 @@ class OpSuite(OperationTests):
         rng = np.random.default_rng(block)
         for x in (codes(rng, (1, 3 * block), "int16"), np.full((2, block), 32767, np.int16)):
             self.check_hadamard(x, block, dtype, rng)
+
+    @pytest.mark.parametrize("block", [16, 256])
+    def test_hadamard_of_no_rows(self, block: int) -> None:
+        kind = (("rows", 2 * block), "int16")
+        program = single("hadamard", {"x": kind}, kind, block=block, multiplier=0.5)
+        x = np.empty((0, 2 * block), np.int16)
+        assert self.open_machine(program).run({"x": x})["y"].shape == x.shape
 
     def check_hadamard(
         self, x: np.ndarray, block: int, dtype: str, rng: np.random.Generator

@@ -40,9 +40,9 @@ def mul(step: Step, frame: Frame, a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def hadamard(step: Step, frame: Frame, x: np.ndarray) -> np.ndarray:
     """x int16 ``[M, K]``, each block of columns times Sylvester's matrix; the sums are exact."""
     block, width = step.attrs["block"], 1
-    y = x.astype(np.float32).reshape(-1, block)
+    y = x.astype(np.float32).reshape(x.size // block, block)
     while width < block:
-        pairs = y.reshape(len(y), -1, 2, width)
+        pairs = y.reshape(len(y), block // width // 2, 2, width)
         first, second = pairs[:, :, 0], pairs[:, :, 1]
         y = np.stack([first + second, first - second], axis=2)
         width *= 2
