@@ -13,6 +13,9 @@ using kernels::Range;
 // Parts of a product for each thread: as many as make up for one that is held up.
 constexpr std::int64_t kPartsOfThread = 8;
 
+// Multiply-adds of a part at least, or taking it costs as much as doing it.
+constexpr std::int64_t kLeastWork = 1 << 16;
+
 kernels::LinearWeight weight_of(const Instruction& instruction) {
   kernels::LinearWeight weight{};
   const Tensor& codes = *instruction.tensor("weight");
@@ -141,7 +144,9 @@ class Product final : public Operation {
     const bool by_blocks = blocks >= unit * frame.threads() || count <= row_unit;
     const std::int64_t units = by_blocks ? (blocks + unit - 1) / unit
                                          : (count + row_unit - 1) / row_unit;
-    const int parts = static_cast<int>(std::min(units, frame.threads() == 1 ? 1 : frame.threads() * kPartsOfThread));
+    const std::int64_t work = count * weight_.in_features * weight_.out_features;
+    const std::int64_t most = frame.threads() == 1 ? 1 : frame.threads() * kPartsOfThread;
+    const int parts = static_cast<int>(std::clamp<std::int64_t>(work / kLeastWork, 1, std::min(units, most)));
     const kernels::PackedRows x{frame.storage<std::byte>(packed_), x_element_, count,
                                 weight_.in_features};
     const kernels::Output y{frame.storage<void>(output_), y_element_, weight_.out_features};

@@ -233,6 +233,14 @@ class OpSuite(OperationTests):
             self.check_linear(rng, x, weight, "float32", seed == 1)
 
     @pytest.mark.parametrize("dtype", ["int8", "int16"])
+    @pytest.mark.parametrize("group", [None, 0, 32])
+    @pytest.mark.parametrize("m", [1, 5])
+    def test_linear_of_many_outputs(self, m: int, group: int | None, dtype: str) -> None:
+        rng = np.random.default_rng(m)
+        x, weight = codes(rng, (m, 260), dtype), weights(rng, 601, 260, group)
+        self.check_linear(rng, x, weight, "int16", m == 1)
+
+    @pytest.mark.parametrize("dtype", ["int8", "int16"])
     @pytest.mark.parametrize("group", [None, 0, 32, 64, 128])
     def test_linear_at_the_largest_sums(self, group: int | None, dtype: str) -> None:
         limit, rng = oracle.LIMITS[dtype], np.random.default_rng(0)

@@ -28,6 +28,7 @@ class Context:
         self.machine, self.embeddings = machine, embeddings
         self.grid, self.capacity = grid, capacity
         self.length = 0
+        self._next = 0  # the position after all of those held
         self._cache = machine.new_cache(capacity)
         self._token_ids = np.empty(capacity, np.int64)
         self._keys = np.empty(capacity, np.int64)
@@ -48,9 +49,12 @@ class Context:
 
         An image is kept whole or not at all, so less may be kept.
         """
-        self.length = whole_images(self.keys, max(0, min(length, self.length)))
-        self._cache.truncate(self.length)
-        return self.length
+        kept = whole_images(self.keys, max(0, min(length, self.length)))
+        self._cache.truncate(kept)
+        if kept < self.length:
+            self._next = int(self._positions[:, :kept].max(initial=-1)) + 1
+            self.length = kept
+        return kept
 
     def keep(self, inputs: Inputs, most: int) -> int:
         """Forget all but what ``inputs`` begin with, at most ``most`` tokens; the length kept."""
@@ -63,8 +67,7 @@ class Context:
             RunError: there are none, or more than there is room for.
         """
         require_room(len(inputs), self.length, self.capacity)
-        start = int(self._positions[:, : self.length].max(initial=-1)) + 1
-        return rope_index(inputs.keys < 0, repeat(self.grid), start)[0]
+        return rope_index(inputs.keys < 0, repeat(self.grid), self._next)[0]
 
     def request(self, inputs: Inputs, positions: np.ndarray, wanted: np.ndarray) -> Request:
         """What the machine has to run to read tokens; :meth:`advance` when it has.
@@ -85,6 +88,7 @@ class Context:
         span = slice(self.length, self.length + len(inputs))
         self._token_ids[span], self._keys[span] = inputs.token_ids, inputs.keys
         self._positions[:, span] = positions
+        self._next = max(self._next, int(positions.max()) + 1)
         self.length = span.stop
 
     def rows(self, start: int, stop: int) -> np.ndarray:

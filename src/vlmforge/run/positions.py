@@ -26,6 +26,10 @@ def rope_index(
         that follows. That position minus the number of tokens is Hugging Face's ``rope_delta``.
     """
     positions = np.empty((3, is_image.size), np.int64)
+    if not is_image.any():
+        stop = start + is_image.size
+        positions[:] = np.arange(start, stop)
+        return positions, stop
     edges, at = np.flatnonzero(np.diff(is_image)) + 1, 0
     images = iter(grids)
     while at < is_image.size:

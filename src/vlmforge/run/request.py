@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
 from vlmforge.errors import RunError
 from vlmforge.fixed_point import LIMITS
-from vlmforge.program.core import Buffer, Dim, Program
+from vlmforge.program.core import Dim, Program
 from vlmforge.run.cache import Cache
 
 Sizes = dict[str, int]
@@ -40,6 +40,37 @@ class Request(NamedTuple):
     cache: Cache | None = None
 
 
+class Wanted(NamedTuple):
+    """What a program asks of one of its inputs.
+
+    Attributes:
+        name: of the input.
+        dtype: of its array.
+        shape: its dimensions.
+        limit: the largest code, of a value that is codes.
+    """
+
+    name: str
+    dtype: np.dtype[Any]
+    shape: tuple[Dim, ...]
+    limit: int | None
+
+    def fits(self, shape: tuple[int, ...], sizes: Sizes) -> bool:
+        """Whether an array has this shape; a dynamic dimension met first is added to ``sizes``."""
+        if len(shape) != len(self.shape):
+            return False
+        for size, dim in zip(shape, self.shape, strict=True):
+            if size != (sizes.setdefault(dim, size) if isinstance(dim, str) else dim):
+                return False
+        return True
+
+    def holds_values(self, array: np.ndarray) -> bool:
+        """Whether all of an array of the right dtype are finite numbers, or codes."""
+        if self.dtype.kind == "f":
+            return bool(np.isfinite(array).all())
+        return self.limit is None or bool((array >= -self.limit).all())
+
+
 class RequestRules:
     """The checks every machine makes before it runs a verified program.
 
@@ -55,7 +86,11 @@ class RequestRules:
             each.attrs["cache"]: each.attrs["kv_heads"] * each.attrs["head_dim"] for each in caching
         }
         self._program = program
-        self._attended = set(rows.values())
+        buffers = [program.buffers[name] for name in program.inputs]
+        self._inputs = [
+            Wanted(b.name, np.dtype(b.dtype), b.shape, LIMITS.get(b.dtype)) for b in buffers
+        ]
+        self._attended = list(set(rows.values()))
         self._appended: Dim = rows[caching[0].name] if caching else 0
 
     def check_capacity(self, capacity: int) -> None:
@@ -74,14 +109,13 @@ class RequestRules:
             RunError: an input is missing, unknown, of another dtype or shape, or not finite; there
                 is nothing to attend to; the cache is another program's or has no room.
         """
-        wanted, given = set(self._program.inputs), set(inputs)
-        if wanted != given:
-            what = f"the inputs are {sorted(given)}, not {sorted(wanted)}"
+        if inputs.keys() != set(self._program.inputs):
+            what = f"the inputs are {sorted(inputs)}, not {sorted(self._program.inputs)}"
             raise self._error(what, "pass exactly the inputs of the program")
         sizes: Sizes = {}
-        for name in self._program.inputs:
-            self._check_input(self._program.buffers[name], inputs[name], sizes)
-        if any(resolve((dim,), sizes) == (0,) for dim in self._attended):
+        for wanted in self._inputs:
+            self._check_input(wanted, inputs[wanted.name], sizes)
+        if 0 in resolve(self._attended, sizes):
             raise self._error("the chunk has no rows", "pass at least one position")
         if cache is not None:
             self._check_cache(cache, self.appended(sizes))
@@ -91,23 +125,19 @@ class RequestRules:
         """Rows that a run of these sizes appends to the cache."""
         return resolve((self._appended,), sizes)[0]
 
-    def _check_input(self, buffer: Buffer, array: np.ndarray, sizes: Sizes) -> None:
-        shape = getattr(array, "shape", None)
-        if not isinstance(array, np.ndarray) or array.dtype != np.dtype(buffer.dtype):
+    def _check_input(self, wanted: Wanted, array: np.ndarray, sizes: Sizes) -> None:
+        if not isinstance(array, np.ndarray) or array.dtype != wanted.dtype:
             found = getattr(array, "dtype", type(array).__name__)
             raise self._error(
-                f"the input {buffer.name!r} is {found}, not a NumPy array of {buffer.dtype}",
-                f"convert it to {buffer.dtype}",
+                f"the input {wanted.name!r} is {found}, not a NumPy array of {wanted.dtype}",
+                f"convert it to {wanted.dtype}",
             )
-        if len(array.shape) != len(buffer.shape) or any(
-            size != (sizes.setdefault(dim, size) if isinstance(dim, str) else dim)
-            for size, dim in zip(array.shape, buffer.shape, strict=True)
-        ):
+        if not wanted.fits(array.shape, sizes):
             known = f" with {sizes}" if sizes else ""
-            what = f"the input {buffer.name!r} is {shape}, not {buffer.shape}{known}"
+            what = f"the input {wanted.name!r} is {array.shape}, not {wanted.shape}{known}"
             raise self._error(what, "reshape it, or make the inputs of one run agree")
-        if not _holds_values(array):
-            what = f"the input {buffer.name!r} holds a value that is not finite or not a code"
+        if not wanted.holds_values(array):
+            what = f"the input {wanted.name!r} holds a value that is not finite or not a code"
             raise self._error(what, "look for NaN, infinity or the lowest integer in it")
 
     def _check_cache(self, cache: Cache, rows: int) -> None:
@@ -159,9 +189,9 @@ def unchanged_on_failure(requests: Sequence[Request]) -> Iterator[None]:
         raise
 
 
-def resolve(shape: tuple[Dim, ...], sizes: Sizes) -> tuple[int, ...]:
+def resolve(shape: Sequence[Dim], sizes: Sizes) -> tuple[int, ...]:
     """A shape with its dynamic dimensions filled in."""
-    return tuple(sizes[dim] if isinstance(dim, str) else dim for dim in shape)
+    return tuple([sizes[dim] if isinstance(dim, str) else dim for dim in shape])
 
 
 def check_indexes(op: str, name: str, indexes: np.ndarray, limit: int) -> None:
@@ -175,10 +205,3 @@ def index_error(op: str, name: str, index: int, limit: int) -> RunError:
     """What the operation ``op`` of instruction ``name`` refuses an index out of range with."""
     what, mend = INDEXED[op]
     return RunError(f"{what} {index} is outside 0 to {limit - 1}", where=name, mend=mend)
-
-
-def _holds_values(array: np.ndarray) -> bool:
-    if array.dtype.kind == "f":
-        return bool(np.isfinite(array).all())
-    limit = LIMITS.get(array.dtype.name)
-    return limit is None or bool((array >= -limit).all())
