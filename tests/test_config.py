@@ -117,7 +117,8 @@ def test_an_unknown_key_near_to_none_lists_the_keys() -> None:
     with pytest.raises(ConfigError) as caught:
         CompileConfig.parse({"zzzz": 1})
     assert caught.value.mend is not None
-    keys = "equivalentTransformation, searchWeightScale, hessianQuant, learnWeightScale, seed"
+    keys = "equivalentTransformation, searchWeightScale, hessianQuant"
+    keys += ", learnRounding, learnWeightScale, seed"
     assert f"the keys here are bit, calibration, {keys}" in caught.value.mend
 
 
@@ -130,6 +131,7 @@ def test_an_unknown_key_near_to_none_lists_the_keys() -> None:
         ("bit.transformer.weightGroup", 16),
         ("hessianQuant.attributes.percDamp", 0.0),
         ("hessianQuant.attributes.blockSize", 0),
+        ("learnRounding.steps", 0),
         ("learnWeightScale.steps", 0),
         ("bit.layerOverrides.activation16Bits", "one"),
         ("bit.layerOverrides.activation16Bits", [1]),

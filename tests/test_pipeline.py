@@ -158,6 +158,21 @@ def test_learned_scales_change_no_weight_code(space: Workspace) -> None:
     assert not all(equal for name, equal in same.items() if name.endswith(".multiplier"))
 
 
+def test_learned_codes_change_four_bit_weights_alone(space: Workspace) -> None:
+    def tensors(learn: bool) -> dict[str, np.ndarray]:
+        bits = {"transformer": {"weight": {"ffn": 4}}}
+        nearest = {"hessianQuant": {"apply": False}}
+        settings = {"bit": bits, **nearest, "learnRounding": {"apply": learn, "steps": 40}}
+        quantize(space, "language", compile_config=CompileConfig.parse(settings))
+        program = read_mxq(space.mxq("language"))
+        return {name: np.array(tensor) for name, tensor in program.tensors.items()}
+
+    plain, learned = tensors(False), tensors(True)
+    changed = {name for name in plain if not np.array_equal(plain[name], learned[name])}
+    assert changed
+    assert all("_mlp_" in name and name.endswith(".weight") for name in changed)
+
+
 def test_without_r1_nothing_is_rotated(
     space: Workspace, tiny_checkpoint: Path, tmp_path: Path
 ) -> None:

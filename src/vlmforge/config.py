@@ -282,6 +282,17 @@ class HessianQuantConfig(_Config):
     attributes: Attributes = Attributes()
 
 
+class LearnRoundingConfig(_Config):
+    """Codes of four-bit weights learned layer by layer, once they are known."""
+
+    apply: StrictBool = False
+    steps: StrictInt = Field(default=150, gt=0)
+    """Of gradient descent for each layer, each on two samples; time grows with them."""
+    bfloat16: StrictBool = False
+    """Whether products are computed in bfloat16 meanwhile, several times as fast where the
+    processor has instructions for it."""
+
+
 class LearnWeightScaleConfig(_Config):
     """Scales of weights learned together, once the codes are known, on the calibration samples."""
 
@@ -298,6 +309,7 @@ class CompileConfig(_Config):
     equivalent_transformation: EquivalentTransformationConfig = EquivalentTransformationConfig()
     search_weight_scale: SearchWeightScaleConfig = SearchWeightScaleConfig()
     hessian_quant: HessianQuantConfig = HessianQuantConfig()
+    learn_rounding: LearnRoundingConfig = LearnRoundingConfig()
     learn_weight_scale: LearnWeightScaleConfig = LearnWeightScaleConfig()
     seed: StrictInt = Field(default=0, ge=0, lt=2**63)
     """Seed of the random rotations."""

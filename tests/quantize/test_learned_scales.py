@@ -14,9 +14,9 @@ from tests.graphs import captured, language_feeds, vision_feeds
 from vlmforge.graph.core import Graph, Node
 from vlmforge.graph.evaluate import evaluate
 from vlmforge.graph.stream import Feeds
-from vlmforge.learning.steps import Budget
+from vlmforge.learning.steps import Budget, Learning
 from vlmforge.quantize.float_outputs import FloatOutputs
-from vlmforge.quantize.learned_scales import Learning, learn_scales, learned_rounding
+from vlmforge.quantize.learned_scales import learn_scales, learned_rounding
 from vlmforge.quantize.observe import Range, observe
 from vlmforge.quantize.rounding import SettledRounding
 from vlmforge.quantize.scaled_model import ScaledModel

@@ -20,13 +20,14 @@ class Best:
     """Looks at a loss from time to time, and remembers what the tensors were when it was least.
 
     Attributes:
+        tensors: those.
         first: the loss at the first look.
         least: the least loss met.
     """
 
     def __init__(self, tensors: Sequence[Tensor], loss: Callable[[], float]) -> None:
-        self._tensors, self._loss = list(tensors), loss
-        self._kept = [tensor.detach().clone() for tensor in self._tensors]
+        self.tensors, self._loss = list(tensors), loss
+        self._kept = [tensor.detach().clone() for tensor in self.tensors]
         self.first = self.least = math.inf
 
     @torch.no_grad()
@@ -36,10 +37,10 @@ class Best:
         if not math.isfinite(self.first):
             self.first = loss
         if loss < self.least:
-            self.least, self._kept = loss, [tensor.detach().clone() for tensor in self._tensors]
+            self.least, self._kept = loss, [tensor.detach().clone() for tensor in self.tensors]
 
     @torch.no_grad()
     def restore(self) -> None:
         """Give the tensors the values of the least loss, or those of the beginning."""
-        for tensor, kept in zip(self._tensors, self._kept, strict=True):
+        for tensor, kept in zip(self.tensors, self._kept, strict=True):
             tensor.requires_grad_(False).copy_(kept)

@@ -6,6 +6,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
+def row_error(output: Tensor, wanted: Tensor) -> Tensor:
+    """The squared error of rows ``[rows, channels]`` relative to their squares, the mean of rows.
+
+    So a row of large values, which a norm divides by their size, counts as much as any other.
+    """
+    return ((output - wanted).square().sum(-1) / wanted.square().sum(-1)).mean()
+
+
 def output_loss(component: str, output: Tensor, wanted: Tensor) -> Tensor:
     """What rounding costs at the output ``[rows, channels]``.
 

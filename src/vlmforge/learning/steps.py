@@ -27,6 +27,23 @@ class Budget:
         logger.warning("Learning is stopped; the best so far is kept.")
 
 
+@dataclass(frozen=True)
+class Learning:
+    """How long something is learned, and where.
+
+    Attributes:
+        steps: how many.
+        budget: says when to stop.
+        device: where to compute, as torch names it.
+        progress: is told of every step.
+    """
+
+    steps: int
+    budget: Budget
+    device: str = "cpu"
+    progress: Progress | None = None
+
+
 def announce(what: str, seconds: float, memory: int = 0) -> None:
     """Tell what learning will cost: estimated seconds, and bytes beyond the model's."""
     needed = f" and {memory / 1e9:.1f} GB" if memory else ""

@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 
-import torch
 from torch import Tensor
 
 from vlmforge.graph.core import Graph
@@ -21,46 +19,21 @@ from vlmforge.graph.residual import NORMS
 from vlmforge.graph.scaling import multiply_norms
 from vlmforge.graph.stream import Feeds
 from vlmforge.learning.best import Best, judge_count
+from vlmforge.learning.descent import Descent
 from vlmforge.learning.loss import output_loss
-from vlmforge.learning.steps import Budget, announce, run_steps, timed
-from vlmforge.progress import Progress
-from vlmforge.quantize.bias import least_scales, real_bias
+from vlmforge.learning.steps import Learning, announce, timed
 from vlmforge.quantize.float_outputs import FloatOutputs
-from vlmforge.quantize.rounding import Rounding, SettledRounding
+from vlmforge.quantize.rounding import Rounding, SettledRounding, settled_weights
 from vlmforge.quantize.scaled_model import ScaledModel
 from vlmforge.quantize.scales import Scales
-from vlmforge.quantize.scheme import PRODUCTS
 
-RATE = 1e-3
-"""Of Adam (Kingma and Ba 2014) at the first step; it falls linearly to zero."""
-
-BETAS = (0.9, 0.95)
+DESCENT = Descent(rate=1e-3, judged=32)
 
 ROWS = 512
 """Most rows of a sample, which bounds the memory of the backward pass."""
 
-JUDGED = 32
-"""Steps between two looks at them."""
-
 COST = 2.5
 """Time of a step in units of an evaluation of the loss: with gradients, and backward."""
-
-
-@dataclass(frozen=True)
-class Learning:
-    """How scales are learned.
-
-    Attributes:
-        steps: how many, each on one sample.
-        budget: says when to stop.
-        device: where to compute, as torch names it.
-        progress: is told of every step.
-    """
-
-    steps: int
-    budget: Budget
-    device: str = "cpu"
-    progress: Progress | None = None
 
 
 def learned_rounding(
@@ -83,21 +56,12 @@ def learned_rounding(
         samples: each gives feeds of the graph.
         learning: how long, and where.
     """
-    nodes = graph.nodes.values()
-    products = [node for node in nodes if node.op in PRODUCTS]
-    bounds, weights = {}, {}
-    for done, node in enumerate(products):
-        name = node.inputs[0]
-        scale = scales.through_moves(graph, name)
-        bound = least_scales(real_bias(graph, node), scale, codes[name])
-        bounds[node.name], weights[node.name] = bound, rounding.quantize(node, bound)
-        if learning.progress is not None:
-            learning.progress(f"rounding the {graph.component} model", done + 1, len(products))
+    weights, bounds = settled_weights(graph, codes, scales, rounding, learning.progress)
     model = ScaledModel(graph, codes, scales, weights, learning.device)
     learn_scales(graph, model, samples, learning)
     found = {name: factor.double().cpu() for name, factor in model.factors.items()}
     scaled = {n: w.scaled(found[n].numpy(), bounds[n]) for n, w in weights.items()}
-    gains = {node.name: found[node.name] for node in nodes if node.op in NORMS}
+    gains = {node.name: found[node.name] for node in graph.nodes.values() if node.op in NORMS}
     return multiply_norms(graph, gains), SettledRounding(scaled)
 
 
@@ -123,22 +87,9 @@ def learn_scales(
     best = Best(factors, lambda: sum(loss(judge).item() for judge in range(judges)) / judges)
     what, steps = f"the scales of the {graph.component} model's weights", learning.steps
     _, seconds = timed(best.look)
-    announce(what, seconds / judges * COST * steps + seconds * math.ceil(steps / JUDGED))
-    for factor in factors:
-        factor.requires_grad_()
-    adam = torch.optim.Adam(factors, lr=RATE, betas=BETAS)
+    announce(what, seconds / judges * COST * steps + seconds * math.ceil(steps / DESCENT.judged))
     training = range(judges, len(used)) or range(1)
-
-    def step(done: int) -> None:
-        adam.param_groups[0]["lr"] = RATE * (1 - done / steps)
-        adam.zero_grad()
-        loss(training[done % len(training)]).backward()
-        adam.step()
-        if (done + 1) % JUDGED == 0 or done + 1 == steps:
-            best.look()
-
-    run_steps(steps, step, learning.budget, learning.progress, f"learning {what}")
-    best.restore()
+    DESCENT.run(best, loss, training, learning, f"learning {what}")
     return best.first, best.least
 
 

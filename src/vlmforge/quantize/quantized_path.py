@@ -61,6 +61,14 @@ class QuantizedPath:
             x = values[name]
             yield patches(x, *weight.shape[1:3]) if product.op == "conv2d" else x
 
+    def reach(self, node: Node) -> Sequence[Mapping[str, Tensor]]:
+        """Run up to a node; of every sample, the values that it and those after it read.
+
+        Every product before it must have been settled.
+        """
+        self._run_to(self._position[node.name])
+        return self._live
+
     def settle(self, product: Node, weight: Tensor) -> None:
         """From now on the product uses ``weight``, float32 ``[out, in]``."""
         shape = self._graph.weights[product.weights["weight"]].shape

@@ -14,10 +14,13 @@ from vlmforge.errors import ConfigError
 from vlmforge.graph.core import Graph, Node
 from vlmforge.graph.feeds import row_count
 from vlmforge.graph.stream import Feeds
+from vlmforge.progress import Progress
+from vlmforge.quantize.bias import least_scales, real_bias
 from vlmforge.quantize.compensate import Compensation, compensate
 from vlmforge.quantize.hessian import Hessian
 from vlmforge.quantize.quantized_path import QuantizedPath
 from vlmforge.quantize.roles import product_roles
+from vlmforge.quantize.scales import Scales
 from vlmforge.quantize.scheme import PRODUCTS, require_nodes
 from vlmforge.quantize.weights import QuantizedWeight, WeightFormat, quantize_weight
 
@@ -81,8 +84,13 @@ def choose_rounding(
         return NearestRounding(graph, formats)
     attributes = config.attributes
     settings = Compensation(attributes.perc_damp, attributes.act_order, attributes.block_size)
+    return CompensatedRounding(graph, formats, path(held_at_once(graph, samples)), settings)
+
+
+def held_at_once(graph: Graph, samples: Sequence[Feeds]) -> Sequence[Feeds]:
+    """As many samples, spread over all of them, as :data:`ROWS` allows."""
     rows = len(samples) * _rows(graph, samples[0]())
-    return CompensatedRounding(graph, formats, path(samples[:: math.ceil(rows / ROWS)]), settings)
+    return samples[:: math.ceil(rows / ROWS)]
 
 
 def _rows(graph: Graph, feeds: Mapping[str, Tensor]) -> int:
@@ -148,6 +156,27 @@ class CompensatedRounding:
             assert total is not None
             self._hessian = name, total.damped(self._settings.damping)
         return self._hessian[1]
+
+
+def settled_weights(
+    graph: Graph,
+    codes: Mapping[str, str],
+    scales: Scales,
+    rounding: Rounding,
+    progress: Progress | None = None,
+) -> tuple[dict[str, QuantizedWeight], dict[str, np.ndarray | None]]:
+    """The weights of all products, and what bounds their scales from below, by product."""
+    products = [node for node in graph.nodes.values() if node.op in PRODUCTS]
+    weights: dict[str, QuantizedWeight] = {}
+    bounds: dict[str, np.ndarray | None] = {}
+    for done, node in enumerate(products, start=1):
+        name = node.inputs[0]
+        scale = scales.through_moves(graph, name)
+        bounds[node.name] = least_scales(real_bias(graph, node), scale, codes[name])
+        weights[node.name] = rounding.quantize(node, bounds[node.name])
+        if progress is not None:
+            progress(f"rounding the {graph.component} model", done, len(products))
+    return weights, bounds
 
 
 class SettledRounding:

@@ -12,17 +12,17 @@ from vlmforge.graph.core import Graph, Node
 from vlmforge.graph.evaluate import Values, compute, patches, traverse
 from vlmforge.graph.residual import NORMS
 from vlmforge.graph.stream import with_loaded
-from vlmforge.quantize.grid import Grid, grids
+from vlmforge.quantize.grid import grids
 from vlmforge.quantize.scales import Scales
 from vlmforge.quantize.scheme import PRODUCTS
+from vlmforge.quantize.straight_through import on_grid
 from vlmforge.quantize.weights import QuantizedWeight
 
 
 class ScaledModel:
     """The component as the integer program computes it, but for float32 arithmetic.
 
-    Codes stay as they are, in integers; gradients pass through the rounding of values as if there
-    were none (Bengio et al. 2013).
+    Codes stay as they are, in integers; gradients pass the rounding of values.
 
     Attributes:
         factors: what the output channels of each product and norm are multiplied by, float32
@@ -67,7 +67,7 @@ class ScaledModel:
         return value if bias is None else value + bias
 
     def _rounded(self, name: str, value: Tensor) -> Tensor:
-        return _Rounded.apply(value, self._grids[name]) if name in self._grids else value
+        return on_grid(value, self._grids.get(name))
 
 
 def _ones(node: Node, device: str) -> Tensor:
@@ -87,15 +87,3 @@ class _Product(torch.autograd.Function):
     @staticmethod
     def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None]:
         return gradient @ context.weight.dequantized().to(gradient.device), None
-
-
-class _Rounded(torch.autograd.Function):
-    """A value on its grid; the gradient is that of the value."""
-
-    @staticmethod
-    def forward(context: Any, value: Tensor, grid: Grid) -> Tensor:
-        return grid.round(value)
-
-    @staticmethod
-    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        return gradient, None

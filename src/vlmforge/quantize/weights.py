@@ -18,6 +18,9 @@ from vlmforge.quantize.weight_scales import (
     pad_groups,
 )
 
+CODE_RANGES = {8: CodeRange(-127, 127), 4: CodeRange(-8, 7)}
+"""The codes of a weight, by its bits."""
+
 ROWS = 2048
 """Output channels quantized at once."""
 
@@ -39,7 +42,7 @@ class WeightFormat:
     @property
     def codes(self) -> CodeRange:
         """The codes there are."""
-        return {8: CodeRange(-127, 127), 4: CodeRange(-8, 7)}[self.bits]
+        return CODE_RANGES[self.bits]
 
 
 @dataclass(frozen=True)
@@ -62,12 +65,24 @@ class QuantizedWeight:
 
     def dequantized(self) -> Tensor:
         """The real weight the codes stand for, float32 ``[out, in]``."""
+        return torch.from_numpy(self.codes).float().mul_(self.real_scales())
+
+    def real_scales(self) -> Tensor:
+        """What the codes are multiplied by, float32 ``[out, in]``, or ``[out, 1]``."""
         scales = torch.from_numpy(self.scales).float()[:, None]
-        real = torch.from_numpy(self.codes).float()
-        if self.group_scale is not None and self.group is not None:
-            integers = torch.from_numpy(self.group_scale).float()
-            scales = (integers * scales).repeat_interleave(self.group, 1)[:, : real.shape[1]]
-        return real.mul_(scales)
+        if self.group_scale is None or self.group is None:
+            return scales
+        integers = torch.from_numpy(self.group_scale).float()
+        return (integers * scales).repeat_interleave(self.group, 1)[:, : self.codes.shape[1]]
+
+    @property
+    def range(self) -> CodeRange:
+        """The codes there are."""
+        return CODE_RANGES[self.bits]
+
+    def with_codes(self, codes: Tensor) -> QuantizedWeight:
+        """Other codes ``[out, in]`` of any dtype for the same scales."""
+        return replace(self, codes=codes.to("cpu", torch.int8).numpy())
 
     def scaled(self, factors: np.ndarray, smallest: np.ndarray | None) -> QuantizedWeight:
         """The same codes, each channel's scale times its factor, its size at least ``smallest``.

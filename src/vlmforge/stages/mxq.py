@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+
+import torch
 
 from vlmforge.config import BitConfig, CompileConfig, InferenceScheme, require_supported
 from vlmforge.formats.mblt import read_mblt
 from vlmforge.formats.mxq import MxqWriter
+from vlmforge.graph.core import Graph
 from vlmforge.graph.verify import verify
+from vlmforge.learning.steps import Learning
 from vlmforge.progress import Progress
 from vlmforge.quantize.clipping import Clipping
-from vlmforge.quantize.learned_scales import Learning, learned_rounding
+from vlmforge.quantize.learned_codes import learned_codes
+from vlmforge.quantize.learned_scales import learned_rounding
 from vlmforge.quantize.lower import lower
 from vlmforge.quantize.narrowing import narrow_products
 from vlmforge.quantize.observe import Range
 from vlmforge.quantize.quantized_path import QuantizedPath
-from vlmforge.quantize.rounding import choose_rounding, weight_formats
-from vlmforge.quantize.scales import Bound, choose_scales
+from vlmforge.quantize.rounding import Rounding, choose_rounding, weight_formats
+from vlmforge.quantize.scales import Bound, Scales, choose_scales
 from vlmforge.quantize.scheme import assign_codes, require_nodes
 from vlmforge.source.reference import torch_device
 from vlmforge.stages.samples import component_samples
@@ -77,13 +83,30 @@ def mxq_compile(
         scales = choose_scales(graph, codes, ranges, bound)
         path = partial(QuantizedPath, graph, codes, scales, device=where)
         rounding = choose_rounding(graph, formats, config.hessian_quant, path, loaders)
-        learn = config.learn_weight_scale
-        if learn.apply and not transformed.budget.stopped:
-            learning = Learning(learn.steps, transformed.budget, where, progress)
-            chosen = (graph, codes, scales, rounding, loaders)
-            graph, rounding = learned_rounding(*chosen, learning)
+        graph, rounding = learned(transformed, codes, scales, rounding, config, where, progress)
         writer.finish(lower(graph, codes, scales, rounding, writer, progress))
     return save_path
+
+
+def learned(
+    transformed: Transformed,
+    codes: Mapping[str, str],
+    scales: Scales,
+    rounding: Rounding,
+    config: CompileConfig,
+    device: str = "cpu",
+    progress: Progress | None = None,
+) -> tuple[Graph, Rounding]:
+    """The graph and the rounding after what the configuration lets learn, if anything."""
+    graph, samples, budget = transformed.graph, transformed.loaders, transformed.budget
+    if config.learn_rounding.apply and not budget.stopped:
+        learning = Learning(config.learn_rounding.steps, budget, device, progress)
+        dtype = torch.bfloat16 if config.learn_rounding.bfloat16 else torch.float32
+        rounding = learned_codes(graph, codes, scales, rounding, samples, learning, dtype)
+    if config.learn_weight_scale.apply and not budget.stopped:
+        learning = Learning(config.learn_weight_scale.steps, budget, device, progress)
+        return learned_rounding(graph, codes, scales, rounding, samples, learning)
+    return graph, rounding
 
 
 def observe_component(
