@@ -39,16 +39,19 @@ SHOWN = ("kl", "kl_standard_error", "top1_agreement", "perplexity", "reference_p
 class Study:
     """The stages of one model; ``work`` holds a directory for each calibration seed."""
 
-    def __init__(self, model: str, texts: Path, work: Path, samples: int, length: int) -> None:
+    def __init__(
+        self, model: str, texts: Path, work: Path, calibration: str, samples: int, length: int
+    ) -> None:
         self.checkpoint = Checkpoint.open(model)
-        self.texts, self.work, self.samples, self.length = texts, work, samples, length
+        self.texts, self.work, self.calibration = texts, work, texts / calibration
+        self.samples, self.length = samples, length
 
     def program(self, config: CompileConfig, name: str, seed: int) -> tuple[Program, np.ndarray]:
         """The compiled program and the embeddings it takes, float32 ``[vocab, hidden]``."""
         root = self.work / f"seed{seed}"
         data, mblt = root / "calibration_data", self.work / "text_model.mblt"
         if not data.is_dir():
-            files = sorted((self.texts / "calibration").glob("*.txt"))
+            files = sorted(self.calibration.glob("*.txt"))
             record_text(self.checkpoint, files, data, self.samples, self.length, seed)
         if not mblt.is_file():
             mblt_compile(self.checkpoint, "language", mblt, data)
@@ -94,13 +97,15 @@ def main() -> None:
     parser.add_argument("work", type=Path)
     parser.add_argument("configurations", nargs="*", default=["default="], metavar="NAME=CONFIG")
     parser.add_argument("--seed", type=int, action="append", help="of the calibration; repeatable")
+    parser.add_argument("--calibration", default="calibration", help="or wide, of TEXTS")
     parser.add_argument("--samples", type=int, default=32)
     parser.add_argument("--length", type=int, default=512)
     parser.add_argument("--context", type=int, default=512)
     parser.add_argument("--stride", type=int)
     parser.add_argument("--max-tokens", type=int, default=8192)
     options = parser.parse_args()
-    study = Study(options.model, options.texts, options.work, options.samples, options.length)
+    sized = options.calibration, options.samples, options.length
+    study = Study(options.model, options.texts, options.work, *sized)
     windows = study.windows(options.context, options.stride, options.max_tokens)
     reference = TextReference.load(study.checkpoint)
     results: dict[str, list[dict[str, Any]]] = {}
