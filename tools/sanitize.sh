@@ -32,7 +32,8 @@ rm -f "$build"/src/vlmforge/_native*.so && cp "$build"/_native*.so "$build/src/v
 # The sanitizer looks for the C++ library when it is loaded, before Python loads the module.
 preload="$(c++ -print-file-name=$runtime) $(c++ -print-file-name=libstdc++.so)"
 PYTHONMALLOC=malloc OMP_NUM_THREADS=1 LD_PRELOAD=$preload \
-    "$python" -m pytest -p no:cacheprovider --capture=sys -o "pythonpath=$build/src tools ." \
+    PYTHONPATH="$PWD/$build/src:$PWD/tools:$PWD" \
+    "$python" -m pytest -p from_path -p no:cacheprovider --capture=sys -o "pythonpath=$build/src" \
     -k "not $skip" tests/run/test_native.py tests/run/test_native_program.py \
     tests/run/test_native_fuzz.py tests/formats/test_mxq.py tests/formats/test_container.py \
     tests/program
