@@ -31,7 +31,7 @@ from vlmforge.quantize.weights import QuantizedWeight
 DESCENT = Descent(rate=5e-3, batch=2)
 """Rates are in units of codes."""
 
-COST = 3
+COST = 4
 """Time of a sample of a step in units of an evaluation of its loss."""
 
 HELD = 32
