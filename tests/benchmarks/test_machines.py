@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -23,33 +24,32 @@ def machines(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return machines
 
 
+@pytest.fixture
+def printed(
+    machines: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+    tiny_package: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> Callable[..., str]:
+    """What the benchmark prints, given further words."""
+
+    def call(*words: str) -> str:
+        monkeypatch.setattr("sys.argv", ["machines.py", str(tiny_package), *words])
+        machines.main()
+        return capsys.readouterr().out
+
+    return call
+
+
 @pytest.mark.skipif("native" not in IMPLEMENTATIONS, reason="the native machine is not built")
 class TestMachines:
-    def call(self, machines: ModuleType, monkeypatch: pytest.MonkeyPatch, *words: str) -> None:
-        monkeypatch.setattr("sys.argv", ["machines.py", *words])
-        machines.main()
-
-    def test_every_round_has_both(
-        self,
-        machines: ModuleType,
-        monkeypatch: pytest.MonkeyPatch,
-        tiny_package: Path,
-        capsys: pytest.CaptureFixture[str],
-    ) -> None:
-        self.call(machines, monkeypatch, str(tiny_package), "--rounds", "2", "--json")
-        found = json.loads(capsys.readouterr().out)
+    def test_every_round_has_both(self, printed: Callable[..., str]) -> None:
+        found = json.loads(printed("--rounds", "2", "--json"))
         assert list(found) == ["decode", "prefill of 3", "image"]
         for rounds in found.values():
             assert [sorted(each) for each in rounds] == [["native", "reference"]] * 2
 
-    def test_the_table_has_speeds_and_a_ratio(
-        self,
-        machines: ModuleType,
-        monkeypatch: pytest.MonkeyPatch,
-        tiny_package: Path,
-        capsys: pytest.CaptureFixture[str],
-    ) -> None:
-        self.call(machines, monkeypatch, str(tiny_package), "--rounds", "1", "--threads", "1")
-        lines = capsys.readouterr().out.splitlines()
+    def test_the_table_has_speeds_and_a_ratio(self, printed: Callable[..., str]) -> None:
+        lines = printed("--rounds", "1", "--threads", "1").splitlines()
         assert len(lines) == 3
         assert all("native" in line and "times" in line for line in lines)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -76,6 +76,16 @@ def traverse(
             if ends[name] == position:
                 values.pop(name, None)
     return {name: values[name] for name in graph.outputs}
+
+
+def run_nodes(
+    nodes: Sequence[Node], values: Mapping[str, Tensor], value_of: Callable[[Node, Values], Tensor]
+) -> Tensor:
+    """The value of the last of some nodes, given those that they read from outside."""
+    known = dict(values)
+    for node in nodes:
+        known[node.name] = value_of(node, known)
+    return known[nodes[-1].name]
 
 
 def last_uses(graph: Graph) -> dict[str, int]:

@@ -30,6 +30,12 @@ class Best:
         self._kept = [tensor.detach().clone() for tensor in self.tensors]
         self.first = self.least = math.inf
 
+    @staticmethod
+    def of_samples(tensors: Sequence[Tensor], loss: Callable[[int], Tensor], samples: int) -> Best:
+        """Looks at the mean loss of the samples that judge, the first of so many."""
+        judges = judge_count(samples)
+        return Best(tensors, lambda: sum(loss(judge).item() for judge in range(judges)) / judges)
+
     @torch.no_grad()
     def look(self) -> None:
         """Measure the loss with the tensors as they are."""

@@ -19,13 +19,13 @@ class Descent:
     Attributes:
         rate: of the first step; it falls linearly to zero.
         batch: samples of a step.
-        judged: steps between two looks at the best; none but at the end if there are fewer.
+        judged: steps between two looks at the best; None for one at the end.
         betas: decay of the moments.
     """
 
     rate: float
     batch: int = 1
-    judged: int = 1 << 30
+    judged: int | None = None
     betas: tuple[float, float] = (0.9, 0.95)
 
     def run(
@@ -55,10 +55,10 @@ class Descent:
             for turn in range(done * self.batch, (done + 1) * self.batch):
                 (loss(samples[turn % len(samples)]) / self.batch).backward()
             adam.step()
-            if (done + 1) % self.judged == 0:
+            if self.judged and (done + 1) % self.judged == 0:
                 best.look()
 
         run_steps(learning.steps, step, learning.budget, learning.progress, doing)
-        if learning.steps % self.judged:
+        if self.judged is None or learning.steps % self.judged:
             best.look()
         best.restore()

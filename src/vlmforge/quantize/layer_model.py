@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vlmforge.graph.core import Graph, Node
-from vlmforge.graph.evaluate import compute
+from vlmforge.graph.evaluate import compute, run_nodes
 from vlmforge.graph.stream import with_loaded
 from vlmforge.quantize.grid import Grid
 from vlmforge.quantize.scheme import PRODUCTS
@@ -60,12 +60,7 @@ class LayerModel:
 
     def run(self, values: Mapping[str, Tensor]) -> Tensor:
         """The last node's value, given those the nodes read."""
-        known = dict(values)
-        for node in self._nodes:
-            product = node.op in PRODUCTS
-            value = self._product(node, known) if product else compute(self._graph, node, known)
-            known[node.name] = on_grid(value, self._grids.get(node.name))
-        return known[self._nodes[-1].name]
+        return run_nodes(self._nodes, values, self._value)
 
     def weights(self) -> dict[str, QuantizedWeight]:
         """The learned weights, by product."""
@@ -74,6 +69,11 @@ class LayerModel:
             weight = self._weights[name]
             found[name] = weight.with_codes(whole_codes(codes.detach(), weight.range))
         return found
+
+    def _value(self, node: Node, values: Mapping[str, Tensor]) -> Tensor:
+        product = node.op in PRODUCTS
+        value = self._product(node, values) if product else compute(self._graph, node, values)
+        return on_grid(value, self._grids.get(node.name))
 
     def _real_codes(self, name: str, real: Tensor) -> Tensor:
         codes = torch.from_numpy(self._weights[name].codes).float().to(real.device)

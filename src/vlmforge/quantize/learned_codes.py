@@ -8,12 +8,13 @@ learned block by block (BRECQ, Li et al. 2021) as an offset to codes (SignRound,
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from vlmforge.graph.core import Graph, Node
-from vlmforge.graph.evaluate import apply
+from vlmforge.graph.evaluate import apply, run_nodes
 from vlmforge.graph.layers import layers
 from vlmforge.graph.stream import Feeds, with_loaded
 from vlmforge.learning.best import Best, judge_count
@@ -115,10 +116,7 @@ class _Learner:
         def loss(sample: int) -> Tensor:
             return row_error(model.run(values[sample]), wanted[sample])
 
-        def judged() -> float:
-            return sum(loss(judge).item() for judge in range(judges)) / judges
-
-        best = Best([*model.codes.values()], judged)
+        best = Best.of_samples([*model.codes.values()], loss, len(values))
         _, seconds = timed(best.look)
         what = f"the codes of the {self._graph.component} model's weights"
         if self._done == 1:
@@ -134,10 +132,4 @@ class _Learner:
     def _outputs(self, nodes: Sequence[Node], values: Sequence[Values]) -> list[Tensor]:
         """The layer's output for every sample, of the float weights and unrounded."""
         graph = with_loaded(self._graph, nodes, self._learning.device)
-        outputs = []
-        for each in values:
-            known = dict(each)
-            for node in nodes:
-                known[node.name] = apply(graph, node, known)
-            outputs.append(known[nodes[-1].name])
-        return outputs
+        return [run_nodes(nodes, each, partial(apply, graph)) for each in values]

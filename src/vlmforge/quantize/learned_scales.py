@@ -27,7 +27,10 @@ from vlmforge.quantize.rounding import Rounding, SettledRounding, settled_weight
 from vlmforge.quantize.scaled_model import ScaledModel
 from vlmforge.quantize.scales import Scales
 
-DESCENT = Descent(rate=1e-3, judged=32)
+JUDGED = 32
+"""Steps between two looks at the samples that judge."""
+
+DESCENT = Descent(rate=1e-3, judged=JUDGED)
 
 ROWS = 512
 """Most rows of a sample, which bounds the memory of the backward pass."""
@@ -80,16 +83,15 @@ def learn_scales(
     Returns:
         The mean loss of the judging samples before and after.
     """
-    judges = judge_count(len(samples))
-    used = [partial(_first_rows, graph, load) for load in samples[: judges + learning.steps]]
+    judges, steps = judge_count(len(samples)), learning.steps
+    used = [partial(_first_rows, graph, load) for load in samples[: judges + steps]]
     loss = _Loss(graph, model, used, learning)
-    factors = list(model.factors.values())
-    best = Best(factors, lambda: sum(loss(judge).item() for judge in range(judges)) / judges)
-    what, steps = f"the scales of the {graph.component} model's weights", learning.steps
+    best = Best.of_samples([*model.factors.values()], loss, len(samples))
+    what = f"the scales of the {graph.component} model's weights"
     _, seconds = timed(best.look)
-    announce(what, seconds / judges * COST * steps + seconds * math.ceil(steps / DESCENT.judged))
-    training = range(judges, len(used)) or range(1)
-    DESCENT.run(best, loss, training, learning, f"learning {what}")
+    announce(what, seconds / judges * COST * steps + seconds * math.ceil(steps / JUDGED))
+    learned_from = range(judges, len(used)) or range(1)
+    DESCENT.run(best, loss, learned_from, learning, f"learning {what}")
     return best.first, best.least
 
 
