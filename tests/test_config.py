@@ -175,7 +175,6 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("path", "value"),
     [
-        ("calibration.method", 2),
         ("calibration.output", 1),
         ("equivalentTransformation.QkRotation.learn", True),
     ],

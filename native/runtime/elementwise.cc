@@ -58,9 +58,11 @@ OperationPointer make_activation(Workshop& workshop, const Instruction& instruct
                                  kernels::SiluKernel kernel) {
   const Operands o(workshop, instruction);
   const float scale = instruction.number("scale"), inverse = instruction.number("inverse_scale");
+  const float zero_point =
+      instruction.has("zero_point") ? static_cast<float>(instruction.integer("zero_point")) : 0.0F;
   return elementwise(workshop, instruction, [=](const Frame& frame, Range elements) {
-    kernel({frame.storage<std::int16_t>(o.x), scale, inverse, frame.storage<void>(o.output),
-            o.element},
+    kernel({frame.storage<std::int16_t>(o.x), scale, inverse, zero_point,
+            frame.storage<void>(o.output), o.element},
            elements);
   });
 }

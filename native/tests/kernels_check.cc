@@ -93,10 +93,11 @@ Case draw_elementwise(Random& random) {
   const auto values = random.floats(n);
   const float a = random.factor(), b = random.factor(), scale = random.positive();
   const float inverse = random.positive();
+  const float zero_point = static_cast<float>(random.between(-127, 127));
   const Element element = random.element();
   const std::int64_t op = random.between(0, 7);
   return [=](const Kernels& k) {
-    const kernels::Activation activation{x.data(), scale, inverse, nullptr, element};
+    const kernels::Activation activation{x.data(), scale, inverse, zero_point, nullptr, element};
     switch (op) {
       case 0:
         return in_two(k.quantize, kernels::Quantize{values.data(), scale, nullptr, element}, n, 1,

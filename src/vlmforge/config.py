@@ -119,16 +119,21 @@ class BitConfig(_Config):
 
 
 class CalibrationMethod(IntEnum):
-    """Scales of weights and activations; weights always have one scale per output channel.
+    """Scales of activations; weights always have scales per output channel.
 
-    The integer machine has no zero points and one scale per activation, so ``LAYER`` and
-    ``MULTI`` name the same arithmetic here and the zero-point methods cannot be compiled.
+    The integer machine has one scale per activation, so the methods of a layer and those across
+    layers name the same arithmetic here.
     """
 
     LAYER = 0
     MULTI = 1
     LAYER_ZERO_POINT = 2
     MULTI_ZERO_POINT = 3
+
+    @property
+    def zero_points(self) -> bool:
+        """Whether one-sided activations have a zero point."""
+        return self in (CalibrationMethod.LAYER_ZERO_POINT, CalibrationMethod.MULTI_ZERO_POINT)
 
 
 class CalibrationOutput(IntEnum):
@@ -353,7 +358,6 @@ class CompileConfig(_Config):
 
 
 SUPPORTED: dict[str, tuple[Any, ...]] = {
-    "calibration.method": (CalibrationMethod.LAYER, CalibrationMethod.MULTI),
     "calibration.output": (CalibrationOutput.LAYER,),
     "equivalentTransformation.QkRotation.learn": (False,),
 }

@@ -9,12 +9,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vlmforge.config import CompileConfig
 from vlmforge.diagnose.original import original_graphs
 from vlmforge.diagnose.scales import buffer_scales
 from vlmforge.diagnose.tally import Tally
 from vlmforge.diagnose.walk import Side, Walk
 from vlmforge.formats.package import open_package
 from vlmforge.graph.evaluate import evaluate
+from vlmforge.pipeline import compile_model
 from vlmforge.run.machine import open_machine
 from vlmforge.source.checkpoint import Checkpoint
 
@@ -50,6 +52,30 @@ def test_every_integer_buffer_has_a_scale(compiled: Path) -> None:
         integers = {n for n, b in program.buffers.items() if b.dtype in ("int8", "int16")}
         assert set(scales) == integers
         assert all((np.asarray(scale) > 0).all() for scale in scales.values())
+
+
+def test_codes_with_a_zero_point_are_read_as_what_they_stand_for(
+    tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    config = CompileConfig.parse({"calibration": {"method": 3}})
+    compile_model(
+        str(tiny_checkpoint), tmp_path / "p", num_samples=3, max_new_tokens=2, config=config
+    )
+    package, checkpoint = open_package(tmp_path / "p"), Checkpoint.open(str(tiny_checkpoint))
+    assert package.vision is not None
+    original = original_graphs(package, checkpoint).components["vision"]
+    images = np.random.default_rng(0).normal(size=(896, 56, 6)).astype(np.float32)
+    walk = Walk(package.vision, original.graph, original.plain)
+    side = Side({"images": torch.from_numpy(images)}, {"images": images}, np.zeros(16, np.int8))
+    walk.run([side])
+    shifted = {s.name for s in package.vision.instructions if "zero_point" in s.attrs}
+    readers = {s.name for s in package.vision.instructions if shifted & set(s.inputs)}
+    assert shifted and len(readers) == len(shifted)
+    for record in walk.records:
+        if record.name in shifted | readers:
+            (local,) = [tally for tally in record.local.values() if tally.rows]
+            assert local.sqnr_db is not None and local.sqnr_db > 30, record.name
+            assert record.outside < 0.001 * record.elements or record.name in readers
 
 
 @given(st.integers(1, 30), st.integers(1, 20), st.floats(1e-4, 10), st.integers(0, 99))

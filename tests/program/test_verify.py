@@ -286,6 +286,17 @@ def test_conv2d(shape: tuple[Dim, ...], kernel: list[int], rule: str) -> None:
     refused(single("conv2d", {"x": (shape, "int8")}, ((6, 1), "int8"), tensors, **sizes), rule)
 
 
+def test_zero_points() -> None:
+    def gelu(dtype: str, zero_point: object) -> Program:
+        attrs: dict[str, Any] = {"scale": 1.0, "inverse_scale": 1.0, "zero_point": zero_point}
+        return single("gelu", {"x": ((2, 3), "int16")}, ((2, 3), dtype), **attrs)
+
+    verify(gelu("int8", -127))
+    refused(gelu("int16", -5), "only int8 codes have a zero_point")
+    for value in (-128, 128, 2**70, 1.0, True, "1"):
+        refused(gelu("int8", value), "zero_point is an integer of at most 127 either way")
+
+
 @pytest.mark.parametrize("op", ["add", "mul"])
 def test_operands_of_two_shapes(op: str) -> None:
     inputs: dict[str, Kind] = {"a": ((2, 3), "int16"), "b": ((3,), "int16")}

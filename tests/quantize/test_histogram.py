@@ -19,10 +19,11 @@ def values(seed: int, power: float) -> Tensor:
     return normal.sign() * normal.abs() ** power * rows
 
 
-def measured(value: Tensor, bound: float) -> float:
-    """The loss by its definition."""
+def measured(value: Tensor, bound: float, centre: float = 0.0) -> float:
+    """The loss by its definition, of codes that reach ``bound`` away from ``centre``."""
     step = bound / 127
-    error = ((value / step).round().clamp(-127, 127) * step - value).double().square()
+    codes = ((value - centre) / step).round().clamp(-127, 127)
+    error = (codes * step + centre - value).double().square()
     size = value.double().square()
     return float(error.sum() / size.sum() + (error.sum(1) / size.sum(1)).mean())
 
@@ -44,6 +45,22 @@ def test_no_other_clipping_loses_less(seed: int, power: float) -> None:
     assert 0 < best <= largest * 1.01
     others = [largest * 2 ** (-step / 4) for step in range(24)]
     assert measured(value, best) <= 1.1 * min(measured(value, other) for other in others)
+
+
+@given(st.integers(0, 99), st.sampled_from([1.0, 2.0, 3.0]), st.floats(0.0, 0.1))
+def test_no_other_clipping_of_one_side_loses_less(seed: int, power: float, share: float) -> None:
+    value, histogram = values(seed, power).abs(), Histogram()
+    value[:, ::2] *= -share
+    histogram.update(value)
+    below, largest = -value.min().item(), value.max().item()
+
+    def loss(bound: float) -> float:
+        reach = (bound + min(bound, below)) / 2
+        step = reach / 127
+        return measured(value, reach, round((bound - reach) / step) * step)
+
+    others = [largest * 2 ** (-step / 4) for step in range(12)]
+    assert loss(histogram.best_bound(below)) <= 1.2 * min(loss(other) for other in others)
 
 
 def test_an_outlying_token_and_the_others_both_count() -> None:

@@ -358,16 +358,19 @@ class OpSuite(OperationTests):
 
     @pytest.mark.parametrize("op", list(ACTIVATIONS))
     @several
-    @given(SEEDS, WIDE, DTYPES)
-    def test_activation(self, op: str, seed: int, k: int, dtype: str) -> None:
+    @given(SEEDS, WIDE, DTYPES, st.integers(-127, 127))
+    def test_activation(self, op: str, seed: int, k: int, dtype: str, zero_point: int) -> None:
         rng = np.random.default_rng(seed)
         x, scale = codes(rng, (2, k), "int16"), factor(rng, 1e-5, 10)
         inverse = factor(rng, 1, 1e4)
-        y = self.compute(op, {"x": x}, ((2, k), dtype), scale=scale, inverse_scale=inverse)
+        shift = {"zero_point": zero_point} if dtype == "int8" else {}
+        attrs = {"scale": scale, "inverse_scale": inverse, **shift}
+        y = self.compute(op, {"x": x}, ((2, k), dtype), **attrs)
 
         def apply(i: int) -> int:
             t = np.float32(oracle.f32(int(i)) * np.float32(scale))
-            return oracle.code(ACTIVATIONS[op](t) * np.float32(inverse), dtype)
+            scaled = np.float32(ACTIVATIONS[op](t) * np.float32(inverse))
+            return oracle.code(scaled + np.float32(shift.get("zero_point", 0)), dtype)
 
         np.testing.assert_array_equal(y, oracle.elementwise(apply, dtype, x))
 

@@ -1,4 +1,4 @@
-// silu, gelu, quick_gelu: code(f(f32(x) * scale) * inverse_scale) of int16 elements.
+// silu, gelu, quick_gelu: code(f(f32(x) * scale) * inverse_scale + zero_point) of int16 elements.
 #pragma once
 
 #include "kernels/types.h"
@@ -9,6 +9,7 @@ struct Activation {
   const std::int16_t* x;
   float scale;
   float inverse_scale;
+  float zero_point;
   void* output;
   Element element;  // of the output: int8 or int16
 };

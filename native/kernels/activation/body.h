@@ -35,7 +35,8 @@ void activate_codes(const Activation& step, Range elements) {
   Code* const output = static_cast<Code*>(step.output);
   for_each<V>(elements.first, elements.last, [&]<class W>(std::int64_t i) VLMFORGE_INLINE_LAMBDA {
     const typename W::F t = W::load(step.x + i) * W::splat(step.scale);
-    store_code<W>(output + i, Function::template of<W>(t) * W::splat(step.inverse_scale));
+    const typename W::F y = Function::template of<W>(t) * W::splat(step.inverse_scale);
+    store_code<W>(output + i, y + W::splat(step.zero_point));
   });
 }
 

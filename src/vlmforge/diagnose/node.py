@@ -48,7 +48,7 @@ class NodeRecord:
         limit: largest absolute value the codes hold; of the widest channel.
         used: largest share of a code range (of one channel) in use; above 1 values are clipped.
         outside: values of the original beyond the calibrated range.
-        saturated: codes of the program at their limit.
+        saturated: codes of the program at their limit, for values beyond it.
         elements: values seen.
         branch: energy of each operand of an addition relative to the sum, by operand's name.
         before, after: largest weight of each input channel of the original and of the

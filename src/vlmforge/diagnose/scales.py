@@ -38,13 +38,17 @@ def buffer_scales(program: Program) -> dict[str, Scale]:
     return scales
 
 
-def buffer_centres(program: Program, scales: Mapping[str, Scale]) -> dict[str, np.ndarray]:
-    """Buffer name to what its codes are centred on, float64 ``[channels]``, where they are."""
-    return {
-        step.name: -_tensor(program, step, "offset") * scales[step.name]
-        for step in program.instructions
-        if step.op == "rope" and "offset" in step.tensors
-    }
+def buffer_centres(program: Program, scales: Mapping[str, Scale]) -> dict[str, Scale]:
+    """Buffer name to what its code 0 stands for, one or float64 ``[channels]``, if not for zero."""
+    centres: dict[str, Scale] = {}
+    for step in program.instructions:
+        if step.op == "rope" and "offset" in step.tensors:
+            centres[step.name] = -_tensor(program, step, "offset") * scales[step.name]
+        elif "zero_point" in step.attrs:
+            centres[step.name] = -step.attrs["zero_point"] * scales[step.name]
+        elif step.op in ("reshape", "gather_rows") and step.inputs[0] in centres:
+            centres[step.name] = centres[step.inputs[0]]
+    return centres
 
 
 def _value_scale(program: Program, step: Instruction, output: Scale) -> np.ndarray:

@@ -142,7 +142,8 @@ class Walk:
         record.used = max(record.used or 0.0, float(used.max()))
         beyond = limit / HEADROOM[record.dtype]
         record.outside += int((size > beyond * (1 + 1e-6)).sum())
-        record.saturated += int((np.abs(codes.astype(np.int32)) == LIMITS[record.dtype]).sum())
+        at_limit = np.abs(_rows(codes).astype(np.int32)) == LIMITS[record.dtype]
+        record.saturated += int((at_limit & (size > limit)).sum())
 
     def _branches(self, record: NodeRecord, step: Instruction, side: Side) -> None:
         total = _rows(side.real[step.name])

@@ -55,6 +55,11 @@ GROUP = Attribute(
 BLOCK = Attribute(
     f"one of {HADAMARD_BLOCKS}", lambda value: is_count(value) and value in HADAMARD_BLOCKS
 )
+ZERO_POINT = Attribute(
+    "an integer of at most 127 either way",
+    lambda value: isinstance(value, int) and not isinstance(value, bool) and abs(value) <= 127,
+    optional=True,
+)
 CACHE = Attribute(
     "a name or null", lambda value: value is None or (isinstance(value, str) and value != ""), True
 )
@@ -156,6 +161,11 @@ def _hadamard(case: Case) -> None:
     require(width % block == 0, f"the width {width} is whole blocks of {block}")
 
 
+def _activation(case: Case) -> None:
+    narrow = case.dtypes["output"] == "int8"
+    require(narrow or "zero_point" not in case.attrs, "only int8 codes have a zero_point")
+
+
 def _rope_lookup(case: Case) -> None:
     columns = sum(case.attrs["sections"])
     case.sizes.bind("C", columns)
@@ -195,7 +205,8 @@ NORM_ATTRS: Final = {
 ACTIVATION: Final = InstructionSpec(
     inputs={"x": _codes("*S", "int16")},
     output=_codes("*S"),
-    attrs={"scale": POSITIVE, "inverse_scale": POSITIVE},
+    attrs={"scale": POSITIVE, "inverse_scale": POSITIVE, "zero_point": ZERO_POINT},
+    rule=_activation,
 )
 
 INSTRUCTIONS: Final[dict[str, InstructionSpec]] = {

@@ -1,10 +1,17 @@
-"""Integer biases of products, and the bound they set on the scales of weights."""
+"""Integer biases of products, and the bound they set on the scales of weights.
+
+A product of codes with a zero point ``z`` takes it back by its bias: ``W (c - z) = W c - z W 1``.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import numpy as np
 
 from vlmforge.graph.core import Graph, Node
+from vlmforge.quantize.scales import Scales
+from vlmforge.quantize.weights import QuantizedWeight
 
 LIMITS = {"int8": 2.0**30, "int16": 2.0**46}
 """Largest bias code, by the dtype of the product's input."""
@@ -18,17 +25,39 @@ def real_bias(graph: Graph, product: Node) -> np.ndarray | None:
     return None if bias is None else bias.load().double().numpy()
 
 
-def least_scales(bias: np.ndarray | None, scale: float, code: str) -> np.ndarray | None:
+def least_scales(
+    graph: Graph, product: Node, codes: Mapping[str, str], scales: Scales
+) -> np.ndarray | None:
     """The smallest scales of a product's weight whose bias codes fit, float64 ``[out]``.
 
+    None, no bound, where it has no bias and its input no zero point.
+    """
+    name, bias = product.inputs[0], real_bias(graph, product)
+    size = None if bias is None else np.abs(bias)
+    scale, zero_point = scales.through_moves(graph, name), scales.zero_point(graph, name)
+    if zero_point:
+        weight = graph.weights[product.weights["weight"]].load().flatten(1)
+        shift = np.abs(scale * zero_point * weight.double().sum(1).numpy())
+        size = shift if size is None else size + shift
+    return None if size is None else size / (scale * LIMITS[codes[name]])
+
+
+def bias_codes(
+    bias: np.ndarray | None, weight: QuantizedWeight, scale: float, zero_point: int, code: str
+) -> np.ndarray | None:
+    """The bias ``[out]`` in units of the accumulator, if there is one.
+
     Args:
-        bias: float64 ``[out]``; without one there is no bound.
+        bias: float64 ``[out]``, or None.
+        weight: of the product.
         scale: of the product's input.
+        zero_point: of that input.
         code: the dtype of that input's codes.
     """
-    return None if bias is None else np.abs(bias) / (scale * LIMITS[code])
-
-
-def bias_codes(bias: np.ndarray, accumulator: np.ndarray, code: str) -> np.ndarray:
-    """The bias in units of the accumulator ``[out]`` of a product that reads ``code``."""
-    return np.rint(bias / accumulator).astype(DTYPES[code])
+    if bias is None and not zero_point:
+        return None
+    real = np.zeros(len(weight.scales)) if bias is None else bias
+    codes = np.rint(real / (scale * weight.scales))
+    if zero_point:
+        codes -= zero_point * weight.row_sums()
+    return codes.astype(DTYPES[code])

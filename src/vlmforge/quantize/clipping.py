@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -12,7 +13,7 @@ from vlmforge.graph.stream import Feeds
 from vlmforge.progress import Progress
 from vlmforge.quantize.observe import Range, observe
 from vlmforge.quantize.scales import Bound
-from vlmforge.quantize.scheme import gated_products, product_inputs
+from vlmforge.quantize.scheme import gated_products, one_sided, product_inputs
 
 
 @dataclass(frozen=True)
@@ -24,24 +25,28 @@ class Clipping:
         tail_ratio: share of the largest elements kept.
         histograms: values of which a histogram is made.
         rows: values of which rows are kept: queries and keys, whose clipping the scores judge.
+        shifted: values whose int8 codes have a zero point.
     """
 
     bound: Bound
     tail_ratio: float
     histograms: Collection[str]
     rows: Collection[str] = ()
+    shifted: Collection[str] = ()
 
     @staticmethod
     def of(graph: Graph, config: CompileConfig) -> Clipping:
         """What the configuration asks for."""
+        settings = config.calibration
         gated = {node.name for node in gated_products(graph)}
-        if config.calibration.mode == CalibrationMode.HISTOGRAM:
-            return Clipping(_best_bound, 0.0, gated | product_inputs(graph), _scored(graph))
-        if config.calibration.mode == CalibrationMode.MAX:
-            return Clipping(Range.bound, 0.0, gated)
-        settings = config.calibration.max_percentile
-        bound = partial(Range.bound, percentile=settings.percentile)
-        return Clipping(bound, settings.topk_ratio, gated)
+        shifted = one_sided(graph) if settings.method.zero_points else set()
+        if settings.mode == CalibrationMode.HISTOGRAM:
+            histograms = gated | product_inputs(graph)
+            return Clipping(_best_bound, 0.0, histograms, _scored(graph), shifted)
+        if settings.mode == CalibrationMode.MAX:
+            return Clipping(Range.bound, 0.0, gated, shifted=shifted)
+        bound = partial(Range.bound, percentile=settings.max_percentile.percentile)
+        return Clipping(bound, settings.max_percentile.topk_ratio, gated, shifted=shifted)
 
     def observe(
         self,
@@ -60,11 +65,14 @@ class Clipping:
             tails=product_inputs(graph),
             histograms=self.histograms,
             rows=self.rows,
+            shifted=self.shifted,
         )
 
 
 def _best_bound(observed: Range) -> float:
-    return observed.bound() if observed.histogram is None else observed.histogram.best_bound()
+    if observed.histogram is None:
+        return observed.bound()
+    return observed.histogram.best_bound(min(observed.sides) if observed.shifted else math.inf)
 
 
 def _scored(graph: Graph) -> set[str]:

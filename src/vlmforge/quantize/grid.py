@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -20,7 +21,7 @@ class Grid:
     Attributes:
         scale: float32, one or ``[channels]``.
         limit: the largest code.
-        centre: float32 ``[channels]`` of a centred value, else None.
+        centre: float32, one or ``[channels]``, of a value with a zero point or centres, else None.
     """
 
     scale: Tensor
@@ -42,13 +43,11 @@ def grids(
 ) -> dict[str, Grid]:
     """The grid of every value that is rounded when it is computed."""
     moved = {node.name for node in graph.nodes.values() if node.op in MOVES}
+    tensor = partial(torch.as_tensor, dtype=torch.float32, device=device)
     found = {}
     for name, code in codes.items():
         if code in LIMITS and name not in moved and scales.knows(name):
-            scale, centre = scales.of(name), scales.centres.get(name)
-            found[name] = Grid(
-                torch.as_tensor(scale, dtype=torch.float32, device=device),
-                LIMITS[code],
-                None if centre is None else torch.as_tensor(centre).float().to(device),
-            )
+            scale, centre = scales.of(name), scales.centre(name)
+            shift = None if centre is None else tensor(centre)
+            found[name] = Grid(tensor(scale), LIMITS[code], shift)
     return found

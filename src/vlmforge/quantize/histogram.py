@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -48,13 +49,16 @@ class Histogram:
         self.elements += np.bincount(bins, minlength=BINS)
         self.tokens += np.bincount(bins, weights, minlength=BINS)
 
-    def best_bound(self) -> float:
-        """The clipping at which int8 loses least, see :meth:`loss`; 0 if every element is."""
+    def best_bound(self, below: float = math.inf) -> float:
+        """The clipping at which int8 loses least, see :meth:`loss`; 0 if every element is.
+
+        Codes reach as far to either side of zero, but to one of them not further than ``below``.
+        """
         used = np.flatnonzero(self.elements[1:]) + 1
         if not used.size:
             return 0.0
         bounds = CENTERS[max(1, used[-1] - PER_OCTAVE * OCTAVES) : used[-1] + 1]
-        return float(bounds[np.argmin(self._losses(bounds))])
+        return float(bounds[np.argmin(self._losses(bounds, below))])
 
     def loss(self, bound: float) -> float:
         """What int8 codes clipped at ``bound`` lose.
@@ -65,13 +69,15 @@ class Histogram:
         """
         return float(self._losses(np.array([bound]))[0])
 
-    def _losses(self, bounds: np.ndarray) -> np.ndarray:
+    def _losses(self, bounds: np.ndarray, below: float = math.inf) -> np.ndarray:
         bounds = bounds.astype(np.float64)
-        return _relative_errors(self.elements, bounds) + _relative_errors(self.tokens, bounds)
+        steps = (bounds + np.minimum(bounds, below)) / (2 * INT8_MAX)
+        counted = (self.elements, self.tokens)
+        return np.sum([_relative_errors(counts, bounds, steps) for counts in counted], axis=0)
 
 
-def _relative_errors(counts: np.ndarray, bounds: np.ndarray) -> np.ndarray:
-    """Squared error over squared size, for each bound.
+def _relative_errors(counts: np.ndarray, bounds: np.ndarray, step: np.ndarray) -> np.ndarray:
+    """Squared error over squared size, for each bound and the step that belongs to it.
 
     Below half a step a size rounds to 0, above the bound to the bound, and between its error is
     that of a uniform distribution over a step.
@@ -81,7 +87,6 @@ def _relative_errors(counts: np.ndarray, bounds: np.ndarray) -> np.ndarray:
     total = [moment[-1] for moment in moments]
     if not total[2] > 0:
         return np.zeros(len(bounds))
-    step = bounds / INT8_MAX
     low, high = np.searchsorted(sizes, step / 2), np.searchsorted(sizes, bounds)
     rounded = (moments[0][high] - moments[0][low]) * step**2 / 12
     beyond = [whole - moment[high] for whole, moment in zip(total, moments, strict=True)]

@@ -111,16 +111,15 @@ Emitted = tuple[dict[str, str], dict[str, Any]]
 
 
 def _product(builder: _Builder, node: Node) -> Emitted:
-    name, bias = node.inputs[0], real_bias(builder.graph, node)
-    scale, code = builder.scale(name), builder.codes[name]
-    quantized = builder.rounding.quantize(node, least_scales(bias, scale, code))
-    accumulator = scale * quantized.scales
-    multiplier = (accumulator / builder.output_scale(node)).astype(np.float32)
+    graph, name = builder.graph, node.inputs[0]
+    smallest = least_scales(graph, node, builder.codes, builder.scales)
+    quantized, scale = builder.rounding.quantize(node, smallest), builder.scale(name)
+    multiplier = (scale * quantized.scales / builder.output_scale(node)).astype(np.float32)
     tensors, attrs = _weight(builder, node, quantized)
     tensors |= builder.tensor(node, "multiplier", multiplier)
-    if bias is not None:
-        tensors |= builder.tensor(node, "bias", bias_codes(bias, accumulator, code))
-    return tensors, attrs
+    zero_point = builder.scales.zero_point(graph, name)
+    bias = bias_codes(real_bias(graph, node), quantized, scale, zero_point, builder.codes[name])
+    return (tensors if bias is None else tensors | builder.tensor(node, "bias", bias)), attrs
 
 
 def _weight(builder: _Builder, node: Node, quantized: QuantizedWeight) -> Emitted:
@@ -175,7 +174,9 @@ def _hadamard(builder: _Builder, node: Node) -> Emitted:
 
 def _activation(builder: _Builder, node: Node) -> Emitted:
     inverse = 1.0 / builder.scale(node.name)
-    return {}, {"scale": _f32(builder.scale(node.inputs[0])), "inverse_scale": _f32(inverse)}
+    attrs = {"scale": _f32(builder.scale(node.inputs[0])), "inverse_scale": _f32(inverse)}
+    zero_point = builder.scales.zero_points.get(node.name)
+    return {}, attrs | ({"zero_point": zero_point} if zero_point else {})
 
 
 def _rope(builder: _Builder, node: Node) -> Emitted:

@@ -29,6 +29,7 @@ class Range:
         lowest, highest: of each channel (last dimension).
         histogram: of all elements, if one was asked for.
         rows: some of its rows, float32 ``[rows, channels]``, if they were asked for.
+        shifted: whether its int8 codes have a zero point.
     """
 
     tail: Tensor = field(default_factory=lambda: torch.empty(0))
@@ -37,6 +38,7 @@ class Range:
     highest: Tensor | None = None
     histogram: Histogram | None = None
     rows: Tensor | None = None
+    shifted: bool = False
 
     def update(self, value: Tensor, tail_ratio: float) -> None:
         """Take in one sample's value; ``tail_ratio`` of its elements are kept."""
@@ -72,6 +74,12 @@ class Range:
         assert self.lowest is not None and self.highest is not None
         return (self.highest - self.lowest) / 2
 
+    @property
+    def sides(self) -> tuple[float, float]:
+        """How far the values go below zero and above it."""
+        assert self.lowest is not None and self.highest is not None
+        return max(0.0, -self.lowest.min().item()), max(0.0, self.highest.max().item())
+
     def bound(self, percentile: float = 1.0) -> float:
         """The absolute value that the share ``percentile`` of all elements does not exceed."""
         beyond = int(self.count * (1.0 - percentile))
@@ -102,6 +110,7 @@ def observe(
     tails: Collection[str] | None = None,
     histograms: Collection[str] = (),
     rows: Collection[str] = (),
+    shifted: Collection[str] = (),
 ) -> dict[str, Range]:
     """The range of every float value that some node reads.
 
@@ -114,12 +123,13 @@ def observe(
         tails: values whose tails are kept; all by default. Of the others only maxima are.
         histograms: values of which a histogram is made.
         rows: values of which rows are kept, about :data:`ROWS` over all samples.
+        shifted: values whose int8 codes have a zero point.
     """
     ranges: dict[str, Range] = {}
     quota = math.ceil(ROWS / max(1, len(samples)))
 
     def visit(sample: int, name: str, value: Tensor) -> None:
-        statistics = ranges.setdefault(name, Range())
+        statistics = ranges.setdefault(name, Range(shifted=name in shifted))
         statistics.update(value, tail_ratio if tails is None or name in tails else 0.0)
         if name in histograms:
             statistics.histogram = statistics.histogram or Histogram()

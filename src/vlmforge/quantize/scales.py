@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -31,12 +32,14 @@ class Scales:
             includes the key's: ``code_q = q * s_k / s_q``, so that ``q k = s_q code_q code_k``.
         centres: float64 ``[channels]`` of centred keys: ``key = channels * code + centres``.
         scores: float64 ``[heads]`` by attention name: the real score of one integer score.
+        zero_points: codes of zero, where it is not 0: ``real = tensor * (code - zero_point)``.
     """
 
     tensor: dict[str, float] = field(default_factory=dict)
     channels: dict[str, np.ndarray] = field(default_factory=dict)
     centres: dict[str, np.ndarray] = field(default_factory=dict)
     scores: dict[str, np.ndarray] = field(default_factory=dict)
+    zero_points: dict[str, int] = field(default_factory=dict)
 
     def knows(self, name: str) -> bool:
         """Whether the value was observed."""
@@ -46,11 +49,24 @@ class Scales:
         """The scale a writer of the value divides by."""
         return self.channels[name] if name in self.channels else self.tensor[name]
 
+    def centre(self, name: str) -> np.ndarray | float | None:
+        """What code 0 of the value stands for, where that is not zero."""
+        if name in self.zero_points:
+            return -self.tensor[name] * self.zero_points[name]
+        return self.centres.get(name)
+
     def through_moves(self, graph: Graph, name: str) -> float:
         """The scale of a whole value; one that was only moved has its source's."""
+        return self.tensor[self._source(graph, name)]
+
+    def zero_point(self, graph: Graph, name: str) -> int:
+        """The code of zero; a value that was only moved has its source's."""
+        return self.zero_points.get(self._source(graph, name), 0)
+
+    def _source(self, graph: Graph, name: str) -> str:
         while name not in self.tensor:
             name = graph.nodes[name].inputs[0]
-        return self.tensor[name]
+        return name
 
 
 Bound = Callable[[Range], float]
@@ -68,13 +84,30 @@ def choose_scales(
     for name, observed in ranges.items():
         moved = name in graph.nodes and graph.nodes[name].op in MOVES
         if codes[name] in LIMITS and not moved:
-            wide = codes[name] == "int16"
-            largest = observed.bound() * HEADROOM if wide else bound(observed)
-            scales.tensor[name] = (largest or 1.0) / LIMITS[codes[name]]
+            _choose_scale(name, codes[name], observed, bound, scales)
     for node in graph.nodes.values():
         if node.op == "attention":
             _attention_scales(graph, node, ranges, scales)
     return scales
+
+
+def _choose_scale(name: str, code: str, observed: Range, bound: Bound, scales: Scales) -> None:
+    if code == "int8" and observed.shifted:
+        scales.tensor[name], scales.zero_points[name] = _shifted(observed, bound(observed))
+    else:
+        largest = observed.bound() * HEADROOM if code == "int16" else bound(observed)
+        scales.tensor[name] = (largest or 1.0) / LIMITS[code]
+
+
+def _shifted(observed: Range, bound: float) -> tuple[float, int]:
+    """Scale and zero point of int8 codes that reach as far to either side as the values do.
+
+    One of the 254 steps is left for the rounding of the zero point.
+    """
+    low, high = (min(side, bound) for side in observed.sides)
+    limit = LIMITS["int8"]
+    scale = ((low + high) or 1.0) / (2 * limit - 1)
+    return scale, math.ceil(low / scale - limit)
 
 
 def _attention_scales(

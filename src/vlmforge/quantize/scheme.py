@@ -11,6 +11,7 @@ from vlmforge.graph.flow import MOVES, readers, source
 
 PRODUCTS = ("linear", "conv2d")
 TABLES = ("rope_lookup", "constant")
+ACTIVATIONS = ("silu", "gelu", "quick_gelu")
 
 
 def assign_codes(
@@ -75,6 +76,12 @@ def gated_products(graph: Graph) -> list[Node]:
     """The outputs of gated MLPs that only products read, rotated or not."""
     found = (node for node in graph.nodes.values() if node.op in ("mul", "hadamard"))
     return [n for n in found if all(r.op in PRODUCTS for r in readers(graph, n.name))]
+
+
+def one_sided(graph: Graph) -> set[str]:
+    """Names of product inputs that go far up and hardly down: outputs of activation functions."""
+    inputs = product_inputs(graph) - attention_operands(graph)
+    return {node.name for node in graph.nodes.values() if node.op in ACTIVATIONS} & inputs
 
 
 def attention_operands(graph: Graph) -> set[str]:

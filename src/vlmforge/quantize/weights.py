@@ -75,6 +75,11 @@ class QuantizedWeight:
         integers = torch.from_numpy(self.group_scale).float()
         return (integers * scales).repeat_interleave(self.group, 1)[:, : self.codes.shape[1]]
 
+    def row_sums(self) -> np.ndarray:
+        """``sum_k codes[n, k] * group_scale[n, k // group]``, int64 ``[out]``."""
+        integers = replace(self, scales=np.ones_like(self.scales)).dequantized()
+        return integers.sum(1, dtype=torch.float64).numpy().astype(np.int64)
+
     @property
     def range(self) -> CodeRange:
         """The codes there are."""

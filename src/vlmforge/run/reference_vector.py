@@ -56,8 +56,8 @@ def activation(function: Callable[[np.ndarray], np.ndarray]) -> Kernel:
     """
 
     def compute(step: Step, x: np.ndarray) -> np.ndarray:
-        y = function(x.astype(np.float32) * step.attrs["scale"])
-        return to_code(y * step.attrs["inverse_scale"], step.dtype)
+        y = function(x.astype(np.float32) * step.attrs["scale"]) * step.attrs["inverse_scale"]
+        return to_code(y + np.float32(step.attrs.get("zero_point", 0)), step.dtype)
 
     def apply(step: Step, frame: Frame, x: np.ndarray) -> np.ndarray:
         if x.size < EVERY_CODE.size:
