@@ -62,7 +62,8 @@ const LinearVariant* linear_variant(std::string_view name) {
   std::size_t count = 0;
   const LinearVariant* const* variants = linear_variants(count);
   for (std::size_t i = 0; i < count; ++i) {
-    if (name == variants[i]->name && variants[i]->supported()) return variants[i];
+    const std::string_view whole = variants[i]->name;
+    if (whole.starts_with(name) && variants[i]->supported()) return variants[i];
   }
   return nullptr;
 }

@@ -34,13 +34,13 @@ struct Kernels {
   LayerNormKernel layer_norm;
   RopeKernel rope;
   AttentionKernel attention;
-  std::string_view linear;  // name of the variant of linear_variants()
+  std::string_view linear;  // what names of its variants of linear_variants() begin with
 };
 
 // Those that run here, fastest first; the last is "scalar".
 std::vector<const Kernels*> supported_kernels();
 
-// The variant of that name; null if it does not run here.
+// The fastest variant whose name begins so; null if none runs here.
 const LinearVariant* linear_variant(std::string_view name);
 
 }  // namespace vlmforge::kernels

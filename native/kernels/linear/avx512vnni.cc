@@ -15,8 +15,8 @@ struct Avx512 {
   static constexpr bool kSignedRows = false;
   static constexpr int kPanelRows = 12;
   static constexpr int kStagedBlocks = 2;  // 24 accumulators of 32 registers
-  static constexpr int kMostBlocks = 4;    // of streamed tiles of up to kFewRows rows
   static constexpr int kFewRows = 4;
+  static constexpr int kUnits = 4;  // side by side, of one row times one block
 
   static bool has_offset(bool wide, int row) { return !wide || row % 2 == 0; }
 
@@ -64,10 +64,10 @@ struct Avx512 {
   }
   static Vector high_codes(Vector bytes) { return low_codes(_mm512_srli_epi16(bytes, 4)); }
 
-  static void prefetch(const void* at) {
+  static VLMFORGE_INLINE void prefetch(const void* at) {
     _mm_prefetch(static_cast<const char*>(at), _MM_HINT_T0);
   }
-  static void prefetch_l2(const void* at) {
+  static VLMFORGE_INLINE void prefetch_l2(const void* at) {
     _mm_prefetch(static_cast<const char*>(at), _MM_HINT_T1);
   }
 
@@ -129,16 +129,22 @@ void Avx512::finish(const Sums& sums, const LinearWeight& weight, const Output& 
   }
 }
 
+template <int streams>
+constexpr LinearVariant variant(const char* name) {
+  return {name,
+          cpu_has_avx512vnni,
+          row_unit<Avx512>,
+          Product<Avx512, streams>::kMostBlocks,
+          packed_bytes<Avx512>,
+          scratch_bytes<Avx512>,
+          prepare<Avx512>,
+          compute<Avx512, streams>};
+}
+
 }  // namespace
 
-extern const LinearVariant linear_avx512vnni;
-const LinearVariant linear_avx512vnni{"avx512vnni",
-                                      cpu_has_avx512vnni,
-                                      row_unit<Avx512>,
-                                      Avx512::kMostBlocks,
-                                      packed_bytes<Avx512>,
-                                      scratch_bytes<Avx512>,
-                                      prepare<Avx512>,
-                                      compute<Avx512>};
+extern const LinearVariant linear_avx512vnni_1, linear_avx512vnni_4;
+constinit const LinearVariant linear_avx512vnni_1 = variant<1>("avx512vnni (one stream)");
+constinit const LinearVariant linear_avx512vnni_4 = variant<4>("avx512vnni (four streams)");
 
 }  // namespace vlmforge::kernels

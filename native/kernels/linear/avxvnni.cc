@@ -16,8 +16,8 @@ struct AvxVnni {
   static constexpr bool kSignedRows = false;
   static constexpr int kPanelRows = 6;
   static constexpr int kStagedBlocks = 1;  // 12 accumulators of 16 registers
-  static constexpr int kMostBlocks = 2;    // of streamed tiles of up to kFewRows rows
   static constexpr int kFewRows = 2;
+  static constexpr int kUnits = 2;  // side by side, of one row times one block
 
   static bool has_offset(bool wide, int row) { return !wide || row % 2 == 0; }
 
@@ -67,10 +67,10 @@ struct AvxVnni {
   }
   static Vector high_codes(Vector bytes) { return low_codes(_mm256_srli_epi16(bytes, 4)); }
 
-  static void prefetch(const void* at) {
+  static VLMFORGE_INLINE void prefetch(const void* at) {
     _mm_prefetch(static_cast<const char*>(at), _MM_HINT_T0);
   }
-  static void prefetch_l2(const void* at) {
+  static VLMFORGE_INLINE void prefetch_l2(const void* at) {
     _mm_prefetch(static_cast<const char*>(at), _MM_HINT_T1);
   }
 
@@ -87,10 +87,10 @@ extern const LinearVariant linear_avxvnni;
 const LinearVariant linear_avxvnni{"avxvnni",
                                    cpu_has_avxvnni,
                                    row_unit<AvxVnni>,
-                                   AvxVnni::kMostBlocks,
+                                   Product<AvxVnni, 2>::kMostBlocks,
                                    packed_bytes<AvxVnni>,
                                    scratch_bytes<AvxVnni>,
                                    prepare<AvxVnni>,
-                                   compute<AvxVnni>};
+                                   compute<AvxVnni, 2>};
 
 }  // namespace vlmforge::kernels

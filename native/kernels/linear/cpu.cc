@@ -40,6 +40,11 @@ constexpr std::uint64_t kSseAvxAvx512 = 0xE6;
 
 }  // namespace
 
+bool cpu_is_amd() {
+  const Registers r = leaf(0, 0);
+  return r.b == signature_AMD_ebx && r.c == signature_AMD_ecx && r.d == signature_AMD_edx;
+}
+
 bool cpu_has_avx2() { return system_saves(kSseAvx) && bit(leaf(7, 0).b, 5); }
 
 bool cpu_has_avxvnni() { return cpu_has_avx2() && bit(leaf(7, 1).a, 4); }
@@ -55,6 +60,7 @@ bool cpu_has_neon_dotprod() { return false; }
 
 #else
 
+bool cpu_is_amd() { return false; }
 bool cpu_has_avx2() { return false; }
 bool cpu_has_avxvnni() { return false; }
 bool cpu_has_avx512vnni() { return false; }

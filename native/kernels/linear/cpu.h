@@ -3,6 +3,7 @@
 
 namespace vlmforge::kernels {
 
+bool cpu_is_amd();
 bool cpu_has_avx2();
 bool cpu_has_avxvnni();     // with AVX2
 bool cpu_has_avx512vnni();  // with AVX-512 F, BW, DQ, VL

@@ -23,17 +23,27 @@ constexpr std::int64_t kWideGroupedColumns = 8192;
 
 using TileFunction = void (*)(Tile);
 
-// Blocks a streamed tile of `rows` rows has.
-template <class V>
+// How streamed tiles of up to V::kFewRows rows, for which memory is what takes the time, read
+// codes: as so many streams, which are blocks. Which number is fetched fastest depends on the
+// processor.
+template <class V, int streams>
 constexpr int stream_blocks(int rows) {
-  return rows <= V::kFewRows ? V::kMostBlocks : V::kStagedBlocks;
+  return rows <= V::kFewRows ? streams : V::kStagedBlocks;
+}
+
+// Units of 64 bytes that a streamed tile of `rows` rows and one block adds side by side.
+template <class V>
+constexpr int stream_units(int rows) {
+  return rows > V::kFewRows ? 1 : rows == 1 ? V::kUnits : 2;
 }
 
 // Tiles of 1 to kPanelRows rows: with codes from the file, as many blocks as suit or one, ...
-template <class V, WeightKind kind, int... r>
+template <class V, int streams, WeightKind kind, int... r>
 TileFunction stream_function(std::int64_t rows, bool one, std::integer_sequence<int, r...>) {
-  static constexpr TileFunction many[] = {stream_tile<V, r + 1, stream_blocks<V>(r + 1), kind>...};
-  static constexpr TileFunction single[] = {stream_tile<V, r + 1, 1, kind>...};
+  static constexpr TileFunction many[] = {
+      stream_tile<V, r + 1, stream_blocks<V, streams>(r + 1), 1, kind>...};
+  static constexpr TileFunction single[] = {
+      stream_tile<V, r + 1, 1, stream_units<V>(r + 1), kind>...};
   return one ? single[rows - 1] : many[rows - 1];
 }
 
@@ -53,9 +63,10 @@ struct Place {
   std::int64_t code_steps;
 };
 
-template <class V>
+template <class V, int streams>
 struct Product {
-  static constexpr std::int64_t kMostSums = V::kPanelRows * V::kMostBlocks * kChannelsPerBlock;
+  static constexpr std::int64_t kMostBlocks = streams > V::kStagedBlocks ? streams : V::kStagedBlocks;
+  static constexpr std::int64_t kMostSums = V::kPanelRows * kMostBlocks * kChannelsPerBlock;
 
   const PackedRows& x;
   const LinearWeight& weight;
@@ -167,13 +178,13 @@ struct Product {
     const auto sizes = std::make_integer_sequence<int, V::kPanelRows>();
     const std::int64_t rows = packed_rows(panel);
     const bool int8 = weight.kind == WeightKind::int8;
-    const int most = stream_blocks<V>(static_cast<int>(rows));
+    const int most = stream_blocks<V, streams>(static_cast<int>(rows));
     std::int64_t block = blocks.first;
     while (block < blocks.last) {
       const int count = block + most <= blocks.last ? most : 1;
       const TileFunction function =
-          int8 ? stream_function<V, WeightKind::int8>(rows, count == 1, sizes)
-               : stream_function<V, WeightKind::int4>(rows, count == 1, sizes);
+          int8 ? stream_function<V, streams, WeightKind::int8>(rows, count == 1, sizes)
+               : stream_function<V, streams, WeightKind::int4>(rows, count == 1, sizes);
       run(tile(panel, block), function, {panel, block, count, int8 ? 1 : 2});
       block += count;
     }
@@ -188,8 +199,8 @@ inline int prefetch_shift(std::int64_t tiles, std::int64_t steps, std::int64_t l
 }
 
 // Multiplies panels with B blocks, while the next blocks are fetched.
-template <class V, int B>
-void run_staged(const Product<V>& product, Range panels, std::int64_t block,
+template <class V, int B, int streams>
+void run_staged(const Product<V, streams>& product, Range panels, std::int64_t block,
                 std::byte* scratch) {
   const Stage stage = stage_blocks<V, B>(product.source(block), scratch);
   const std::int64_t lines = B * product.block_bytes / kUnitBytes;
@@ -217,10 +228,11 @@ std::size_t scratch_bytes(const LinearWeight& weight) {
 }
 
 // Few rows: every block is read once, from the file.
-template <class V>
-void compute_streamed(const Product<V>& product, Range panels, Range blocks) {
-  for (std::int64_t block = blocks.first; block < blocks.last; block += V::kMostBlocks) {
-    const Range some{block, smaller(block + V::kMostBlocks, blocks.last)};
+template <class V, int streams>
+void compute_streamed(const Product<V, streams>& product, Range panels, Range blocks) {
+  constexpr std::int64_t kMost = Product<V, streams>::kMostBlocks;
+  for (std::int64_t block = blocks.first; block < blocks.last; block += kMost) {
+    const Range some{block, smaller(block + kMost, blocks.last)};
     for (std::int64_t panel = panels.first; panel < panels.last; ++panel) {
       product.stream(panel, some);
     }
@@ -228,8 +240,8 @@ void compute_streamed(const Product<V>& product, Range panels, Range blocks) {
 }
 
 // Many rows: as many as stay in the cache meet all blocks, a few staged blocks at a time.
-template <class V>
-void compute_staged(const Product<V>& product, Range panels, Range blocks, std::byte* scratch) {
+template <class V, int streams>
+void compute_staged(const Product<V, streams>& product, Range panels, Range blocks, std::byte* scratch) {
   const std::int64_t cached = kCachedRowBytes / product.panels.offset(1) + 1;
   for (std::int64_t first = panels.first; first < panels.last; first += cached) {
     const Range some{first, smaller(first + cached, panels.last)};
@@ -241,11 +253,11 @@ void compute_staged(const Product<V>& product, Range panels, Range blocks, std::
   }
 }
 
-template <class V>
+template <class V, int streams>
 void compute(const PackedRows& x, const LinearWeight& weight, const Output& y, Range rows,
              Range blocks, std::byte* scratch) {
   if (rows.first >= rows.last) return;
-  const Product<V> product(x, weight, y);
+  const Product<V, streams> product(x, weight, y);
   const Range panels{rows.first / product.panels.unit, divide_up(rows.last, product.panels.unit)};
   if (panels.last - panels.first <= kStreamedPanels) {
     compute_streamed(product, panels, blocks);

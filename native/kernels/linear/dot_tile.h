@@ -20,12 +20,13 @@
 #pragma once
 
 #include "blocks.h"
+#include "kernels/simd/inline.h"
 #include "linear.h"
 
 namespace vlmforge::kernels {
 namespace {
 
-constexpr std::int64_t kPrefetchBytes = 4096;
+constexpr std::int64_t kPrefetchBytes = 6144;
 
 struct Tile {
   const std::uint8_t* x;      // panel, at the first step
@@ -54,6 +55,22 @@ struct Accumulators {
       const typename V::Vector columns = V::broadcast(x + 4 * r);
 #pragma GCC unroll 16
       for (int v = 0; v < kWidth; ++v) rows[r][v] = V::dot(rows[r][v], columns, w[v]);
+    }
+  }
+
+  void add(const Accumulators& other) {
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 16
+      for (int v = 0; v < kWidth; ++v) rows[r][v] = V::add(rows[r][v], other.rows[r][v]);
+    }
+  }
+
+  void clear() {
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 16
+      for (int v = 0; v < kWidth; ++v) rows[r][v] = V::zero();
     }
   }
 
@@ -135,44 +152,73 @@ inline void load_int4(const Tile& tile, std::int64_t pair,
   }
 }
 
-// Multiplies a panel with blocks as they lie in the file. Reads each code once and fetches codes
-// ahead, past the end of the blocks those of the next ones.
+// Steps in 64 bytes of a block.
+constexpr int steps_of(WeightKind kind) { return kind == WeightKind::int8 ? 1 : 2; }
+
+// Sums of R rows times B blocks as they lie in the file, and the excess of the blocks.
 template <class V, int R, int B, WeightKind kind>
-void stream_tile(Tile tile) {
-  using Vector = typename V::Vector;
-  constexpr int kWidth = B * V::kVectors;
-  constexpr bool kInt8 = kind == WeightKind::int8;
-  constexpr int kSteps = kInt8 ? 1 : 2;  // in 64 bytes of a block
-  for (std::int64_t start = 0; start < tile.steps; start += tile.segment_steps) {
-    const std::int64_t end = smaller(start + tile.segment_steps, tile.steps);
-    const Vector nothing[kWidth] = {};
-    Accumulators<V, R, B> sums;
-    Accumulators<V, 1, B> excess;
-    sums.set(nothing, false);
-    excess.set(nothing, false);
-    const std::uint8_t* x = tile.x + start * R * 4;
-    for (std::int64_t unit = start / kSteps; unit < end / kSteps; ++unit, x += kSteps * R * 4) {
-      std::int64_t ahead = unit * kUnitBytes + kPrefetchBytes;
-      if (ahead >= tile.block_bytes) ahead += (B - 1) * tile.block_bytes;
+struct StreamSums {
+  static constexpr int kWidth = B * V::kVectors;
+  static constexpr int kSteps = steps_of(kind);
+  Accumulators<V, R, B> sums;
+  Accumulators<V, 1, B> excess;
+
+  void clear() {
+    sums.clear();
+    excess.clear();
+  }
+
+  void add(const StreamSums& other) {
+    sums.add(other.sums);
+    excess.add(other.excess);
+  }
+
+  // Adds 64 bytes of every block; fetches codes ahead, past the end of the blocks those of the
+  // next ones.
+  VLMFORGE_INLINE void add(const Tile& tile, std::int64_t unit) {
+    std::int64_t ahead = unit * kUnitBytes + kPrefetchBytes;
+    if (B > 1 && ahead >= tile.block_bytes) ahead += (B - 1) * tile.block_bytes;
 #pragma GCC unroll 16
-      for (int b = 0; b < B; ++b) V::prefetch(tile.codes + b * tile.block_bytes + ahead);
-      Vector w[kSteps][kWidth];
-      if constexpr (kInt8) {
-        load_int8<V, B>(tile, unit, w[0]);
-      } else {
-        load_int4<V, B>(tile, unit, w[0], w[1]);
-      }
+    for (int b = 0; b < B; ++b) V::prefetch(tile.codes + b * tile.block_bytes + ahead);
+    typename V::Vector w[kSteps][kWidth];
+    if constexpr (kind == WeightKind::int8) {
+      load_int8<V, B>(tile, unit, w[0]);
+    } else {
+      load_int4<V, B>(tile, unit, w[0], w[1]);
+    }
+    const std::uint8_t* x = tile.x + unit * kSteps * R * 4;
 #pragma GCC unroll 16
-      for (int i = 0; i < kSteps; ++i) {
-        sums.add(x + i * R * 4, w[i]);
+    for (int i = 0; i < kSteps; ++i) {
+      sums.add(x + i * R * 4, w[i]);
 #pragma GCC unroll 16
-        for (int v = 0; v < kWidth; ++v) {
-          excess.rows[0][v] = V::dot(excess.rows[0][v], V::offset(), w[i][v]);
-        }
+      for (int v = 0; v < kWidth; ++v) {
+        excess.rows[0][v] = V::dot(excess.rows[0][v], V::offset(), w[i][v]);
       }
     }
-    sums.template correct<kInt8 ? 0 : 4>(excess.rows[0], tile.wide);
-    sums.fold(tile, start == 0);
+  }
+};
+
+// Multiplies a panel with blocks as they lie in the file, and reads each code once. C units of 64
+// bytes are added side by side, so that a sum need not wait for the one before it.
+template <class V, int R, int B, int C, WeightKind kind>
+void stream_tile(Tile tile) {
+  constexpr int kSteps = steps_of(kind);
+  for (std::int64_t start = 0; start < tile.steps; start += tile.segment_steps) {
+    const std::int64_t last = smaller(start + tile.segment_steps, tile.steps) / kSteps;
+    StreamSums<V, R, B, kind> sums[C];
+#pragma GCC unroll 16
+    for (int c = 0; c < C; ++c) sums[c].clear();
+    std::int64_t unit = start / kSteps;
+    for (; unit + C <= last; unit += C) {
+#pragma GCC unroll 16
+      for (int c = 0; c < C; ++c) sums[c].add(tile, unit + c);
+    }
+    for (; unit < last; ++unit) sums[0].add(tile, unit);
+#pragma GCC unroll 16
+    for (int c = 1; c < C; ++c) sums[0].add(sums[c]);
+    constexpr int kShift = kind == WeightKind::int8 ? 0 : 4;
+    sums[0].sums.template correct<kShift>(sums[0].excess.rows[0], tile.wide);
+    sums[0].sums.fold(tile, start == 0);
     if (tile.scale != nullptr) tile.scale += kChannelsPerBlock;
   }
 }

@@ -115,7 +115,7 @@ static inline std::int64_t linear_code_bytes(const LinearWeight& weight) {
 }
 
 // The variants built into this binary, fastest first; the last is "scalar", which runs anywhere.
-// Sets count. Which of them run here is for `supported` to say.
+// Their names begin with the instruction set. Sets count. Which run here is for `supported` to say.
 const LinearVariant* const* linear_variants(std::size_t& count);
 
 }  // namespace vlmforge::kernels

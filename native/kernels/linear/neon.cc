@@ -15,8 +15,8 @@ struct NeonDot {
   static constexpr bool kSignedRows = true;
   static constexpr int kPanelRows = 6;
   static constexpr int kStagedBlocks = 1;  // 24 accumulators of 32 registers
-  static constexpr int kMostBlocks = 2;    // of streamed tiles of up to kFewRows rows
   static constexpr int kFewRows = 2;
+  static constexpr int kUnits = 2;  // side by side, of one row times one block
 
   static bool has_offset(bool wide, int row) { return wide && row % 2 == 1; }
 
@@ -72,8 +72,8 @@ struct NeonDot {
     return vreinterpretq_s32_u8(vsubq_u8(nibbles, vdupq_n_u8(8)));
   }
 
-  static void prefetch(const void* at) { __builtin_prefetch(at, 0, 3); }
-  static void prefetch_l2(const void* at) { __builtin_prefetch(at, 0, 2); }
+  static VLMFORGE_INLINE void prefetch(const void* at) { __builtin_prefetch(at, 0, 3); }
+  static VLMFORGE_INLINE void prefetch_l2(const void* at) { __builtin_prefetch(at, 0, 2); }
 
   template <class Sums>
   static void finish(const Sums& sums, const LinearWeight& weight, const Output& y,
@@ -88,10 +88,10 @@ extern const LinearVariant linear_neon;
 const LinearVariant linear_neon{"neon_dotprod",
                                 cpu_has_neon_dotprod,
                                 row_unit<NeonDot>,
-                                NeonDot::kMostBlocks,
+                                Product<NeonDot, 2>::kMostBlocks,
                                 packed_bytes<NeonDot>,
                                 scratch_bytes<NeonDot>,
                                 prepare<NeonDot>,
-                                compute<NeonDot>};
+                                compute<NeonDot, 2>};
 
 }  // namespace vlmforge::kernels

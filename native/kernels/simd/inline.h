@@ -5,6 +5,7 @@
 // copy, possibly of an instruction set that the processor lacks.
 #pragma once
 
+// Needed where a function only fetches ahead, too: GCC drops calls of it as calls without effect.
 #define VLMFORGE_INLINE inline __attribute__((always_inline))
 
 // The same for a lambda, between its parameters and its body.
