@@ -9,18 +9,18 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vlmforge.graph.core import Graph, Node
-from vlmforge.graph.evaluate import compute, run_nodes
-from vlmforge.graph.stream import with_loaded
+from vlmforge.graph.evaluate import run_nodes
 from vlmforge.quantize.grid import Grid
+from vlmforge.quantize.imitation import Imitation
 from vlmforge.quantize.scheme import PRODUCTS
-from vlmforge.quantize.straight_through import on_grid, whole_codes
+from vlmforge.quantize.straight_through import whole_codes
 from vlmforge.quantize.weights import QuantizedWeight
 
 WITHIN = 0.45
 """How far at first a real code may be from the integer it stands for."""
 
 
-class LayerModel:
+class LayerModel(Imitation):
     """Some nodes as the integer program computes them, but for float arithmetic.
 
     A real code stands for the nearest integer. It begins as what the float weight is in units of
@@ -41,14 +41,11 @@ class LayerModel:
         device: str = "cpu",
     ) -> None:
         """``nodes`` are linear products and others; products are computed in ``dtype``."""
-        others = [node for node in nodes if node.op not in PRODUCTS]
+        super().__init__(graph, nodes, grids, device)
         products = [node for node in nodes if node.op in PRODUCTS]
-        self._graph, self._nodes = with_loaded(graph, others, device), nodes
-        self._grids, self._dtype = grids, dtype
+        self._nodes, self._dtype = nodes, dtype
         self._weights = {node.name: weights[node.name] for node in products}
         self._scales = {n: w.real_scales().to(device) for n, w in self._weights.items()}
-        biases = {node.name: graph.weight(node, "bias") for node in products}
-        self._biases = {name: bias.load().to(device) for name, bias in biases.items() if bias}
         self.codes: dict[str, Tensor] = {}
         self._fixed: dict[str, Tensor] = {}
         for node in products:
@@ -70,11 +67,6 @@ class LayerModel:
             found[name] = weight.with_codes(whole_codes(codes.detach(), weight.range))
         return found
 
-    def _value(self, node: Node, values: Mapping[str, Tensor]) -> Tensor:
-        product = node.op in PRODUCTS
-        value = self._product(node, values) if product else compute(self._graph, node, values)
-        return on_grid(value, self._grids.get(node.name))
-
     def _real_codes(self, name: str, real: Tensor) -> Tensor:
         codes = torch.from_numpy(self._weights[name].codes).float().to(real.device)
         return codes + (real / self._scales[name] - codes).clamp_(-WITHIN, WITHIN)
@@ -84,8 +76,6 @@ class LayerModel:
             return self._fixed[name]
         return whole_codes(self.codes[name], self._weights[name].range) * self._scales[name]
 
-    def _product(self, node: Node, values: Mapping[str, Tensor]) -> Tensor:
-        x, weight = values[node.inputs[0]], self._weight(node.name)
-        value = F.linear(x.to(self._dtype), weight.to(self._dtype)).float()
-        bias = self._biases.get(node.name)
-        return value if bias is None else value + bias
+    def _product(self, node: Node, x: Tensor) -> Tensor:
+        weight = self._weight(node.name)
+        return F.linear(x.to(self._dtype), weight.to(self._dtype)).float()

@@ -9,17 +9,16 @@ import torch
 from torch import Tensor
 
 from vlmforge.graph.core import Graph, Node
-from vlmforge.graph.evaluate import Values, compute, patches, traverse
+from vlmforge.graph.evaluate import patches, traverse
 from vlmforge.graph.residual import NORMS
-from vlmforge.graph.stream import with_loaded
 from vlmforge.quantize.grid import grids
+from vlmforge.quantize.imitation import Imitation
 from vlmforge.quantize.scales import Scales
 from vlmforge.quantize.scheme import PRODUCTS
-from vlmforge.quantize.straight_through import on_grid
 from vlmforge.quantize.weights import QuantizedWeight
 
 
-class ScaledModel:
+class ScaledModel(Imitation):
     """The component as the integer program computes it, but for float32 arithmetic.
 
     Codes stay as they are, in integers; gradients pass the rounding of values.
@@ -37,12 +36,9 @@ class ScaledModel:
         weights: Mapping[str, QuantizedWeight],
         device: str = "cpu",
     ) -> None:
-        nodes = graph.nodes.values()
-        others = [node for node in nodes if node.op not in PRODUCTS]
-        self._graph, self._weights = with_loaded(graph, others, device), weights
-        biases = {node.name: graph.weight(node, "bias") for node in nodes if node.op in PRODUCTS}
-        self._biases = {name: bias.load().to(device) for name, bias in biases.items() if bias}
-        self._grids = grids(graph, codes, scales, device)
+        nodes = list(graph.nodes.values())
+        super().__init__(graph, nodes, grids(graph, codes, scales, device), device)
+        self._weights = weights
         scaled = [node for node in nodes if node.op in (*PRODUCTS, *NORMS)]
         self.factors = {node.name: _ones(node, device) for node in scaled}
 
@@ -51,23 +47,15 @@ class ScaledModel:
         rounded = {name: self._rounded(name, value) for name, value in feeds.items()}
         return traverse(self._graph, rounded, self._value)[self._graph.outputs[0]]
 
-    def _value(self, node: Node, values: Values) -> Tensor:
-        product = node.op in PRODUCTS
-        value = self._product(node, values) if product else compute(self._graph, node, values)
-        if node.op in NORMS:
-            value = value * self.factors[node.name]
-        return self._rounded(node.name, value)
+    def _operator(self, node: Node, values: Mapping[str, Tensor]) -> Tensor:
+        value = super()._operator(node, values)
+        return value * self.factors[node.name] if node.op in NORMS else value
 
-    def _product(self, node: Node, values: Values) -> Tensor:
-        x = values[node.inputs[0]]
+    def _product(self, node: Node, x: Tensor) -> Tensor:
         if node.op == "conv2d":
             x = patches(x, *self._graph.weights[node.weights["weight"]].shape[1:3])
         value: Tensor = _Product.apply(x, self._weights[node.name]) * self.factors[node.name]
-        bias = self._biases.get(node.name)
-        return value if bias is None else value + bias
-
-    def _rounded(self, name: str, value: Tensor) -> Tensor:
-        return on_grid(value, self._grids.get(name))
+        return value
 
 
 def _ones(node: Node, device: str) -> Tensor:
