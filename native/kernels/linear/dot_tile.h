@@ -26,7 +26,8 @@
 namespace vlmforge::kernels {
 namespace {
 
-constexpr std::int64_t kPrefetchBytes = 6144;
+// How far ahead a tile of so many blocks fetches the codes of each.
+constexpr std::int64_t prefetch_bytes(int blocks) { return blocks == 1 ? 6144 : 4096; }
 
 struct Tile {
   const std::uint8_t* x;      // panel, at the first step
@@ -176,7 +177,7 @@ struct StreamSums {
   // Adds 64 bytes of every block; fetches codes ahead, past the end of the blocks those of the
   // next ones.
   VLMFORGE_INLINE void add(const Tile& tile, std::int64_t unit) {
-    std::int64_t ahead = unit * kUnitBytes + kPrefetchBytes;
+    std::int64_t ahead = unit * kUnitBytes + prefetch_bytes(B);
     if (B > 1 && ahead >= tile.block_bytes) ahead += (B - 1) * tile.block_bytes;
 #pragma GCC unroll 16
     for (int b = 0; b < B; ++b) V::prefetch(tile.codes + b * tile.block_bytes + ahead);
