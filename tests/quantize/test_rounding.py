@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -14,13 +13,13 @@ import torch
 from torch import Tensor
 
 from tests.graphs import captured, language_feeds, vision_feeds
+from tests.quantize.lowered import lowered
 from vlmforge.config import CompileConfig
 from vlmforge.graph.core import Graph
 from vlmforge.graph.evaluate import evaluate
 from vlmforge.graph.stream import Feeds
 from vlmforge.program.core import Program
 from vlmforge.program.verify import verify
-from vlmforge.quantize.lower import lower
 from vlmforge.quantize.observe import Range, observe
 from vlmforge.quantize.quantized_path import QuantizedPath
 from vlmforge.quantize.rounding import choose_rounding, weight_formats
@@ -29,13 +28,6 @@ from vlmforge.quantize.scheme import PRODUCTS, assign_codes
 from vlmforge.run.reference import ReferenceMachine
 
 FOUR = dict.fromkeys(("query", "key", "value", "output", "ffn", "head"), 4)
-
-
-class Tensors(dict[str, np.ndarray]):
-    """A writer that keeps what it is given."""
-
-    def add(self, name: str, array: np.ndarray) -> None:
-        self[name] = array
 
 
 def loaders(graph: Graph, count: int) -> list[Feeds]:
@@ -60,9 +52,7 @@ def program_of(path: Path, component: int, settings: Mapping[str, Any]) -> Progr
 
     formats = weight_formats(graph, config, ())
     chosen = config.hessian_quant, quantized_path, loaders(graph, 6)
-    tensors = Tensors()
-    program = lower(graph, codes, scales, choose_rounding(graph, formats, *chosen), tensors)
-    program = replace(program, tensors=tensors)
+    program = lowered(graph, codes, scales, choose_rounding(graph, formats, *chosen))
     verify(program)
     return program
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
 from tests.graphs import captured, language_feeds, relative_error, vision_feeds
+from tests.quantize.lowered import lowered
 from vlmforge.graph.core import Graph, Weight
 from vlmforge.graph.evaluate import compute, evaluate, traverse
 from vlmforge.graph.scaling import multiply_norms
-from vlmforge.quantize.lower import lower
 from vlmforge.quantize.observe import Range, observe
 from vlmforge.quantize.rounding import SettledRounding
 from vlmforge.quantize.scaled_model import ScaledModel
@@ -23,13 +21,6 @@ from vlmforge.quantize.weights import QuantizedWeight, WeightFormat, quantize_we
 from vlmforge.run.reference import ReferenceMachine
 
 COMPONENTS = {"language": 1, "vision": 2}
-
-
-class Tensors(dict[str, np.ndarray]):
-    """A writer that keeps what it is given."""
-
-    def add(self, name: str, array: np.ndarray) -> None:
-        self[name] = array
 
 
 def feeds_of(graph: Graph) -> dict[str, torch.Tensor]:
@@ -87,7 +78,7 @@ def test_it_follows_the_machine(tiny_checkpoint: Path, component: str) -> None:
     graph = captured(tiny_checkpoint)[COMPONENTS[component]]
     feeds, codes = feeds_of(graph), assign_codes(graph, ())
     scales = choose_scales(graph, codes, observe(graph, [lambda: feeds]), Range.bound)
-    weights, tensors = rounded(graph), Tensors()
+    weights = rounded(graph)
     model = ScaledModel(graph, codes, scales, weights)
     factors = {n: torch.linspace(0.9, 1.1, len(f)).double() for n, f in model.factors.items()}
     for name, factor in factors.items():
@@ -95,7 +86,7 @@ def test_it_follows_the_machine(tiny_checkpoint: Path, component: str) -> None:
     settled = SettledRounding({n: w.scaled(factors[n].numpy(), None) for n, w in weights.items()})
     norms = {n: factor for n, factor in factors.items() if n not in weights}
     scaled = multiply_norms(graph, norms)
-    program = replace(lower(scaled, codes, scales, settled, tensors), tensors=tensors)
+    program = lowered(scaled, codes, scales, settled)
     (name,) = graph.outputs
     machine = ReferenceMachine(program).run({key: t.numpy() for key, t in feeds.items()})[name]
     exact, found = evaluate(graph, feeds)[name], model.run(feeds)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.graphs import captured, vision_feeds
+from tests.quantize.lowered import lowered
 from vlmforge.config import CompileConfig
 from vlmforge.graph.core import Graph, Weight
 from vlmforge.graph.evaluate import evaluate
-from vlmforge.program.core import Program
 from vlmforge.quantize.bias import bias_codes
 from vlmforge.quantize.clipping import Clipping
-from vlmforge.quantize.lower import lower
 from vlmforge.quantize.observe import Range
 from vlmforge.quantize.quantized_path import QuantizedPath
 from vlmforge.quantize.rounding import SettledRounding
@@ -30,25 +28,11 @@ from vlmforge.run.reference import ReferenceMachine
 MODES = {"max": 0, "percentile": 1, "histogram": 2}
 
 
-class Tensors(dict[str, np.ndarray]):
-    """A writer that keeps what it is given."""
-
-    def add(self, name: str, array: np.ndarray) -> None:
-        self[name] = array
-
-
 def chosen(graph: Graph, method: int, mode: int) -> tuple[dict[str, str], Scales]:
     config = CompileConfig.parse({"calibration": {"method": method, "mode": mode}})
     clipping, codes = Clipping.of(graph, config), assign_codes(graph, ())
     ranges = clipping.observe(graph, [lambda seed=seed: vision_feeds(seed) for seed in range(3)])
     return codes, choose_scales(graph, codes, ranges, clipping.bound)
-
-
-def lowered(
-    graph: Graph, codes: dict[str, str], scales: Scales, rounding: SettledRounding
-) -> Program:
-    tensors = Tensors()
-    return replace(lower(graph, codes, scales, rounding, tensors), tensors=tensors)
 
 
 def observed(value: torch.Tensor) -> Range:

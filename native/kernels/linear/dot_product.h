@@ -31,19 +31,12 @@ constexpr int stream_blocks(int rows) {
   return rows <= V::kFewRows ? streams : V::kStagedBlocks;
 }
 
-// Units of 64 bytes that a streamed tile of `rows` rows and one block adds side by side.
-template <class V>
-constexpr int stream_units(int rows) {
-  return rows > V::kFewRows ? 1 : rows == 1 ? V::kUnits : 2;
-}
-
 // Tiles of 1 to kPanelRows rows: with codes from the file, as many blocks as suit or one, ...
 template <class V, int streams, WeightKind kind, int... r>
 TileFunction stream_function(std::int64_t rows, bool one, std::integer_sequence<int, r...>) {
   static constexpr TileFunction many[] = {
-      stream_tile<V, r + 1, stream_blocks<V, streams>(r + 1), 1, kind>...};
-  static constexpr TileFunction single[] = {
-      stream_tile<V, r + 1, 1, stream_units<V>(r + 1), kind>...};
+      stream_tile<V, r + 1, stream_blocks<V, streams>(r + 1), kind>...};
+  static constexpr TileFunction single[] = {stream_tile<V, r + 1, 1, kind>...};
   return one ? single[rows - 1] : many[rows - 1];
 }
 
@@ -65,7 +58,7 @@ struct Place {
 
 template <class V, int streams>
 struct Product {
-  static constexpr std::int64_t kMostBlocks = streams > V::kStagedBlocks ? streams : V::kStagedBlocks;
+  static constexpr int kMostBlocks = streams > V::kStagedBlocks ? streams : V::kStagedBlocks;
   static constexpr std::int64_t kMostSums = V::kPanelRows * kMostBlocks * kChannelsPerBlock;
 
   const PackedRows& x;
@@ -185,7 +178,7 @@ struct Product {
       const TileFunction function =
           int8 ? stream_function<V, streams, WeightKind::int8>(rows, count == 1, sizes)
                : stream_function<V, streams, WeightKind::int4>(rows, count == 1, sizes);
-      run(tile(panel, block), function, {panel, block, count, int8 ? 1 : 2});
+      run(tile(panel, block), function, {panel, block, count, steps_of(weight.kind)});
       block += count;
     }
   }

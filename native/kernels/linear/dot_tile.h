@@ -68,11 +68,8 @@ struct Accumulators {
   }
 
   void clear() {
-#pragma GCC unroll 16
-    for (int r = 0; r < R; ++r) {
-#pragma GCC unroll 16
-      for (int v = 0; v < kWidth; ++v) rows[r][v] = V::zero();
-    }
+    const typename V::Vector nothing[kWidth] = {};
+    set(nothing, false);
   }
 
   // Sets every sum to 0, or to `start` in rows that carry the offset.
@@ -199,10 +196,18 @@ struct StreamSums {
   }
 };
 
-// Multiplies a panel with blocks as they lie in the file, and reads each code once. C units of 64
-// bytes are added side by side, so that a sum need not wait for the one before it.
-template <class V, int R, int B, int C, WeightKind kind>
+// Units of 64 bytes that a streamed tile adds side by side. Several blocks, or many rows, have
+// enough sums without.
+template <class V>
+constexpr int units_of(int rows, int blocks) {
+  return blocks > 1 || rows > V::kFewRows ? 1 : rows == 1 ? V::kUnits : 2;
+}
+
+// Multiplies a panel with blocks as they lie in the file, and reads each code once. Units added
+// side by side have sums of their own, so that none waits for the one before it.
+template <class V, int R, int B, WeightKind kind>
 void stream_tile(Tile tile) {
+  constexpr int C = units_of<V>(R, B);
   constexpr int kSteps = steps_of(kind);
   for (std::int64_t start = 0; start < tile.steps; start += tile.segment_steps) {
     const std::int64_t last = smaller(start + tile.segment_steps, tile.steps) / kSteps;

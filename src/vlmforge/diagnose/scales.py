@@ -14,6 +14,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from vlmforge.graph.flow import MOVES
 from vlmforge.program.core import Instruction, Program
 
 Scale = float | np.ndarray
@@ -33,7 +34,7 @@ def buffer_scales(program: Program) -> dict[str, Scale]:
             scales[step.name] = scales[step.inputs[0]] / multiplier
         elif step.op == "attention" and step.inputs[2] not in scales:
             scales[step.inputs[2]] = _value_scale(program, step, scales[step.name])
-        elif step.op in ("reshape", "gather_rows") and step.inputs[0] in scales:
+        elif step.op in MOVES and step.inputs[0] in scales:
             scales.setdefault(step.name, scales[step.inputs[0]])
     return scales
 
@@ -46,7 +47,7 @@ def buffer_centres(program: Program, scales: Mapping[str, Scale]) -> dict[str, S
             centres[step.name] = -_tensor(program, step, "offset") * scales[step.name]
         elif "zero_point" in step.attrs:
             centres[step.name] = -step.attrs["zero_point"] * scales[step.name]
-        elif step.op in ("reshape", "gather_rows") and step.inputs[0] in centres:
+        elif step.op in MOVES and step.inputs[0] in centres:
             centres[step.name] = centres[step.inputs[0]]
     return centres
 

@@ -56,8 +56,10 @@ BLOCK = Attribute(
     f"one of {HADAMARD_BLOCKS}", lambda value: is_count(value) and value in HADAMARD_BLOCKS
 )
 ZERO_POINT = Attribute(
-    "an integer of at most 127 either way",
-    lambda value: isinstance(value, int) and not isinstance(value, bool) and abs(value) <= 127,
+    f"an integer of at most {LIMITS['int8']} either way",
+    lambda value: (
+        isinstance(value, int) and not isinstance(value, bool) and abs(value) <= LIMITS["int8"]
+    ),
     optional=True,
 )
 CACHE = Attribute(

@@ -26,14 +26,17 @@ def real_bias(graph: Graph, product: Node) -> np.ndarray | None:
 
 
 def least_scales(
-    graph: Graph, product: Node, codes: Mapping[str, str], scales: Scales
+    graph: Graph,
+    product: Node,
+    bias: np.ndarray | None,
+    codes: Mapping[str, str],
+    scales: Scales,
 ) -> np.ndarray | None:
     """The smallest scales of a product's weight whose bias codes fit, float64 ``[out]``.
 
-    None, no bound, where it has no bias and its input no zero point.
+    None, no bound, where it has no :func:`real_bias` and its input no zero point.
     """
-    name, bias = product.inputs[0], real_bias(graph, product)
-    size = None if bias is None else np.abs(bias)
+    name, size = product.inputs[0], None if bias is None else np.abs(bias)
     scale, zero_point = scales.through_moves(graph, name), scales.zero_point(graph, name)
     if zero_point:
         weight = graph.weights[product.weights["weight"]].load().flatten(1)

@@ -111,15 +111,17 @@ Emitted = tuple[dict[str, str], dict[str, Any]]
 
 
 def _product(builder: _Builder, node: Node) -> Emitted:
-    graph, name = builder.graph, node.inputs[0]
-    smallest = least_scales(graph, node, builder.codes, builder.scales)
-    quantized, scale = builder.rounding.quantize(node, smallest), builder.scale(name)
+    graph, codes, scales = builder.graph, builder.codes, builder.scales
+    name, bias = node.inputs[0], real_bias(graph, node)
+    scale, smallest = builder.scale(name), least_scales(graph, node, bias, codes, scales)
+    quantized = builder.rounding.quantize(node, smallest)
     multiplier = (scale * quantized.scales / builder.output_scale(node)).astype(np.float32)
     tensors, attrs = _weight(builder, node, quantized)
     tensors |= builder.tensor(node, "multiplier", multiplier)
-    zero_point = builder.scales.zero_point(graph, name)
-    bias = bias_codes(real_bias(graph, node), quantized, scale, zero_point, builder.codes[name])
-    return (tensors if bias is None else tensors | builder.tensor(node, "bias", bias)), attrs
+    integers = bias_codes(bias, quantized, scale, scales.zero_point(graph, name), codes[name])
+    if integers is not None:
+        tensors |= builder.tensor(node, "bias", integers)
+    return tensors, attrs
 
 
 def _weight(builder: _Builder, node: Node, quantized: QuantizedWeight) -> Emitted:

@@ -15,7 +15,7 @@ from vlmforge.graph.core import Graph, Node
 from vlmforge.graph.feeds import row_count
 from vlmforge.graph.stream import Feeds
 from vlmforge.progress import Progress
-from vlmforge.quantize.bias import least_scales
+from vlmforge.quantize.bias import least_scales, real_bias
 from vlmforge.quantize.compensate import Compensation, compensate
 from vlmforge.quantize.hessian import Hessian
 from vlmforge.quantize.quantized_path import QuantizedPath
@@ -170,7 +170,7 @@ def settled_weights(
     weights: dict[str, QuantizedWeight] = {}
     bounds: dict[str, np.ndarray | None] = {}
     for done, node in enumerate(products, start=1):
-        bounds[node.name] = least_scales(graph, node, codes, scales)
+        bounds[node.name] = least_scales(graph, node, real_bias(graph, node), codes, scales)
         weights[node.name] = rounding.quantize(node, bounds[node.name])
         if progress is not None:
             progress(f"rounding the {graph.component} model", done, len(products))
