@@ -68,7 +68,11 @@ def vlmforge(path: str, setup: Setup) -> Round:
     """``vlmforge bench``."""
     options = ["--prefill", 512, "--decode", 64, "--threads", setup.threads, "--rounds", 1]
     report = json.loads(output_of("vlmforge", "bench", path, *options, "--json").text)
-    limits = {name: value for name, value in report["limits"].items() if value is not None}
+    shares = {
+        "of_read_bandwidth": report["decode"]["of_read_bandwidth"],
+        "of_int8_peak": report["prefill"][0]["of_int8_peak"],
+        **report["limits"],
+    }
     return {
         "load": report["load"]["median"],
         "prefill": report["prefill"][0]["tokens_per_second"],
@@ -77,9 +81,7 @@ def vlmforge(path: str, setup: Setup) -> Round:
         "vision": report["vision"]["median"],
         "first_token": report["first_token"]["median"],
         "resident": report["memory"]["peak_resident"],
-        "weight_bytes": report["decode"]["weight_bytes"] / report["decode"]["tokens"],
-        "operations": report["prefill"][0]["operations"],
-        **limits,
+        **{name: value for name, value in shares.items() if value is not None},
     }
 
 

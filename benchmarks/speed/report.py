@@ -37,7 +37,7 @@ Figures = dict[str, list[float | None]]
 def figures(state: State, metric: str) -> Figures:
     """One metric of all engines that have it, the best settings of one engine included."""
     found = {
-        name: [_figure(each.get(name, {}), metric) for each in state["rounds"]]
+        name: [each.get(name, {}).get(metric) for each in state["rounds"]]
         for name in state["engines"]
     }
     for name, settings in _settings(state["engines"]).items():
@@ -46,15 +46,6 @@ def figures(state: State, metric: str) -> Figures:
             for values in zip(*(found[each] for each in settings), strict=True)
         ]
     return {name: values for name, values in found.items() if _known(values)}
-
-
-def _figure(each: dict[str, float], metric: str) -> float | None:
-    """What an engine measured, or what it reached of the limits measured in the same round."""
-    if metric == "of_read_bandwidth" and {"read_bandwidth", "decode"} <= each.keys():
-        return each["decode"] * each["weight_bytes"] / each["read_bandwidth"]
-    if metric == "of_int8_peak" and {"int8_peak", "prefill"} <= each.keys():
-        return each["prefill"] / 512 * each["operations"] / each["int8_peak"]
-    return each.get(metric)
 
 
 def _settings(engines: dict[str, str]) -> dict[str, list[str]]:

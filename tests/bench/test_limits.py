@@ -8,7 +8,7 @@ import types
 import pytest
 
 from vlmforge.bench import limits
-from vlmforge.bench.limits import Limits, measure, measure_apart
+from vlmforge.bench.limits import Limits, Probe, measure
 from vlmforge.errors import RunError
 
 
@@ -28,17 +28,23 @@ def test_the_native_machine_measures(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_measured_apart_they_are_numbers_or_none() -> None:
-    found = measure_apart(1)
-    for value in (found.read_bandwidth, found.int8_peak):
-        assert value is None or value > 1e6
+    with Probe(1) as probe:
+        found = [probe.measure(), probe.measure()]
+    for each in found:
+        for value in (each.read_bandwidth, each.int8_peak):
+            assert value is None or value > 1e6
 
 
 def test_a_process_that_fails_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits.sys, "executable", "/bin/false")
-    with pytest.raises(RunError, match="limits cannot be measured"):
-        measure_apart(1)
+    with Probe(1) as probe, pytest.raises(RunError, match="limits cannot be measured"):
+        probe.measure()
 
 
 def test_the_best_of_two_measurements() -> None:
     assert Limits(1.0, None).best(Limits(2.0, 3.0)) == Limits(2.0, 3.0)
     assert Limits(None, 4.0).best(Limits(None, 3.0)) == Limits(None, 4.0)
+
+
+def test_the_mean_of_two_measurements() -> None:
+    assert Limits(1.0, None).mean(Limits(2.0, 3.0)) == Limits(1.5, None)

@@ -1,10 +1,13 @@
 """Limits: what this machine can do at best, measured.
 
 python -m vlmforge.bench.limits THREADS
+
+prints a measurement for every line it reads.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -35,6 +38,13 @@ class Limits:
             _larger(self.int8_peak, other.int8_peak),
         )
 
+    def mean(self, other: Limits) -> Limits:
+        """The mean of two measurements; None where either is."""
+        return Limits(
+            _mean(self.read_bandwidth, other.read_bandwidth),
+            _mean(self.int8_peak, other.int8_peak),
+        )
+
 
 def measure(threads: int) -> Limits:
     """Measure with so many threads, in this process."""
@@ -46,19 +56,47 @@ def measure(threads: int) -> Limits:
     return Limits(bandwidth or None, peak or None)
 
 
-def measure_apart(threads: int) -> Limits:
-    """Measure in a process of its own, so that this one's memory stays as it is.
+class Probe:
+    """A process beside this one that measures when asked, so that this one's memory stays as it is.
 
-    Raises:
-        RunError: the process failed.
+    Use it as a context manager; the process ends with it.
     """
-    command = [sys.executable, "-m", "vlmforge.bench.limits", str(threads)]
-    modules = os.pathsep.join(filter(None, sys.path))
-    environment = {**os.environ, "PYTHONPATH": modules}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-    if done.returncode:
-        raise RunError(f"the machine's limits cannot be measured: {done.stderr.strip()[-500:]}")
-    return Limits(**json.loads(done.stdout))
+
+    def __init__(self, threads: int) -> None:
+        command = [sys.executable, "-m", "vlmforge.bench.limits", str(threads)]
+        modules = os.pathsep.join(filter(None, sys.path))
+        environment = {**os.environ, "PYTHONPATH": modules}
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen(
+            command, text=True, env=environment, stdin=pipe, stdout=pipe, stderr=pipe
+        )
+
+    def __enter__(self) -> Probe:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.communicate()
+
+    def measure(self) -> Limits:
+        """What the machine can do at this moment.
+
+        Raises:
+            RunError: the process failed.
+        """
+        assert self._process.stdin is not None and self._process.stdout is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write("\n")
+            self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        if not line:
+            assert self._process.stderr is not None
+            reason = self._process.stderr.read().strip()[-500:]
+            raise RunError(f"the machine's limits cannot be measured: {reason}")
+        return Limits(**json.loads(line))
+
+
+def _mean(first: float | None, second: float | None) -> float | None:
+    return None if first is None or second is None else (first + second) / 2
 
 
 def _larger(first: float | None, second: float | None) -> float | None:
@@ -67,4 +105,5 @@ def _larger(first: float | None, second: float | None) -> float | None:
 
 
 if __name__ == "__main__":
-    print(json.dumps(asdict(measure(int(sys.argv[1])))))
+    for _ in sys.stdin:
+        print(json.dumps(asdict(measure(int(sys.argv[1])))), flush=True)

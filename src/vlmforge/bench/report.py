@@ -6,17 +6,19 @@ import os
 import platform
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from vlmforge.bench import measure
-from vlmforge.bench.limits import Limits, measure_apart
+from vlmforge.bench.limits import Limits, Probe
 from vlmforge.bench.measure import Measurement
 from vlmforge.bench.memory import peak_resident
 from vlmforge.bench.profile import Share, profile
 from vlmforge.bench.timing import Timing
+from vlmforge.bench.work import Work
 from vlmforge.bench.workload import Workload
 from vlmforge.run.cores import cores
 from vlmforge.run.machine import Machine
@@ -60,27 +62,35 @@ def benchmark(open_session: Callable[[], Session], plan: Plan) -> Report:
     Raises:
         RunError: the sequences do not fit the session's maximum length.
     """
-    before = measure_apart(plan.threads)
-    loading = measure.load(open_session, plan.rounds)
+    with Probe(plan.threads) as probe:
+        return _benchmark(open_session, plan, probe.measure)
+
+
+def _benchmark(
+    open_session: Callable[[], Session], plan: Plan, beside: Callable[[], Limits]
+) -> Report:
+    rounds = plan.rounds
+    before = beside()
+    loading = measure.load(open_session, rounds)
     workload = Workload(open_session())
-    first_token = measure.first_token(workload, plan.rounds)
-    prefill = [measure.prefill(workload, count, plan.rounds) for count in plan.prefill]
-    decode = measure.decode(workload, plan.decode, plan.rounds)
-    together = measure.decode(workload, plan.decode, plan.rounds, plan.sessions)
-    vision = measure.vision(workload, plan.rounds)
+    first_token = measure.first_token(workload, rounds)
+    prefill = [measure.prefill(workload, count, rounds, beside) for count in plan.prefill]
+    decode = measure.decode(workload, plan.decode, rounds, beside)
+    together = measure.decode(workload, plan.decode, rounds, beside, plan.sessions)
+    vision = measure.vision(workload, rounds, beside)
     memory = {"peak_resident": peak_resident(), "mapped": _mapped(workload.session)}
     profiles = _profiles(workload, plan) if plan.profile else None
-    limits = before.best(measure_apart(plan.threads))
+    limits = before.best(beside())
     return {
         "package": str(workload.session.package.dir),
         "machine": _machine(workload.session.text, plan.threads),
         "limits": asdict(limits),
-        "load": asdict(loading),
-        "first_token": _known(first_token, limits),
-        "prefill": [_facts(each, limits) for each in prefill],
-        "decode": _facts(decode, limits),
-        "decode_together": {"sessions": plan.sessions, **_facts(together, limits)},
-        "vision": _known(vision, limits),
+        "load": loading.summary(),
+        "first_token": _known(first_token),
+        "prefill": [_facts(each) for each in prefill],
+        "decode": _facts(decode),
+        "decode_together": {"sessions": plan.sessions, **_facts(together)},
+        "vision": _known(vision),
         "memory": memory,
         "profile": profiles and {k: _shares(v, limits) for k, v in profiles.items()},
     }
@@ -111,27 +121,25 @@ def _mapped(session: Session) -> int:
     return sum(tensor.nbytes for tensor in tensors) + package.embeddings.nbytes
 
 
-def _known(measured: Measurement | None, limits: Limits) -> Report | None:
-    return None if measured is None else _facts(measured, limits)
+def _known(measured: Measurement | None) -> Report | None:
+    return None if measured is None else _facts(measured)
 
 
-def _facts(measured: Measurement, limits: Limits) -> Report:
-    facts: Report = {"tokens": measured.tokens, **asdict(measured.timing)}
+def _facts(measured: Measurement) -> Report:
+    facts: Report = {"tokens": measured.tokens, **measured.timing.summary()}
     if measured.tokens is not None:
         facts["tokens_per_second"] = measured.tokens / measured.timing.median
-    if measured.work is not None:
-        facts |= _rates(measured.work.weight_bytes, measured.work.operations, measured.timing)
-        facts["of_read_bandwidth"] = _part(facts["bytes_per_second"], limits.read_bandwidth)
-        facts["of_int8_peak"] = _part(facts["operations_per_second"], limits.int8_peak)
-    return facts
+    return facts if measured.work is None else facts | _rates(measured.work, measured.timing)
 
 
-def _rates(weight_bytes: int, operations: int, timing: Timing) -> Report:
+def _rates(work: Work, timing: Timing) -> Report:
     return {
-        "weight_bytes": weight_bytes,
-        "bytes_per_second": weight_bytes / timing.median,
-        "operations": operations,
-        "operations_per_second": operations / timing.median,
+        "weight_bytes": work.weight_bytes,
+        "bytes_per_second": work.weight_bytes / timing.median,
+        "operations": work.operations,
+        "operations_per_second": work.operations / timing.median,
+        "of_read_bandwidth": timing.part(work.weight_bytes, attrgetter("read_bandwidth")),
+        "of_int8_peak": timing.part(work.operations, attrgetter("int8_peak")),
     }
 
 
