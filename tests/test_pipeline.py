@@ -147,7 +147,8 @@ def test_a_learned_rotation_reaches_every_file(
 
 def test_learned_scales_change_no_weight_code(space: Workspace) -> None:
     def tensors(learn: bool) -> dict[str, np.ndarray]:
-        settings = {"learnWeightScale": {"apply": learn, "steps": 4}}
+        bits = {"transformer": {"weight": {"ffn": 4, "value": 4, "output": 4}}}
+        settings = {"bit": bits, "learnWeightScale": {"apply": learn, "steps": 8}}
         quantize(space, "language", compile_config=CompileConfig.parse(settings))
         program = read_mxq(space.mxq("language"))
         return {name: np.array(tensor) for name, tensor in program.tensors.items()}

@@ -72,6 +72,7 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=256)
     parser.add_argument("--compensate", action="store_true", help="round with error compensation")
     parser.add_argument("--share", type=float, default=0.1, help="bit.activation16Share")
+    parser.add_argument("--loss", type=float, default=0.0005, help="bit.activation16Loss")
     parser.add_argument("--seeds", type=int, default=1, help="Repeat with seeds 0, 1, ...")
     parser.add_argument("--only", nargs="*", help="Names of configurations.")
     arguments = parser.parse_args()
@@ -98,7 +99,11 @@ def configuration(equivalent: dict[str, Any], arguments: argparse.Namespace) -> 
     transformer = {"weight": roles, "weightGroup": arguments.group}
     return CompileConfig.parse(
         {
-            "bit": {"transformer": transformer, "activation16Share": arguments.share},
+            "bit": {
+                "transformer": transformer,
+                "activation16Share": arguments.share,
+                "activation16Loss": arguments.loss,
+            },
             "equivalentTransformation": {"UD": {"apply": False}, **equivalent},
             "hessianQuant": {"apply": arguments.compensate},
         }
@@ -128,8 +133,7 @@ def outputs(
     graph = scale(graph, rotated, settings)
     clipping = Clipping.of(graph, config)
     ranges, bound = clipping.observe(graph, rotated), clipping.bound
-    share = config.bit.activation_16_share
-    codes = assign_codes(graph, (), narrow_products(graph, (), ranges, bound, share))
+    codes = assign_codes(graph, (), narrow_products(graph, (), ranges, bound, config.bit))
     scales = choose_scales(graph, codes, ranges, bound)
     feeds = [partial(turned, load, chosen.residual) for load in evaluation]
     observed = partial(QuantizedPath, graph, codes, scales)

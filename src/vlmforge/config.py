@@ -49,6 +49,7 @@ class InferenceScheme(str, Enum):
 
 _IRREGULAR_KEYS = {
     "activation_16bits": "activation16Bits",
+    "activation_16_loss": "activation16Loss",
     "activation_16_share": "activation16Share",
     "weight_8bits": "weight8Bits",
     "qk": "QK",
@@ -116,6 +117,9 @@ class BitConfig(_Config):
     transformer: Transformer = Transformer()
     activation_16_share: StrictFloat = Field(default=0.1, ge=0, le=1)
     """Share of the products that may read int16 because int8 would hurt their inputs most."""
+    activation_16_loss: StrictFloat = Field(default=0.0005, ge=0)
+    """What int8 loses at least of inputs that are int16 for that reason: the sum of two relative
+    squared errors, that of all elements together and the mean of the tokens' own."""
 
 
 class CalibrationMethod(IntEnum):

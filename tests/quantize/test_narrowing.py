@@ -1,4 +1,4 @@
-"""Which values become int8 so that int16 inputs keep to their share."""
+"""Which values become int8 so that int16 inputs keep to their share, and are worth it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from tests.graphs import captured
+from vlmforge.config import BitConfig
 from vlmforge.quantize.histogram import Histogram
 from vlmforge.quantize.narrowing import narrow_products
 from vlmforge.quantize.observe import Range
@@ -45,8 +46,16 @@ def test_the_last_and_the_heaviest_tails_stay_wide_within_the_share(
     tiny_checkpoint: Path, share: float, wide: tuple[str, ...], narrow: list[str]
 ) -> None:
     _, graph, _ = captured(tiny_checkpoint)
-    found = narrow_products(graph, wide, RANGES, Range.bound, share)
+    bit = BitConfig(activation_16_share=share, activation_16_loss=0.0)
+    found = narrow_products(graph, wide, RANGES, Range.bound, bit)
     assert found == set(narrow) - {value for value in MLPS if f"{value}_down_proj" in wide}
     codes = assign_codes(graph, wide, found)
     for name in (*MLPS, "model_norm"):
         assert codes[name] == ("int8" if name in found else "int16")
+
+
+def test_what_int8_hardly_hurts_is_int8_whatever_the_share(tiny_checkpoint: Path) -> None:
+    _, graph, _ = captured(tiny_checkpoint)
+    losses = [observed.histogram.loss(observed.bound()) for observed in RANGES.values()]
+    bit = BitConfig(activation_16_share=1.0, activation_16_loss=sorted(losses)[1])
+    assert narrow_products(graph, (), RANGES, Range.bound, bit) == {MLPS[1]}

@@ -76,8 +76,8 @@ def mxq_compile(
         "inference_scheme": inference_scheme.value,
     }
     ranges, bound = observe_component(transformed, config, where, progress)
-    wide, share = overrides.activation_16bits, config.bit.activation_16_share
-    narrow = narrow_products(graph, wide, ranges, bound, share)
+    wide = overrides.activation_16bits
+    narrow = narrow_products(graph, wide, ranges, bound, config.bit)
     codes = assign_codes(graph, wide, narrow)
     with MxqWriter(save_path) as writer:
         scales = choose_scales(graph, codes, ranges, bound)
