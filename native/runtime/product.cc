@@ -13,6 +13,9 @@ using kernels::Range;
 // Parts of a product for each thread: as many as make up for one that is held up.
 constexpr std::int64_t kPartsOfThread = 8;
 
+// Of these, so many that lie side by side are a thread's own: it reads them as one stream.
+constexpr std::int64_t kOwnParts = 5;
+
 // Multiply-adds of a part at least, or taking it costs as much as doing it.
 constexpr std::int64_t kLeastWork = 1 << 16;
 
@@ -137,25 +140,54 @@ class Product final : public Operation {
                     frame.storage<std::byte>(packed_));
   }
 
-  // Parts of the output channels, or of the rows where those are more, go to whoever is free.
-  void compute(const Frame& frame, std::int64_t count, int thread) const {
+  // How a product is divided: by output channels, or by rows where those are more.
+  struct Division {
+    bool by_blocks;
+    std::int64_t items, unit;  // blocks or rows, in steps of so many
+    int count;                 // of parts
+    int own;                   // parts of each thread, side by side
+
+    Range parts(int first, int many) const {
+      return {share(items, first, count, unit).first,
+              share(items, first + many - 1, count, unit).last};
+    }
+  };
+
+  Division division(const Frame& frame, std::int64_t count) const {
     const std::int64_t blocks = kernels::linear_blocks(weight_), unit = linear_.block_unit;
     const std::int64_t row_unit = linear_.row_unit(x_element_, count);
     const bool by_blocks = blocks >= unit * frame.threads() || count <= row_unit;
-    const std::int64_t units = by_blocks ? (blocks + unit - 1) / unit
-                                         : (count + row_unit - 1) / row_unit;
+    Division result{by_blocks, by_blocks ? blocks : count, by_blocks ? unit : row_unit, 1, 0};
+    if (frame.threads() == 1) return result;
+    const std::int64_t units = (result.items + result.unit - 1) / result.unit;
     const std::int64_t work = count * weight_.in_features * weight_.out_features;
-    const std::int64_t most = frame.threads() == 1 ? 1 : frame.threads() * kPartsOfThread;
-    const int parts = static_cast<int>(std::clamp<std::int64_t>(work / kLeastWork, 1, std::min(units, most)));
+    const std::int64_t most = std::min(units, frame.threads() * kPartsOfThread);
+    result.count = static_cast<int>(std::clamp<std::int64_t>(work / kLeastWork, 1, most));
+    result.own = static_cast<int>(result.count * kOwnParts / kPartsOfThread / frame.threads());
+    return result;
+  }
+
+  // A thread's own parts, then others that go to whoever is free.
+  void compute(const Frame& frame, std::int64_t count, int thread) const {
+    const Division division = this->division(frame, count);
+    const int own = division.own, taken = own * frame.threads();
+    if (own > 0) multiply(frame, count, thread, division, division.parts(thread * own, own));
+    for (;;) {
+      const std::int64_t next = taken + frame.take(work_);
+      if (next >= division.count) return;
+      multiply(frame, count, thread, division, division.parts(static_cast<int>(next), 1));
+    }
+  }
+
+  void multiply(const Frame& frame, std::int64_t count, int thread, const Division& division,
+                Range range) const {
     const kernels::PackedRows x{frame.storage<std::byte>(packed_), x_element_, count,
                                 weight_.in_features};
     const kernels::Output y{frame.storage<void>(output_), y_element_, weight_.out_features};
-    for (std::int64_t part = frame.take(work_); part < parts; part = frame.take(work_)) {
-      const int index = static_cast<int>(part);
-      const Range rows = by_blocks ? Range{0, count} : share(count, index, parts, row_unit);
-      const Range own = by_blocks ? share(blocks, index, parts, unit) : Range{0, blocks};
-      linear_.compute(x, weight_, y, rows, own, frame.scratch(thread));
-    }
+    const Range rows = division.by_blocks ? Range{0, count} : range;
+    const Range blocks =
+        division.by_blocks ? range : Range{0, kernels::linear_blocks(weight_)};
+    linear_.compute(x, weight_, y, rows, blocks, frame.scratch(thread));
   }
 
   const kernels::LinearVariant& linear_;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import mmap
 import os
@@ -92,12 +93,21 @@ def _map(path: Path) -> tuple[memoryview, FileState]:
     try:
         with path.open("rb") as file:
             state = FileState.of(os.fstat(file.fileno()))
-            return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)), state
+            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except ValueError as error:
         raise refuse("the file is not a safetensors file: it is empty", path) from error
     except OSError as error:
         what = f"the file cannot be read: {error.strerror or error}"
         raise FormatError(what, where=path, mend="check the path") from error
+    _prefer_large_pages(mapped)
+    return memoryview(mapped), state
+
+
+def _prefer_large_pages(mapped: mmap.mmap) -> None:
+    """Ask for pages of 2 MB where the system has them for files: they are read faster."""
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        with contextlib.suppress(OSError):
+            mapped.madvise(mmap.MADV_HUGEPAGE)
 
 
 def _view(
