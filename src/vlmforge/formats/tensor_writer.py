@@ -6,7 +6,7 @@ import hashlib
 import json
 import struct
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
@@ -85,21 +85,29 @@ class TensorWriter:
         self.sha256[name] = digest.hexdigest()
 
     def finish(self, metadata: dict[str, str]) -> None:
-        """Write the file: header, then the tensors, those of coarser alignment first."""
+        """Write the file: header, then the tensors, those of coarser alignment first.
+
+        Every write but the last ends at a multiple of ``COPY_CHUNK``: a system that keeps files in
+        large pages can do so only where a write fills one.
+        """
         by_alignment = sorted(self.entries, key=lambda name: -alignment(self.entries[name].size))
         header = encode_header(place(self.entries, by_alignment), metadata)
         with atomic_file(self.path) as file:
-            file.write(header)
+            pending = bytearray(header)
             for name in by_alignment:
-                self._copy(self.entries[name], file)
+                for piece in self._pieces(self.entries[name]):
+                    pending += piece
+                    if len(pending) >= COPY_CHUNK:
+                        file.write(pending[:COPY_CHUNK])
+                        del pending[:COPY_CHUNK]
+            file.write(pending)
 
-    def _copy(self, entry: TensorEntry, file: BinaryIO) -> None:
+    def _pieces(self, entry: TensorEntry) -> Iterator[bytes]:
         self._data.seek(entry.begin)
         left = entry.size
         while left:
-            chunk = self._data.read(min(left, COPY_CHUNK))
-            file.write(chunk)
-            left -= len(chunk)
+            yield self._data.read(min(left, COPY_CHUNK))
+            left -= min(left, COPY_CHUNK)
 
 
 def place(entries: dict[str, TensorEntry], order: Iterable[str]) -> dict[str, TensorEntry]:

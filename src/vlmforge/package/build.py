@@ -11,6 +11,7 @@ from vlmforge.errors import PackageError
 from vlmforge.formats.atomic import atomic_directory, atomic_file
 from vlmforge.formats.package import open_package, write_embeddings
 from vlmforge.formats.rotation import Rotation
+from vlmforge.formats.tensor_writer import COPY_CHUNK
 from vlmforge.package.config import package_config, text_file, vision_file
 from vlmforge.package.embeddings import rotated_rows
 from vlmforge.source.checkpoint import Checkpoint
@@ -60,9 +61,9 @@ def build_package(
     _require_files(checkpoint, text, vision)
     _require_replaceable(output)
     with atomic_directory(output) as partial:
-        shutil.copyfile(text, partial / text_file(checkpoint.name))
+        _copy(text, partial / text_file(checkpoint.name))
         if vision is not None:
-            shutil.copyfile(vision, partial / vision_file(checkpoint.name))
+            _copy(vision, partial / vision_file(checkpoint.name))
             write_processor_config(checkpoint, partial / PROCESSOR_FILE)
         write_config(checkpoint, partial / "config.json")
         write_embedding(checkpoint, rotation, partial / "model.safetensors")
@@ -71,6 +72,12 @@ def build_package(
                 shutil.copyfile(checkpoint.path / name, partial / name)
         open_package(partial)
     return output
+
+
+def _copy(program: Path, target: Path) -> None:
+    """Copy in writes so long that a system that keeps files in large pages can do so."""
+    with program.open("rb") as source, target.open("xb") as copy:
+        shutil.copyfileobj(source, copy, COPY_CHUNK)
 
 
 def write_config(checkpoint: Checkpoint, path: Path) -> None:
