@@ -15,6 +15,7 @@ from tests.diagnose.conftest import Plant, with_tensor
 from vlmforge.config import CompileConfig
 from vlmforge.diagnose.cases import Wanted
 from vlmforge.diagnose.report import diagnose_package
+from vlmforge.diagnose.settings import missing
 from vlmforge.errors import CalibrationError
 from vlmforge.formats.package import open_package, write_embeddings
 from vlmforge.pipeline import compile_model
@@ -143,6 +144,9 @@ def test_a_sound_package_has_no_fault(compiled: Path, tiny_checkpoint: Path) -> 
     assert {culprit["kind"] for culprit in report["culprits"]} <= {
         "rounding", "clipping", "weights", "range",
     }  # fmt: skip
+    for culprit in report["culprits"]:
+        assert missing(culprit["setting"], report["config"]) == culprit["setting"]
+    assert any(culprit["mend"].endswith("no other setting helps") for culprit in report["culprits"])
 
 
 EVERYTHING = {

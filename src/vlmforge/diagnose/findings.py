@@ -8,11 +8,12 @@ What no rounding explains is a fault and stands before everything else.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from vlmforge.diagnose.node import NodeRecord
+from vlmforge.diagnose.settings import missing
 from vlmforge.graph.flow import MOVES
 
 FAULT_NOISE = 0.25
@@ -50,8 +51,13 @@ class Finding:
     channels: tuple[int, ...] = ()
 
 
-def find_culprits(records: Sequence[NodeRecord]) -> list[Finding]:
-    """Every node with a local error, the worst first."""
+def find_culprits(records: Sequence[NodeRecord], config: Mapping[str, Any]) -> list[Finding]:
+    """Every node with a local error, the worst first.
+
+    Args:
+        records: of all nodes.
+        config: the document of the configuration; settings it has already are not named.
+    """
     shares = branch_shares(records)
     by_name = {(r.component, r.name): r for r in records}
     scores = {id(r): _reaching_noise(r) * shares[r.component, r.name] for r in records}
@@ -61,7 +67,7 @@ def find_culprits(records: Sequence[NodeRecord]) -> list[Finding]:
         score = scores[id(record)]
         if score > 0:
             facts = (score, score / total, _jump(record, by_name))
-            found.append(_finding(record, records, *facts))
+            found.append(_unsettled(_finding(record, records, *facts), config))
     return sorted(found, key=lambda f: (f.kind != "fault", -f.score))
 
 
@@ -120,6 +126,15 @@ def _finding(
     return Finding(record, "weights", *settled, *_weights(record))
 
 
+def _unsettled(finding: Finding, config: Mapping[str, Any]) -> Finding:
+    """The finding with what the configuration does not have of its setting."""
+    setting = missing(finding.setting, config)
+    if setting or not finding.setting:
+        return replace(finding, setting=setting)
+    mend = f"{finding.mend}: the configuration does so already, and no other setting helps"
+    return replace(finding, setting={}, mend=mend)
+
+
 Advice = tuple[str, str, dict[str, Any]]
 
 
@@ -153,12 +168,14 @@ def _clipping(record: NodeRecord) -> Advice:
 
 def _narrow(record: NodeRecord) -> Advice:
     used = record.used or 0.0
-    return (
+    why = (
         f"only {used:.1%} of the {record.dtype} range is in use: the scale is "
-        f"{1 / max(used, 1e-9):.1f} times what these values need",
-        "calibrate with data of this kind, or let the largest values be clipped",
-        {"calibration": {"mode": 1, "maxPercentile": {"percentile": 0.9999}}},
+        f"{1 / max(used, 1e-9):.1f} times what these values need"
     )
+    if record.dtype == "int16":
+        return why, "calibrate with data of this kind; int16 ranges hold all that was seen", {}
+    clipping = {"calibration": {"mode": 1, "maxPercentile": {"percentile": 0.9999}}}
+    return why, "calibrate with data of this kind, or let the largest values be clipped", clipping
 
 
 def _weights(record: NodeRecord) -> Advice:
@@ -180,8 +197,13 @@ def _rounding(record: NodeRecord, records: Sequence[NodeRecord]) -> Advice:
     if any(reader.op == "attention" for reader in readers):
         return (
             f"{why}; attention takes its operands as int8",
-            "spread the outliers of keys and values before attention",
-            {"equivalentTransformation": {"QK": {"apply": True}, "SpinR2": {"apply": True}}},
+            "spread the outliers of queries, keys and values before attention",
+            {
+                "equivalentTransformation": {
+                    "QkRotation": {"apply": True},
+                    "SpinR2": {"apply": True},
+                }
+            },
         )
     name = override_name(record, readers)
     return why, "give it 16 bits", _override("activation16Bits", name)

@@ -69,7 +69,7 @@ def report(diagnosis: Diagnosis, cases: Sequence[Case], facts: dict[str, Any]) -
         "cases": [case.name for case in cases],
         "tokens": diagnosis.tokens,
         "logits": {label: _agreement(diagnosis, label) for label in CLASSES},
-        "culprits": [_culprit(f) for f in find_culprits(diagnosis.records)],
+        "culprits": [_culprit(f) for f in find_culprits(diagnosis.records, facts["config"])],
         "coverage": [_coverage(record) for record in outside],
         "nodes": [_node(record, shares[record.component, record.name]) for record in shown],
     }
