@@ -71,8 +71,13 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=8)
     parser.add_argument("--tokens", type=int, default=256)
     parser.add_argument("--compensate", action="store_true", help="round with error compensation")
-    parser.add_argument("--share", type=float, default=0.1, help="bit.activation16Share")
-    parser.add_argument("--loss", type=float, default=0.0005, help="bit.activation16Loss")
+    bit = CompileConfig().bit
+    parser.add_argument(
+        "--share", type=float, default=bit.activation_16_share, help="bit.activation16Share"
+    )
+    parser.add_argument(
+        "--loss", type=float, default=bit.activation_16_loss, help="bit.activation16Loss"
+    )
     parser.add_argument("--seeds", type=int, default=1, help="Repeat with seeds 0, 1, ...")
     parser.add_argument("--only", nargs="*", help="Names of configurations.")
     arguments = parser.parse_args()

@@ -62,15 +62,15 @@ def timed(
         limits: measures the machine's limits, before every round and after the last.
     """
     seconds, measured = [], []
-    for _ in range(rounds + 1):
+    prepare()()
+    for _ in range(rounds):
         work = prepare()
         if limits is not None:
             measured.append(limits())
         start = time.perf_counter()
         work()
         seconds.append(time.perf_counter() - start)
-    if limits is None:
-        return Timing(tuple(seconds[1:]))
-    measured.append(limits())
-    beside = [before.mean(after) for before, after in pairwise(measured[1:])]
-    return Timing(tuple(seconds[1:]), tuple(beside))
+    if limits is not None:
+        measured.append(limits())
+    beside = (before.mean(after) for before, after in pairwise(measured))
+    return Timing(tuple(seconds), tuple(beside))

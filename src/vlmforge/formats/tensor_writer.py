@@ -104,10 +104,8 @@ class TensorWriter:
 
     def _pieces(self, entry: TensorEntry) -> Iterator[bytes]:
         self._data.seek(entry.begin)
-        left = entry.size
-        while left:
-            yield self._data.read(min(left, COPY_CHUNK))
-            left -= min(left, COPY_CHUNK)
+        for begin in range(0, entry.size, COPY_CHUNK):
+            yield self._data.read(min(COPY_CHUNK, entry.size - begin))
 
 
 def place(entries: dict[str, TensorEntry], order: Iterable[str]) -> dict[str, TensorEntry]:
