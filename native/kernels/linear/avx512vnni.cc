@@ -15,6 +15,7 @@ struct Avx512 {
   static constexpr bool kSignedRows = false;
   static constexpr int kPanelRows = 12;
   static constexpr int kStagedBlocks = 2;  // 24 accumulators of 32 registers
+  static constexpr int kMostBlocks = 4;    // of streamed tiles of up to kFewRows rows
   static constexpr int kFewRows = 4;
   static constexpr int kUnits = 4;  // side by side, of one row times one block
 
@@ -129,12 +130,12 @@ void Avx512::finish(const Sums& sums, const LinearWeight& weight, const Output& 
   }
 }
 
-template <int streams>
+template <Streams streams>
 constexpr LinearVariant variant(const char* name) {
   return {name,
           cpu_has_avx512vnni,
           row_unit<Avx512>,
-          Product<Avx512, streams>::kMostBlocks,
+          Avx512::kMostBlocks,
           packed_bytes<Avx512>,
           scratch_bytes<Avx512>,
           prepare<Avx512>,
@@ -144,7 +145,9 @@ constexpr LinearVariant variant(const char* name) {
 }  // namespace
 
 extern const LinearVariant linear_avx512vnni_1, linear_avx512vnni_4;
-constinit const LinearVariant linear_avx512vnni_1 = variant<1>("avx512vnni (one stream)");
-constinit const LinearVariant linear_avx512vnni_4 = variant<4>("avx512vnni (four streams)");
+constinit const LinearVariant linear_avx512vnni_1 =
+    variant<Streams::one>("avx512vnni (one stream)");
+constinit const LinearVariant linear_avx512vnni_4 =
+    variant<Streams::several>("avx512vnni (four streams)");
 
 }  // namespace vlmforge::kernels

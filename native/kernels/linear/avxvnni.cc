@@ -16,6 +16,7 @@ struct AvxVnni {
   static constexpr bool kSignedRows = false;
   static constexpr int kPanelRows = 6;
   static constexpr int kStagedBlocks = 1;  // 12 accumulators of 16 registers
+  static constexpr int kMostBlocks = 2;    // of streamed tiles of up to kFewRows rows
   static constexpr int kFewRows = 2;
   static constexpr int kUnits = 2;  // side by side, of one row times one block
 
@@ -87,10 +88,10 @@ extern const LinearVariant linear_avxvnni;
 const LinearVariant linear_avxvnni{"avxvnni",
                                    cpu_has_avxvnni,
                                    row_unit<AvxVnni>,
-                                   Product<AvxVnni, 2>::kMostBlocks,
+                                   AvxVnni::kMostBlocks,
                                    packed_bytes<AvxVnni>,
                                    scratch_bytes<AvxVnni>,
                                    prepare<AvxVnni>,
-                                   compute<AvxVnni, 2>};
+                                   compute<AvxVnni, Streams::several>};
 
 }  // namespace vlmforge::kernels

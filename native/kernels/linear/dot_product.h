@@ -17,25 +17,26 @@ constexpr std::int64_t kCachedRowBytes = 1 << 20;
 // Up to this many panels read the codes straight from the file; more have them staged.
 constexpr std::int64_t kStreamedPanels = 2;
 
+// Blocks up to this size are always side by side in a tile: one alone is at its end too soon, and
+// models with blocks so short stay in the cache.
+constexpr std::int64_t kShortBlockBytes = 4096;
+
 // Columns whose grouped sums fit 32 bits: 128 * 8 * 127 * 16384 and 255 * 8 * 127 * 8192 < 2^31.
 constexpr std::int64_t kGroupedColumns = 16384;
 constexpr std::int64_t kWideGroupedColumns = 8192;
 
 using TileFunction = void (*)(Tile);
 
-// How streamed tiles of up to V::kFewRows rows, for which memory is what takes the time, read
-// codes: as so many streams, which are blocks. Which number is fetched fastest depends on the
-// processor.
-template <class V, int streams>
-constexpr int stream_blocks(int rows) {
-  return rows <= V::kFewRows ? streams : V::kStagedBlocks;
+// Blocks of streamed tiles that have more than one.
+template <class V>
+constexpr int stream_blocks(std::int64_t rows) {
+  return rows <= V::kFewRows ? V::kMostBlocks : V::kStagedBlocks;
 }
 
 // Tiles of 1 to kPanelRows rows: with codes from the file, as many blocks as suit or one, ...
-template <class V, int streams, WeightKind kind, int... r>
+template <class V, WeightKind kind, int... r>
 TileFunction stream_function(std::int64_t rows, bool one, std::integer_sequence<int, r...>) {
-  static constexpr TileFunction many[] = {
-      stream_tile<V, r + 1, stream_blocks<V, streams>(r + 1), kind>...};
+  static constexpr TileFunction many[] = {stream_tile<V, r + 1, stream_blocks<V>(r + 1), kind>...};
   static constexpr TileFunction single[] = {stream_tile<V, r + 1, 1, kind>...};
   return one ? single[rows - 1] : many[rows - 1];
 }
@@ -56,10 +57,13 @@ struct Place {
   std::int64_t code_steps;
 };
 
-template <class V, int streams>
+// How tiles of up to V::kFewRows rows, for which memory is what takes the time, read long blocks:
+// one after the other, or several side by side. Which is fetched faster depends on the processor.
+enum class Streams { one, several };
+
+template <class V>
 struct Product {
-  static constexpr int kMostBlocks = streams > V::kStagedBlocks ? streams : V::kStagedBlocks;
-  static constexpr std::int64_t kMostSums = V::kPanelRows * kMostBlocks * kChannelsPerBlock;
+  static constexpr std::int64_t kMostSums = V::kPanelRows * V::kMostBlocks * kChannelsPerBlock;
 
   const PackedRows& x;
   const LinearWeight& weight;
@@ -70,8 +74,9 @@ struct Product {
   std::int64_t segment_steps;
   std::int64_t segments;
   std::int64_t chunk_steps;    // steps summed in 32 bits
+  bool one_by_one;             // blocks, of few rows
 
-  Product(const PackedRows& x_, const LinearWeight& weight_, const Output& y_)
+  Product(const PackedRows& x_, const LinearWeight& weight_, const Output& y_, Streams streams)
       : x(x_), weight(weight_), y(y_), panels(x_.element, x_.count, x_.features) {
     const bool int8 = weight.kind == WeightKind::int8;
     steps = int8 ? divide_up(weight.in_features, 4) : packed_steps(weight.in_features);
@@ -81,6 +86,7 @@ struct Product {
     segments = divide_up(steps, segment_steps);
     const std::int64_t columns = panels.parts == 2 ? kWideGroupedColumns : kGroupedColumns;
     chunk_steps = grouped ? columns / 4 : steps;
+    one_by_one = streams == Streams::one && block_bytes > kShortBlockBytes;
   }
 
   const std::uint8_t* codes(std::int64_t block) const {
@@ -171,13 +177,13 @@ struct Product {
     const auto sizes = std::make_integer_sequence<int, V::kPanelRows>();
     const std::int64_t rows = packed_rows(panel);
     const bool int8 = weight.kind == WeightKind::int8;
-    const int most = stream_blocks<V, streams>(static_cast<int>(rows));
+    const int most = one_by_one && rows <= V::kFewRows ? 1 : stream_blocks<V>(rows);
     std::int64_t block = blocks.first;
     while (block < blocks.last) {
       const int count = block + most <= blocks.last ? most : 1;
       const TileFunction function =
-          int8 ? stream_function<V, streams, WeightKind::int8>(rows, count == 1, sizes)
-               : stream_function<V, streams, WeightKind::int4>(rows, count == 1, sizes);
+          int8 ? stream_function<V, WeightKind::int8>(rows, count == 1, sizes)
+               : stream_function<V, WeightKind::int4>(rows, count == 1, sizes);
       run(tile(panel, block), function, {panel, block, count, steps_of(weight.kind)});
       block += count;
     }
@@ -192,8 +198,8 @@ inline int prefetch_shift(std::int64_t tiles, std::int64_t steps, std::int64_t l
 }
 
 // Multiplies panels with B blocks, while the next blocks are fetched.
-template <class V, int B, int streams>
-void run_staged(const Product<V, streams>& product, Range panels, std::int64_t block,
+template <class V, int B>
+void run_staged(const Product<V>& product, Range panels, std::int64_t block,
                 std::byte* scratch) {
   const Stage stage = stage_blocks<V, B>(product.source(block), scratch);
   const std::int64_t lines = B * product.block_bytes / kUnitBytes;
@@ -221,11 +227,10 @@ std::size_t scratch_bytes(const LinearWeight& weight) {
 }
 
 // Few rows: every block is read once, from the file.
-template <class V, int streams>
-void compute_streamed(const Product<V, streams>& product, Range panels, Range blocks) {
-  constexpr std::int64_t kMost = Product<V, streams>::kMostBlocks;
-  for (std::int64_t block = blocks.first; block < blocks.last; block += kMost) {
-    const Range some{block, smaller(block + kMost, blocks.last)};
+template <class V>
+void compute_streamed(const Product<V>& product, Range panels, Range blocks) {
+  for (std::int64_t block = blocks.first; block < blocks.last; block += V::kMostBlocks) {
+    const Range some{block, smaller(block + V::kMostBlocks, blocks.last)};
     for (std::int64_t panel = panels.first; panel < panels.last; ++panel) {
       product.stream(panel, some);
     }
@@ -233,8 +238,8 @@ void compute_streamed(const Product<V, streams>& product, Range panels, Range bl
 }
 
 // Many rows: as many as stay in the cache meet all blocks, a few staged blocks at a time.
-template <class V, int streams>
-void compute_staged(const Product<V, streams>& product, Range panels, Range blocks, std::byte* scratch) {
+template <class V>
+void compute_staged(const Product<V>& product, Range panels, Range blocks, std::byte* scratch) {
   const std::int64_t cached = kCachedRowBytes / product.panels.offset(1) + 1;
   for (std::int64_t first = panels.first; first < panels.last; first += cached) {
     const Range some{first, smaller(first + cached, panels.last)};
@@ -246,11 +251,11 @@ void compute_staged(const Product<V, streams>& product, Range panels, Range bloc
   }
 }
 
-template <class V, int streams>
+template <class V, Streams streams>
 void compute(const PackedRows& x, const LinearWeight& weight, const Output& y, Range rows,
              Range blocks, std::byte* scratch) {
   if (rows.first >= rows.last) return;
-  const Product<V, streams> product(x, weight, y);
+  const Product<V> product(x, weight, y, streams);
   const Range panels{rows.first / product.panels.unit, divide_up(rows.last, product.panels.unit)};
   if (panels.last - panels.first <= kStreamedPanels) {
     compute_streamed(product, panels, blocks);

@@ -15,6 +15,7 @@ struct NeonDot {
   static constexpr bool kSignedRows = true;
   static constexpr int kPanelRows = 6;
   static constexpr int kStagedBlocks = 1;  // 24 accumulators of 32 registers
+  static constexpr int kMostBlocks = 2;    // of streamed tiles of up to kFewRows rows
   static constexpr int kFewRows = 2;
   static constexpr int kUnits = 2;  // side by side, of one row times one block
 
@@ -88,10 +89,10 @@ extern const LinearVariant linear_neon;
 const LinearVariant linear_neon{"neon_dotprod",
                                 cpu_has_neon_dotprod,
                                 row_unit<NeonDot>,
-                                Product<NeonDot, 2>::kMostBlocks,
+                                NeonDot::kMostBlocks,
                                 packed_bytes<NeonDot>,
                                 scratch_bytes<NeonDot>,
                                 prepare<NeonDot>,
-                                compute<NeonDot, 2>};
+                                compute<NeonDot, Streams::several>};
 
 }  // namespace vlmforge::kernels
