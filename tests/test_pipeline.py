@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tests.test_config import TUTORIAL
-from vlmforge.config import CompileConfig
+from vlmforge.config import CalibrationOutput, CompileConfig
 from vlmforge.errors import (
     CalibrationError,
     ConfigError,
@@ -128,6 +128,18 @@ def test_the_tutorials_configuration_compiles(
     quantize(space, "vision", compile_config=config, overrides=none)
     package_model(Checkpoint.open(str(tiny_checkpoint)), space, tmp_path / "package", config)
     open_package(tmp_path / "package")
+
+
+@pytest.mark.parametrize("output", [CalibrationOutput.CHANNEL, CalibrationOutput.SIGMOID])
+def test_programs_hand_back_float32_however_outputs_are_to_be_scaled(
+    space: Workspace, output: CalibrationOutput
+) -> None:
+    plain = read_mxq(space.mxq("vision"))
+    config = CompileConfig.parse({"calibration": {"output": int(output)}})
+    program = read_mxq(quantize(space, "vision", compile_config=config))
+    assert {program.buffers[name].dtype for name in program.outputs} == {"float32"}
+    assert program.instructions == plain.instructions
+    assert all(np.array_equal(program.tensors[name], plain.tensors[name]) for name in plain.tensors)
 
 
 def test_a_learned_rotation_reaches_every_file(

@@ -141,7 +141,11 @@ class CalibrationMethod(IntEnum):
 
 
 class CalibrationOutput(IntEnum):
-    """Scales of a node's output: one for all, one a channel, or sigmoid quantization."""
+    """Scales of what a component hands back: one, one a channel, or those of a sigmoid's input.
+
+    Programs hand back float32, each channel scaled on its own from its exact accumulator and
+    clipped nowhere, so the three name the same arithmetic here.
+    """
 
     LAYER = 0
     CHANNEL = 1
@@ -361,32 +365,21 @@ class CompileConfig(_Config):
         return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-SUPPORTED: dict[str, tuple[Any, ...]] = {
-    "calibration.output": (CalibrationOutput.LAYER,),
-    "equivalentTransformation.QkRotation.learn": (False,),
-}
-"""Key to the values the compiler honours, where they are not all that can be written."""
-
-
 def require_supported(config: CompileConfig) -> None:
-    """Raise :class:`ConfigError` at the first value the compiler cannot honour yet."""
-    document = config.document()
-    for path, accepted in SUPPORTED.items():
-        value: Any = document
-        for key in path.split("."):
-            value = value[key]
-        if value not in accepted:
-            wanted = " or ".join(json.dumps(choice) for choice in accepted)
-            raise ConfigError(
-                f"{path} = {json.dumps(value)} is not available in this version",
-                mend=f"set {path} to {wanted}",
-            )
-    for name, settings in document["equivalentTransformation"].items():
-        if settings.get("learn") and not settings["apply"]:
-            path = f"equivalentTransformation.{name}"
+    """Raise :class:`ConfigError` where something is to be learned that cannot be."""
+    for name, settings in config.document()["equivalentTransformation"].items():
+        if not settings.get("learn"):
+            continue
+        path = f"equivalentTransformation.{name}"
+        if not settings["apply"]:
             raise ConfigError(
                 f"{path}.learn is true, but {path}.apply is not",
                 mend=f"set {path}.apply to true, or leave out learn",
+            )
+        if name == "QkRotation":
+            raise ConfigError(
+                f"{path}.learn is true, but its search over angles is complete",
+                mend=f"leave out {path}.learn",
             )
 
 
