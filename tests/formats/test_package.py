@@ -41,6 +41,17 @@ def with_meta(program: Program, **changes: Any) -> Program:
     return dataclasses.replace(program, meta={**program.meta, **changes})
 
 
+def mapping_flags(path: Path) -> set[str]:
+    """How the system has been told that this process reads a file: ``rr``, at random."""
+    try:
+        mappings = Path("/proc/self/smaps").read_text()
+    except OSError:
+        pytest.skip("only Linux tells how files are mapped")
+    _, found, rest = mappings.partition(f"{path}\n")
+    assert found, f"{path} is not mapped"
+    return set(rest.partition("VmFlags:")[2].partition("\n")[0].split())
+
+
 def refused(package: Path, message: str) -> PackageError:
     with pytest.raises(PackageError, match=message) as caught:
         open_package(package)
@@ -57,6 +68,13 @@ def test_a_package_opens(original: Path) -> None:
     assert package.embeddings.shape == (VOCAB, HIDDEN)
     assert package.embeddings.dtype == np.float32
     assert not package.embeddings.flags.writeable
+
+
+def test_rows_of_the_embedding_are_read_alone(package: Path) -> None:
+    opened = open_package(package)
+    assert "rr" in mapping_flags(package / "model.safetensors")
+    assert "rr" not in mapping_flags(package / TEXT)
+    del opened
 
 
 def test_a_package_without_vision_opens(package: Path) -> None:

@@ -223,6 +223,7 @@ def _open_embeddings(path: Path, verify: bool) -> TensorFile:
     if verify and first_altered(file, {EMBEDDING: file.metadata["sha256"]}) is not None:
         what = "the embedding was altered: it does not match its hash"
         raise PackageError(what, where=path, mend=MEND)
+    file.expect_rows()
     return file
 
 

@@ -53,6 +53,7 @@ class TensorFile:
             appears as raw uint16 bits.
         entries: tensor name to dtype, shape and place.
         state: of the file when it was mapped.
+        mapping: what the arrays are views of.
     """
 
     path: Path
@@ -60,22 +61,36 @@ class TensorFile:
     arrays: dict[str, np.ndarray]
     entries: dict[str, TensorEntry]
     state: FileState
+    mapping: mmap.mmap
 
     @staticmethod
     def open(path: str | Path) -> TensorFile:
         """Map a file; nothing but its header is read.
 
+        Tensors are expected to be read whole: in pages of 2 MB, where the system has them for
+        files, that is faster.
+
         Raises:
             FormatError: the file is missing, unreadable or not a valid safetensors file.
         """
         path = Path(path)
-        view, state = _map(path)
+        mapping, state = _map(path)
+        _advise(mapping, "MADV_HUGEPAGE")
+        view = memoryview(mapping)
         header = read_header(view, path)
         arrays = {
             name: _view(view, header.data_start, name, entry, path)
             for name, entry in header.entries.items()
         }
-        return TensorFile(path, header.metadata, arrays, header.entries, state)
+        return TensorFile(path, header.metadata, arrays, header.entries, state, mapping)
+
+    def expect_rows(self) -> None:
+        """Expect that from now on single rows are read, here and there.
+
+        Nothing around them is then read or mapped: of a file that is not in memory yet, a row
+        takes the time of a row, and resident memory counts only what is in use.
+        """
+        _advise(self.mapping, "MADV_NOHUGEPAGE", "MADV_RANDOM")
 
     def sha256(self) -> dict[str, str]:
         """The SHA-256 of each tensor's bytes, in hex; reads the whole file.
@@ -89,7 +104,7 @@ class TensorFile:
         return {name: found[name] for name in self.arrays}
 
 
-def _map(path: Path) -> tuple[memoryview, FileState]:
+def _map(path: Path) -> tuple[mmap.mmap, FileState]:
     try:
         with path.open("rb") as file:
             state = FileState.of(os.fstat(file.fileno()))
@@ -99,15 +114,15 @@ def _map(path: Path) -> tuple[memoryview, FileState]:
     except OSError as error:
         what = f"the file cannot be read: {error.strerror or error}"
         raise FormatError(what, where=path, mend="check the path") from error
-    _prefer_large_pages(mapped)
-    return memoryview(mapped), state
+    return mapped, state
 
 
-def _prefer_large_pages(mapped: mmap.mmap) -> None:
-    """Ask for pages of 2 MB where the system has them for files: they are read faster."""
-    if hasattr(mmap, "MADV_HUGEPAGE"):
-        with contextlib.suppress(OSError):
-            mapped.madvise(mmap.MADV_HUGEPAGE)
+def _advise(mapping: mmap.mmap, *advice: str) -> None:
+    """Tell the system how a mapping is read, as far as it wants to know."""
+    for name in advice:
+        if hasattr(mmap, name):
+            with contextlib.suppress(OSError):
+                mapping.madvise(getattr(mmap, name))
 
 
 def _view(
