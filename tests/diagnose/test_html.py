@@ -15,6 +15,8 @@ from vlmforge.diagnose.html import render, write_html
 from vlmforge.diagnose.report import diagnose_package
 from vlmforge.diagnose.tables import settings, tables
 from vlmforge.errors import PackageError, RunError
+from vlmforge.formats.mblt import read_mblt
+from vlmforge.workspace import COMPONENTS, Workspace
 
 VOID = {"meta", "input", "br", "link", "img", "hr"}
 
@@ -82,6 +84,21 @@ def test_tables_name_the_setting(report: dict[str, Any]) -> None:
 
     assert len(shown["Culprits, the worst first"]) == 3
     assert settings({"a": {"b": [1], "c": {"d": 2}}}) == ["a.b: [1]", "a.c.d: 2"]
+
+
+def test_overrides_that_mend_are_names_of_the_captured_graph(
+    report: dict[str, Any], compiled: Path
+) -> None:
+    space = Workspace(compiled.with_name("package.work"), "Tiny-VL")
+    captured = {name for part in COMPONENTS for name in read_mblt(space.mblt(part)).nodes}
+    overrides = [
+        each["setting"].get("bit", {}).get("layerOverrides", {}) for each in report["culprits"]
+    ]
+    named = {name for each in overrides for name in each.get("activation16Bits", [])}
+
+    rotated = {node["name"] for node in report["nodes"] if node["op"] == "hadamard"}
+    assert {name.removesuffix("/hadamard") for name in rotated} & named
+    assert named <= captured
 
 
 def test_a_text_needs_no_image(compiled: Path, tiny_checkpoint: Path, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import torch
 
 from vlmforge.config import CompileConfig
 from vlmforge.errors import ConfigError
+from vlmforge.formats.mblt import read_mblt
 from vlmforge.formats.mxq import read_mxq
 from vlmforge.graph.core import Weight
 from vlmforge.graph.evaluate import apply, evaluate
@@ -99,6 +100,16 @@ def test_overrides_name_what_a_configuration_must_list(space: Workspace) -> None
     assert "images" in vision.widenable()
     assert vision.overrides(["images"]) == ("model_patch_embed",)
     assert vision.codes(["images"])["images"] == "int16"
+
+
+@pytest.mark.parametrize("component", ["language", "vision"])
+def test_overrides_are_names_of_the_captured_graph(space: Workspace, component: str) -> None:
+    loaded = Component.load(space, component, CompileConfig())
+    captured = read_mblt(space.mblt(component)).nodes
+
+    for value in loaded.widenable():
+        assert set(loaded.overrides([value])) <= set(captured)
+        assert loaded.codes([value])[value] == "int16"
 
 
 def test_the_residual_stream_needs_no_override(language: Component) -> None:

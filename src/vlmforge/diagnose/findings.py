@@ -213,8 +213,11 @@ def override_name(record: NodeRecord, readers: Sequence[NodeRecord]) -> str:
     """The node that ``activation16Bits`` must name to widen a value.
 
     An override of a product means its input, so a value that a product computes, or an input of
-    the program, is named by the product that reads it.
+    the program, is named by the product that reads it. Nodes that a transformation added have no
+    name before it; a rotated value goes by what is rotated.
     """
+    if record.op == "hadamard":
+        return record.inputs[0]
     if record.op in (*PRODUCTS, "quantize"):
         return next((r.name for r in readers if r.op in PRODUCTS), record.name)
     return record.name

@@ -72,12 +72,15 @@ class Component:
         return assign_codes(self.graph, self.overrides(wide), narrow)
 
     def overrides(self, wide: Iterable[str]) -> tuple[str, ...]:
-        """What ``activation16Bits`` must list to widen the values: values of products and inputs
-        of the graph are named by a product that reads them."""
+        """What ``activation16Bits`` must list to widen the values, names of the captured graph:
+        values of products and inputs are named by a product that reads them, those that a
+        transformation rotates by what they were before."""
         return tuple(self._override(name) for name in wide)
 
     def _override(self, value: str) -> str:
         node = self.graph.nodes.get(value)
+        if node is not None and node.op == "hadamard":
+            return node.inputs[0]
         if node is not None and node.op not in PRODUCTS:
             return value
         return next(r.name for r in readers(self.graph, value) if r.op in PRODUCTS)
