@@ -94,6 +94,7 @@ def test_trials_round_what_they_name(language: Component) -> None:
         assert not torch.equal(output, base)
 
 
+@pytest.mark.usefixtures("language")  # writes the rotation that vision needs
 def test_overrides_name_what_a_configuration_must_list(space: Workspace) -> None:
     vision = Component.load(space, "vision", CompileConfig())
 
@@ -102,6 +103,7 @@ def test_overrides_name_what_a_configuration_must_list(space: Workspace) -> None
     assert vision.codes(["images"])["images"] == "int16"
 
 
+@pytest.mark.usefixtures("language")
 @pytest.mark.parametrize("component", ["language", "vision"])
 def test_overrides_are_names_of_the_captured_graph(space: Workspace, component: str) -> None:
     loaded = Component.load(space, component, CompileConfig())
