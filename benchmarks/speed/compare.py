@@ -5,8 +5,9 @@
         "OpenVINO int8, groups of 64=openvino:DIR/int8,DYNAMIC_QUANTIZATION_GROUP_SIZE=64" \\
         "PyTorch bf16=pytorch:CHECKPOINT" --threads 2 --rounds 5 --json RESULTS
 
-Every round runs all engines once, each in processes of its own: A B C, A B C, and so on, so that a
-machine that drifts does so under all of them. RESULTS is written after each engine. Where it is
+Every round runs all engines once, each in processes of its own, and begins with another one: A B C,
+B C A, and so on, so that a machine that drifts does so under all of them, and none is always behind
+the one that heats it up. RESULTS is written after each engine. Where it is
 there already, its complete rounds count, so an interrupted comparison goes on, and one that is
 complete is only printed.
 """
@@ -52,14 +53,20 @@ def run(state: State, setup: Setup, rounds: int, results: Path) -> None:
     """Run all engines in turn until there are so many rounds."""
     for number in range(len(state["rounds"]), rounds):
         state["rounds"].append({})
-        for name, engine in state["engines"].items():
+        for name in turned([*state["engines"]], number):
             start = time.monotonic()
-            figures = state["rounds"][-1][name] = measure(engine, setup)
+            figures = state["rounds"][-1][name] = measure(state["engines"][name], setup)
             taken = f"{time.monotonic() - start:.0f} s"
             print(f"round {number + 1}, {name}, {taken}: {figures}", file=sys.stderr, flush=True)
             text = json.dumps({**state, "summary": summary(state)}, indent=1)
             results.with_suffix(".part").write_text(text, encoding="utf-8")
             results.with_suffix(".part").replace(results)
+
+
+def turned(names: list[str], number: int) -> list[str]:
+    """The names in turn, beginning with another one in every round."""
+    first = number % len(names)
+    return names[first:] + names[:first]
 
 
 def measure(engine: str, setup: Setup) -> Round:

@@ -110,6 +110,11 @@ def test_a_failure_costs_its_own_round_only(
     assert "out of order" in printed.err
 
 
+def test_every_round_begins_with_another_engine(compare: ModuleType) -> None:
+    rounds = [compare.turned(["a", "b", "c"], number) for number in range(4)]
+    assert rounds == [["a", "b", "c"], ["b", "c", "a"], ["c", "a", "b"], ["a", "b", "c"]]
+
+
 def test_an_interrupted_run_goes_on(
     compare: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -118,7 +123,7 @@ def test_an_interrupted_run_goes_on(
     monkeypatch.setitem(compare.ENGINES, "openvino", speeds(10, 5, 10))
     with pytest.raises(KeyboardInterrupt):
         call(compare, results, 3, monkeypatch)
-    assert [len(each) for each in json.loads(results.read_text())["rounds"]] == [3, 2]
+    assert [len(each) for each in json.loads(results.read_text())["rounds"]] == [3, 1]
     monkeypatch.setitem(compare.ENGINES, "vlmforge", speeds(40, 50))
     monkeypatch.setitem(compare.ENGINES, "openvino", speeds(10, 5, 10, 5))
     call(compare, results, 3, monkeypatch)
