@@ -10,14 +10,19 @@ namespace {
 // Four channels of a key at a time.
 void append_key(const KvShape& shape, std::uint8_t* keys, const std::int8_t* k,
                 std::int64_t position) {
-  const std::int64_t steps = shape.key_steps();
+  const std::int64_t steps = shape.key_steps(), whole = shape.head_dim / 4;
   std::uint8_t* target = keys + position / 16 * steps * 64 + position % 16 * 4;
-  for (std::int64_t d = 0; d < shape.head_dim; d += 4, target += 64) {
-    std::uint32_t four = 0;
-    std::memcpy(&four, k + d, static_cast<std::size_t>(std::min<std::int64_t>(4, shape.head_dim - d)));
+  std::uint32_t four;
+  for (std::int64_t i = 0; i < whole; ++i, k += 4, target += 64) {
+    std::memcpy(&four, k, sizeof four);
     four ^= 0x80808080U;
     std::memcpy(target, &four, sizeof four);
   }
+  if (whole == steps) return;
+  four = 0;
+  std::memcpy(&four, k, static_cast<std::size_t>(shape.head_dim % 4));
+  four ^= 0x80808080U;
+  std::memcpy(target, &four, sizeof four);
 }
 
 void append_value(const KvShape& shape, std::int8_t* values, const std::int8_t* v,
@@ -28,14 +33,23 @@ void append_value(const KvShape& shape, std::int8_t* values, const std::int8_t* 
   }
 }
 
-// Four whole keys, so that every write is of four bytes.
+// Four rows side by side: target[4 * c + r] = v[r][c].
+inline void interleave(const std::int8_t* __restrict v, std::int64_t stride, std::int64_t columns,
+                       std::int8_t* __restrict target) {
+  for (std::int64_t c = 0; c < columns; ++c) {
+    for (std::int64_t r = 0; r < 4; ++r) target[4 * c + r] = v[r * stride + c];
+  }
+}
+
+// Values of four whole keys, a block of 16 channels at a time.
 void append_four_values(const KvShape& shape, std::int8_t* values, const std::int8_t* v,
                         std::int64_t stride, std::int64_t position) {
-  std::int8_t* const target = values + position / 4 * 64;
-  for (std::int64_t d = 0; d < shape.head_dim; ++d) {
-    const std::int8_t four[4] = {v[d], v[stride + d], v[2 * stride + d], v[3 * stride + d]};
-    std::memcpy(target + d / 16 * shape.capacity * 16 + d % 16 * 4, four, sizeof four);
+  std::int8_t* target = values + position / 4 * 64;
+  const std::int64_t whole = shape.head_dim / 16;
+  for (std::int64_t i = 0; i < whole; ++i, v += 16, target += shape.capacity * 16) {
+    interleave(v, stride, 16, target);
   }
+  interleave(v, stride, shape.head_dim % 16, target);
 }
 
 }  // namespace
