@@ -7,9 +7,9 @@
 
 Every round runs all engines once, each in processes of its own, and begins with another one: A B C,
 B C A, and so on, so that a machine that drifts does so under all of them, and none is always behind
-the one that heats it up. RESULTS is written after each engine. Where it is
-there already, its complete rounds count, so an interrupted comparison goes on, and one that is
-complete is only printed.
+the one that heats it up. RESULTS is written after each engine. Where it is there already, its
+complete rounds count, so an interrupted comparison goes on, and one that is complete is only
+printed.
 """
 
 from __future__ import annotations

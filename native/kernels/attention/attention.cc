@@ -1,28 +1,25 @@
 // What the variants of attention share at run time: the cache's layout and scratch.
 #include "kernels/attention/attention.h"
 
-#include <algorithm>
 #include <cstring>
 
 namespace vlmforge::kernels {
 namespace {
 
-// Four channels of a key at a time.
+// Writes up to four channels of a key, those missing as code 0.
+inline void append_channels(const std::int8_t* k, std::size_t count, std::uint8_t* target) {
+  std::uint32_t four = 0;
+  std::memcpy(&four, k, count);
+  four ^= 0x80808080U;
+  std::memcpy(target, &four, sizeof four);
+}
+
 void append_key(const KvShape& shape, std::uint8_t* keys, const std::int8_t* k,
                 std::int64_t position) {
   const std::int64_t steps = shape.key_steps(), whole = shape.head_dim / 4;
   std::uint8_t* target = keys + position / 16 * steps * 64 + position % 16 * 4;
-  std::uint32_t four;
-  for (std::int64_t i = 0; i < whole; ++i, k += 4, target += 64) {
-    std::memcpy(&four, k, sizeof four);
-    four ^= 0x80808080U;
-    std::memcpy(target, &four, sizeof four);
-  }
-  if (whole == steps) return;
-  four = 0;
-  std::memcpy(&four, k, static_cast<std::size_t>(shape.head_dim % 4));
-  four ^= 0x80808080U;
-  std::memcpy(target, &four, sizeof four);
+  for (std::int64_t i = 0; i < whole; ++i, k += 4, target += 64) append_channels(k, 4, target);
+  if (whole < steps) append_channels(k, static_cast<std::size_t>(shape.head_dim % 4), target);
 }
 
 void append_value(const KvShape& shape, std::int8_t* values, const std::int8_t* v,

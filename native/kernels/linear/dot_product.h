@@ -199,8 +199,7 @@ inline int prefetch_shift(std::int64_t tiles, std::int64_t steps, std::int64_t l
 
 // Multiplies panels with B blocks, while the next blocks are fetched.
 template <class V, int B>
-void run_staged(const Product<V>& product, Range panels, std::int64_t block,
-                std::byte* scratch) {
+void run_staged(const Product<V>& product, Range panels, std::int64_t block, std::byte* scratch) {
   const Stage stage = stage_blocks<V, B>(product.source(block), scratch);
   const std::int64_t lines = B * product.block_bytes / kUnitBytes;
   const int shift = prefetch_shift(panels.last - panels.first, product.steps, lines);
