@@ -55,10 +55,12 @@ struct Avx2Dots : Words {
     const std::int8_t* const values =
         step.head.values + quarter / 4 * step.shape.capacity * 16 + quarter % 4 * 16;
     __m256i sums[R];
+#pragma GCC unroll 16
     for (int r = 0; r < R; ++r) sums[r] = _mm256_setzero_si256();
     for (std::int64_t j = fours.first; j < fours.last; ++j) {
       const __m256i v = _mm256_cvtepi8_epi16(
           _mm_loadu_si128(reinterpret_cast<const __m128i*>(values + j * 64)));
+#pragma GCC unroll 16
       for (int r = 0; r < R; ++r) {
         const std::uint8_t* const e = s.probability + r * 2 * s.keys + 8 * j;
         std::int64_t four;
@@ -67,14 +69,14 @@ struct Avx2Dots : Words {
         sums[r] = _mm256_add_epi32(sums[r], products);
       }
     }
+#pragma GCC unroll 16
     for (int r = 0; r < R; ++r) add_pairs(s.sums + r * s.channels + quarter * 4, sums[r]);
   }
 
   // sums[4] += the four pair sums of x; a sum of two may exceed 32 bits.
   static VLMFORGE_INLINE void add_pairs(double* sums, __m256i x) {
-    const __m256d first = _mm256_cvtepi32_pd(_mm256_castsi256_si128(x));
-    const __m256d second = _mm256_cvtepi32_pd(_mm256_extracti128_si256(x, 1));
-    const __m256d pairs = _mm256_permute4x64_pd(_mm256_hadd_pd(first, second), 0xD8);
+    const __m256d sums_of_two = _mm256_hadd_pd(half_as_doubles<0>(x), half_as_doubles<1>(x));
+    const __m256d pairs = _mm256_permute4x64_pd(sums_of_two, 0xD8);
     _mm256_storeu_pd(sums, _mm256_add_pd(_mm256_loadu_pd(sums), pairs));
   }
 

@@ -54,23 +54,30 @@ struct Avx512Dots : BytePlanes {
     const std::int64_t stride = step.shape.capacity * 16;
     const std::int8_t* const values = step.head.values + block * stride;
     __m512i low[R][B], high[R][B];
+#pragma GCC unroll 16
     for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 16
       for (int b = 0; b < B; ++b) low[r][b] = high[r][b] = _mm512_setzero_si512();
     }
     for (std::int64_t j = fours.first; j < fours.last; ++j) {
       __m512i v[B];
+#pragma GCC unroll 16
       for (int b = 0; b < B; ++b) v[b] = _mm512_loadu_si512(values + b * stride + j * 64);
+#pragma GCC unroll 16
       for (int r = 0; r < R; ++r) {
         const std::uint8_t* const e = s.probability + r * 2 * s.keys + 4 * j;
         const __m512i e_low = _mm512_set1_epi32(four_bytes(e));
         const __m512i e_high = _mm512_set1_epi32(four_bytes(e + s.keys));
+#pragma GCC unroll 16
         for (int b = 0; b < B; ++b) {
           low[r][b] = _mm512_dpbusd_epi32(low[r][b], e_low, v[b]);
           high[r][b] = _mm512_dpbusd_epi32(high[r][b], e_high, v[b]);
         }
       }
     }
+#pragma GCC unroll 16
     for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 16
       for (int b = 0; b < B; ++b) {
         add_sums(s.sums + r * s.channels + (block + b) * 16, low[r][b], high[r][b]);
       }
@@ -79,15 +86,17 @@ struct Avx512Dots : BytePlanes {
 
   // sums[16] += 256 * high + low, all exact.
   static VLMFORGE_INLINE void add_sums(double* sums, __m512i low, __m512i high) {
-    const __m512d scale = _mm512_set1_pd(256.0);
-    const __m512d first = _mm512_add_pd(
-        _mm512_mul_pd(_mm512_cvtepi32_pd(_mm512_castsi512_si256(high)), scale),
-        _mm512_cvtepi32_pd(_mm512_castsi512_si256(low)));
-    const __m512d second = _mm512_add_pd(
-        _mm512_mul_pd(_mm512_cvtepi32_pd(_mm512_extracti64x4_epi64(high, 1)), scale),
-        _mm512_cvtepi32_pd(_mm512_extracti64x4_epi64(low, 1)));
-    _mm512_storeu_pd(sums, _mm512_add_pd(_mm512_loadu_pd(sums), first));
-    _mm512_storeu_pd(sums + 8, _mm512_add_pd(_mm512_loadu_pd(sums + 8), second));
+    add_halves<0>(sums, low, high);
+    add_halves<1>(sums + 8, low, high);
+  }
+
+  // The lower half is extracted as well: GCC keeps accumulators in memory that are cast to a half.
+  template <int half>
+  static VLMFORGE_INLINE void add_halves(double* sums, __m512i low, __m512i high) {
+    const __m512d first = _mm512_cvtepi32_pd(_mm512_extracti64x4_epi64(high, half));
+    const __m512d second = _mm512_cvtepi32_pd(_mm512_extracti64x4_epi64(low, half));
+    const __m512d sum = _mm512_add_pd(_mm512_mul_pd(first, _mm512_set1_pd(256.0)), second);
+    _mm512_storeu_pd(sums, _mm512_add_pd(_mm512_loadu_pd(sums), sum));
   }
 
   template <int R>

@@ -48,15 +48,18 @@ struct VnniDots : BytePlanes {
     const std::int8_t* const values =
         step.head.values + half / 2 * step.shape.capacity * 16 + half % 2 * 32;
     __m256i low[R], high[R];
+#pragma GCC unroll 16
     for (int r = 0; r < R; ++r) low[r] = high[r] = _mm256_setzero_si256();
     for (std::int64_t j = fours.first; j < fours.last; ++j) {
       const __m256i v = load_vector(values + j * 64);
+#pragma GCC unroll 16
       for (int r = 0; r < R; ++r) {
         const std::uint8_t* const e = s.probability + r * 2 * s.keys + 4 * j;
         low[r] = _mm256_dpbusd_avx_epi32(low[r], _mm256_set1_epi32(four_bytes(e)), v);
         high[r] = _mm256_dpbusd_avx_epi32(high[r], _mm256_set1_epi32(four_bytes(e + s.keys)), v);
       }
     }
+#pragma GCC unroll 16
     for (int r = 0; r < R; ++r) {
       double* const sums = s.sums + r * s.channels + half * 8;
       add_scaled(sums, high[r], 256.0);
