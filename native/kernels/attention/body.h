@@ -3,8 +3,7 @@
 // D has
 //   V                    float vectors
 //   scores<R>(...)       q of R rows times all keys, int32
-//   store_probability    one code in [0, 32767], as weigh reads it
-//   store_probabilities  V::width codes
+//   store_probabilities  V::width codes in [0, 32767], as weigh reads them
 //   clear_probabilities  zeros to the end
 //   weigh<R>(...)        adds the sums of probability * value of R rows to doubles
 #pragma once
@@ -46,28 +45,44 @@ VLMFORGE_INLINE AttentionScratch divide(const Attention& step, std::byte* scratc
 // Keys weighed before the sums are widened: products of a byte each sum within 32 bits.
 inline constexpr std::int64_t kKeysPerSum = 32768;
 
-// Turns the scores [first, last) of a row into probability codes; their sum.
+// A row's scores on their way to probability codes.
 template <class D>
-VLMFORGE_INLINE std::int64_t probabilities(const std::int32_t* scores, Range part,
-                                           std::int32_t largest, float multiplier,
-                                           std::uint8_t* output, std::int64_t keys) {
+struct ProbabilityRow {
   using V = typename D::V;
+  const std::int32_t* scores;  // [keys]; those behind the last key the row sees have no effect
+  std::int32_t largest;
+  float multiplier;
+  std::uint8_t* output;
+  std::int64_t keys;
   typename V::I sums = V::zeros();
-  std::int64_t j = part.first, total = 0;
-  for (; j + V::width <= part.last; j += V::width) {
-    const typename V::F x = V::load_difference(scores + j, largest) * V::splat(multiplier);
-    const typename V::I codes = V::rounded(exp<V>(x) * V::splat(32767.0F));
+
+  // Of N vectors of keys.
+  template <int N>
+  VLMFORGE_INLINE typename Several<V, N>::I codes(std::int64_t j) const {
+    using W = Several<V, N>;
+    const typename W::F x = W::load_difference(scores + j, largest) * W::splat(multiplier);
+    return W::rounded(exp<W>(x) * W::splat(32767.0F));
+  }
+
+  VLMFORGE_INLINE void keep(std::int64_t j, typename V::I codes) {
     sums = V::plus(sums, codes);
     D::store_probabilities(output, keys, j, codes);
   }
-  for (; j < part.last; ++j) {
-    const float x = Scalar::load_difference(scores + j, largest) * multiplier;
-    const auto code = static_cast<std::int32_t>(Scalar::rounded(exp<Scalar>(x) * 32767.0F));
-    total += code;
-    D::store_probability(output, keys, j, code);
+
+  // Computes the codes [first, last), from a multiple of V::width on; their sum.
+  VLMFORGE_INLINE std::int64_t compute(std::int64_t first, std::int64_t last) {
+    constexpr int several = V::side_by_side;
+    std::int64_t j = first;
+    for (; j + several * V::width <= last; j += several * V::width) {
+      const typename Several<V, several>::I all = codes<several>(j);
+#pragma GCC unroll 16
+      for (int k = 0; k < several; ++k) keep(j + k * V::width, all.part[k]);
+    }
+    for (; j + V::width <= last; j += V::width) keep(j, codes<1>(j).part[0]);
+    if (j < last) keep(j, V::first(codes<1>(j).part[0], last - j));
+    return V::total(sums);
   }
-  return total + V::total(sums);
-}
+};
 
 template <class D>
 VLMFORGE_INLINE float attend_to_keys(const Query& query, const AttentionScratch& s, int row) {
@@ -78,10 +93,10 @@ VLMFORGE_INLINE float attend_to_keys(const Query& query, const AttentionScratch&
   std::int64_t total = 0;
   for (std::int64_t first = 0; first < query.seen; first += kKeysPerSum) {
     const std::int64_t last = first + kKeysPerSum < query.seen ? first + kKeysPerSum : query.seen;
-    total += probabilities<D>(scores, {first, last}, largest, query.score_multiplier, output,
-                              s.keys);
+    ProbabilityRow<D> row_part{scores, largest, query.score_multiplier, output, s.keys};
+    total += row_part.compute(first, last);
   }
-  D::clear_probabilities(output, s.keys, query.seen);
+  if (query.seen < s.keys) D::clear_probabilities(output, s.keys, query.seen);
   return static_cast<float>(total);
 }
 
@@ -143,11 +158,6 @@ void attend(const Attention& step, std::byte* scratch) {
 
 // Probabilities as two planes of bytes: e = 256 * high + low.
 struct BytePlanes {
-  static VLMFORGE_INLINE void store_probability(std::uint8_t* output, std::int64_t keys,
-                                                std::int64_t j, std::int32_t code) {
-    output[j] = static_cast<std::uint8_t>(code & 0xFF);
-    output[keys + j] = static_cast<std::uint8_t>(code >> 8);
-  }
   static VLMFORGE_INLINE void clear_probabilities(std::uint8_t* output, std::int64_t keys,
                                                   std::int64_t first) {
     const std::size_t size = static_cast<std::size_t>(keys - first);
@@ -158,11 +168,6 @@ struct BytePlanes {
 
 // Probabilities as int16.
 struct Words {
-  static VLMFORGE_INLINE void store_probability(std::uint8_t* output, std::int64_t,
-                                                std::int64_t j, std::int32_t code) {
-    const auto word = static_cast<std::int16_t>(code);
-    std::memcpy(output + 2 * j, &word, sizeof word);
-  }
   static VLMFORGE_INLINE void clear_probabilities(std::uint8_t* output, std::int64_t keys,
                                                   std::int64_t first) {
     std::memset(output + 2 * first, 0, static_cast<std::size_t>(2 * (keys - first)));

@@ -9,17 +9,15 @@ namespace {
 struct NeonDots {
   using V = Neon;
 
-  static VLMFORGE_INLINE void store_probability(std::uint8_t* output, std::int64_t keys,
-                                                std::int64_t j, std::int32_t code) {
-    output[j] = static_cast<std::uint8_t>(code & 0x7F);
-    // At most 255, of which the dot product wants a signed byte: 128 less.
-    output[keys + j] = static_cast<std::uint8_t>((code >> 7) - 128);
-  }
   static VLMFORGE_INLINE void store_probabilities(std::uint8_t* output, std::int64_t keys,
                                                   std::int64_t j, int32x4_t codes) {
     std::int32_t each[4];
     vst1q_s32(each, codes);
-    for (int i = 0; i < 4; ++i) store_probability(output, keys, j + i, each[i]);
+    for (int i = 0; i < 4; ++i) {
+      output[j + i] = static_cast<std::uint8_t>(each[i] & 0x7F);
+      // At most 255, of which the dot product wants a signed byte: 128 less.
+      output[keys + j + i] = static_cast<std::uint8_t>((each[i] >> 7) - 128);
+    }
   }
   static VLMFORGE_INLINE void clear_probabilities(std::uint8_t* output, std::int64_t keys,
                                                   std::int64_t first) {

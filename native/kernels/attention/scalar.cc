@@ -7,9 +7,10 @@ namespace {
 struct ScalarDots : Words {
   using V = Scalar;
 
-  static VLMFORGE_INLINE void store_probabilities(std::uint8_t* output, std::int64_t keys,
+  static VLMFORGE_INLINE void store_probabilities(std::uint8_t* output, std::int64_t,
                                                   std::int64_t j, Scalar::I code) {
-    store_probability(output, keys, j, static_cast<std::int32_t>(code));
+    const auto word = static_cast<std::int16_t>(code);
+    std::memcpy(output + 2 * j, &word, sizeof word);
   }
 
   template <int R>

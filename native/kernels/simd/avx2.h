@@ -12,6 +12,7 @@ namespace {
 
 struct Avx2 {
   static constexpr std::int64_t width = 8;
+  static constexpr int side_by_side = 8;  // see several.h
   using F = __m256;
   using I = __m256i;
 
@@ -27,6 +28,11 @@ struct Avx2 {
   }
   static VLMFORGE_INLINE I rounded(F x) { return _mm256_cvtps_epi32(x); }
   static VLMFORGE_INLINE I zeros() { return _mm256_setzero_si256(); }
+  static VLMFORGE_INLINE I first(I x, std::int64_t n) {
+    const __m256i places = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    const __m256i count = _mm256_set1_epi32(static_cast<int>(n));
+    return _mm256_and_si256(x, _mm256_cmpgt_epi32(count, places));
+  }
   static VLMFORGE_INLINE I plus(I x, I y) { return _mm256_add_epi32(x, y); }
   static VLMFORGE_INLINE std::int64_t total(I x) { return total_of(widened_sum(x)); }
   static VLMFORGE_INLINE void store(float* p, F x) { _mm256_storeu_ps(p, x); }
@@ -68,9 +74,9 @@ struct Avx2 {
   static VLMFORGE_INLINE F where_less(F a, F b, F x, F y) {
     return _mm256_blendv_ps(y, x, _mm256_cmp_ps(a, b, _CMP_LT_OQ));
   }
-  static VLMFORGE_INLINE F power_of_two(F n) {
-    const __m256i exponent = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
-    return _mm256_castsi256_ps(_mm256_slli_epi32(exponent, 23));
+  static VLMFORGE_INLINE F scaled(F x, F n) {
+    const __m256i exponent = _mm256_slli_epi32(_mm256_cvtps_epi32(n), 23);
+    return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(x), exponent));
   }
 
   static VLMFORGE_INLINE __m256i widened_sum(__m256i x) {

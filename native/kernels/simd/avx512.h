@@ -5,15 +5,17 @@
 
 #include <cstdint>
 
-#include "kernels/simd/scalar.h"
+#include "kernels/simd/avx2.h"
 
 namespace vlmforge::kernels {
 namespace {
 
 struct Avx512 {
   static constexpr std::int64_t width = 16;
+  static constexpr int side_by_side = 8;  // see several.h
   using F = __m512;
   using I = __m512i;
+  using Half = Avx2;
 
   static VLMFORGE_INLINE F splat(float x) { return _mm512_set1_ps(x); }
   static VLMFORGE_INLINE F load(const float* p) { return _mm512_loadu_ps(p); }
@@ -27,6 +29,9 @@ struct Avx512 {
   }
   static VLMFORGE_INLINE I rounded(F x) { return _mm512_cvtps_epi32(x); }
   static VLMFORGE_INLINE I zeros() { return _mm512_setzero_si512(); }
+  static VLMFORGE_INLINE I first(I x, std::int64_t n) {
+    return _mm512_maskz_mov_epi32(static_cast<__mmask16>((1U << n) - 1), x);
+  }
   static VLMFORGE_INLINE I plus(I x, I y) { return _mm512_add_epi32(x, y); }
   static VLMFORGE_INLINE std::int64_t total(I x) {
     const __m512i low = _mm512_cvtepi32_epi64(_mm512_castsi512_si256(x));
@@ -69,9 +74,9 @@ struct Avx512 {
   static VLMFORGE_INLINE F where_less(F a, F b, F x, F y) {
     return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_LT_OQ), y, x);
   }
-  static VLMFORGE_INLINE F power_of_two(F n) {
-    const __m512i exponent = _mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127));
-    return _mm512_castsi512_ps(_mm512_slli_epi32(exponent, 23));
+  static VLMFORGE_INLINE F scaled(F x, F n) {
+    const __m512i exponent = _mm512_slli_epi32(_mm512_cvtps_epi32(n), 23);
+    return _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(x), exponent));
   }
 
   static VLMFORGE_INLINE std::int64_t sum(const std::int16_t* x, std::int64_t n) {

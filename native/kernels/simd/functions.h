@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "kernels/simd/scalar.h"
+#include "kernels/simd/several.h"
 
 namespace vlmforge::kernels {
 namespace {
@@ -44,7 +45,7 @@ VLMFORGE_INLINE typename V::F exp(typename V::F x) {  // x <= 0
   const F t = V::max(x, lowest);
   const F n = V::round(t * V::splat(1.44269502F));
   const F r = (t - n * V::splat(0.693359375F)) - n * V::splat(-0.000212194442F);
-  return V::where_less(x, lowest, V::splat(0.0F), horner<V>(kExp, r) * V::power_of_two(n));
+  return V::where_less(x, lowest, V::splat(0.0F), V::scaled(horner<V>(kExp, r), n));
 }
 
 template <class V>
@@ -62,12 +63,20 @@ VLMFORGE_INLINE typename V::F erf(typename V::F x) {
   return V::copy_sign(V::splat(1.0F) - exp<V>(-(t * horner<V>(kErf, t))), x);
 }
 
-// Calls body.template operator()<W>(i) for every element i of [first, last): as whole vectors of V
-// while they fit, then one by one.
+// Calls body.template operator()<W>(i) for every element i of [first, last): as several vectors of
+// V while they fit, as one, as a half where V has halves, then one by one.
 template <class V, class Body>
 VLMFORGE_INLINE void for_each(std::int64_t first, std::int64_t last, const Body& body) {
   std::int64_t i = first;
+  if constexpr (V::side_by_side > 1) {
+    using Wide = Several<V, V::side_by_side>;
+    for (; i + Wide::width <= last; i += Wide::width) body.template operator()<Wide>(i);
+  }
   for (; i + V::width <= last; i += V::width) body.template operator()<V>(i);
+  if constexpr (requires { typename V::Half; }) {
+    using Half = typename V::Half;
+    for (; i + Half::width <= last; i += Half::width) body.template operator()<Half>(i);
+  }
   for (; i < last; ++i) body.template operator()<Scalar>(i);
 }
 

@@ -12,6 +12,7 @@ namespace {
 
 struct Neon {
   static constexpr std::int64_t width = 4;
+  static constexpr int side_by_side = 8;  // see several.h
   using F = float32x4_t;
   using I = int32x4_t;
 
@@ -25,6 +26,11 @@ struct Neon {
   }
   static VLMFORGE_INLINE I rounded(F x) { return vcvtnq_s32_f32(x); }
   static VLMFORGE_INLINE I zeros() { return vdupq_n_s32(0); }
+  static VLMFORGE_INLINE I first(I x, std::int64_t n) {
+    const std::int32_t places[] = {0, 1, 2, 3};
+    const uint32x4_t wanted = vcltq_s32(vld1q_s32(places), vdupq_n_s32(static_cast<int>(n)));
+    return vandq_s32(x, vreinterpretq_s32_u32(wanted));
+  }
   static VLMFORGE_INLINE I plus(I x, I y) { return vaddq_s32(x, y); }
   static VLMFORGE_INLINE std::int64_t total(I x) { return vaddlvq_s32(x); }
   static VLMFORGE_INLINE void store(float* p, F x) { vst1q_f32(p, x); }
@@ -58,9 +64,9 @@ struct Neon {
   static VLMFORGE_INLINE F where_less(F a, F b, F x, F y) {
     return vbslq_f32(vcltq_f32(a, b), x, y);
   }
-  static VLMFORGE_INLINE F power_of_two(F n) {
-    const int32x4_t exponent = vaddq_s32(vcvtnq_s32_f32(n), vdupq_n_s32(127));
-    return vreinterpretq_f32_s32(vshlq_n_s32(exponent, 23));
+  static VLMFORGE_INLINE F scaled(F x, F n) {
+    const int32x4_t exponent = vshlq_n_s32(vcvtnq_s32_f32(n), 23);
+    return vreinterpretq_f32_s32(vaddq_s32(vreinterpretq_s32_f32(x), exponent));
   }
 
   static VLMFORGE_INLINE std::int64_t sum(const std::int16_t* x, std::int64_t n) {

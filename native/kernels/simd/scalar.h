@@ -11,6 +11,7 @@ namespace {
 
 struct Scalar {
   static constexpr std::int64_t width = 1;
+  static constexpr int side_by_side = 1;  // see several.h
   using F = float;
   using I = std::int64_t;  // integers, as many; sums of up to 65536 int16 codes fit
 
@@ -35,6 +36,8 @@ struct Scalar {
   }
   static VLMFORGE_INLINE I rounded(F x) { return static_cast<I>(round(x)); }
   static VLMFORGE_INLINE I zeros() { return 0; }
+  // The first n elements of x, and zeros.
+  static VLMFORGE_INLINE I first(I x, std::int64_t n) { return n > 0 ? x : 0; }
   static VLMFORGE_INLINE I plus(I x, I y) { return x + y; }
   static VLMFORGE_INLINE std::int64_t total(I x) { return x; }
   // y if x is not a number.
@@ -49,9 +52,10 @@ struct Scalar {
   }
   // where_less(a, b, x, y): x where a < b, elsewhere y.
   static VLMFORGE_INLINE F where_less(F a, F b, F x, F y) { return a < b ? x : y; }
-  // 2^n for an integral n in [-126, 127].
-  static VLMFORGE_INLINE F power_of_two(F n) {
-    return std::bit_cast<float>((static_cast<std::int32_t>(n) + 127) << 23);
+  // x * 2^n for an integral n, where x and the result are normal numbers.
+  static VLMFORGE_INLINE F scaled(F x, F n) {
+    const std::int32_t exponent = static_cast<std::int32_t>(n) << 23;
+    return std::bit_cast<float>(std::bit_cast<std::int32_t>(x) + exponent);
   }
 
   static VLMFORGE_INLINE std::int64_t sum(const std::int16_t* x, std::int64_t n) {
