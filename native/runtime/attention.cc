@@ -34,11 +34,14 @@ class AttentionOperation final : public Operation {
   std::int64_t seen_by(const Frame& frame, const Part& part, std::int64_t row) const;
   void append(const Frame& frame, int thread) const;
   void attend(const Frame& frame, int thread) const;
-  void attend_block(const Frame& frame, const Part& part, std::int64_t group, Range queries,
-                    int thread) const;
+  std::int64_t blocks_of_group(const Frame& frame, int request, std::int64_t size) const;
+  void attend_block(const Frame& frame, std::int64_t block, std::int64_t size, int thread) const;
+  void attend_to_group(const Frame& frame, const Part& part, std::int64_t group, Range queries,
+                       int thread) const;
 
   CacheShape shape_;
   std::int64_t heads_;
+  std::int64_t shared_;  // heads of one kv head
   bool causal_;
   int cache_;  // number of the store in the cache, or -1
   int q_, k_, v_, index_ = -1, output_;
@@ -55,6 +58,7 @@ AttentionOperation::AttentionOperation(Workshop& workshop, const Instruction& in
                                        int cache)
     : shape_{instruction.integer("kv_heads"), instruction.integer("head_dim")},
       heads_(instruction.integer("heads")),
+      shared_(heads_ / shape_.kv_heads),
       causal_(instruction.flag("causal")),
       cache_(cache),
       q_(workshop.storages.of(instruction.inputs[0])),
@@ -155,33 +159,45 @@ std::int64_t AttentionOperation::seen_by(const Frame& frame, const Part& p,
   return p.past + frame.storage<std::int64_t>(index_)[p.queries_begin + row] + 1;
 }
 
-// Blocks of queries of one kv head go to whoever is free.
+// A block is at most `size` queries of one kv head; those of a kv head lie side by side.
+std::int64_t AttentionOperation::blocks_of_group(const Frame& frame, int request,
+                                                 std::int64_t size) const {
+  return (frame.count(rows_, request) * shared_ + size - 1) / size;
+}
+
 void AttentionOperation::attend(const Frame& frame, int thread) const {
-  const std::int64_t shared = heads_ / shape_.kv_heads;
-  std::int64_t queries = 0;
+  std::int64_t queries = 0, blocks = 0;
   for (int request = 0; request < frame.requests(); ++request) {
     queries += frame.count(rows_, request) * heads_;
   }
   const std::int64_t fair = (queries + frame.threads() - 1) / frame.threads();
   const std::int64_t size = std::clamp<std::int64_t>(fair, 1, kernels::kMaxQueries);
-  std::int64_t block = 0, next = frame.take(work_);
   for (int request = 0; request < frame.requests(); ++request) {
-    const Part p = part(frame, request);
-    const std::int64_t of_group = p.queries * shared;
-    for (std::int64_t group = 0; group < shape_.kv_heads; ++group) {
-      for (std::int64_t first = 0; first < of_group; first += size, ++block) {
-        if (block != next) continue;
-        attend_block(frame, p, group, {first, std::min(first + size, of_group)}, thread);
-        next = frame.take(work_);
-      }
-    }
+    blocks += shape_.kv_heads * blocks_of_group(frame, request, size);
   }
+  frame.divide(work_, blocks, thread, [&](Range own) {
+    for (std::int64_t i = own.first; i < own.last; ++i) attend_block(frame, i, size, thread);
+  });
 }
 
-// Query number i of a kv head is head i % shared of row i / shared.
-void AttentionOperation::attend_block(const Frame& frame, const Part& p, std::int64_t group,
-                                      Range queries, int thread) const {
-  const std::int64_t shared = heads_ / shape_.kv_heads, width = heads_ * shape_.head_dim;
+void AttentionOperation::attend_block(const Frame& frame, std::int64_t block, std::int64_t size,
+                                      int thread) const {
+  int request = 0;
+  std::int64_t of_group = blocks_of_group(frame, 0, size);
+  while (block >= shape_.kv_heads * of_group) {
+    block -= shape_.kv_heads * of_group;
+    of_group = blocks_of_group(frame, ++request, size);
+  }
+  const Part p = part(frame, request);
+  const std::int64_t first = block % of_group * size;
+  const std::int64_t last = std::min(first + size, p.queries * shared_);
+  attend_to_group(frame, p, block / of_group, {first, last}, thread);
+}
+
+// Query number i of a kv head is head i % shared_ of row i / shared_.
+void AttentionOperation::attend_to_group(const Frame& frame, const Part& p, std::int64_t group,
+                                         Range queries, int thread) const {
+  const std::int64_t width = heads_ * shape_.head_dim;
   const std::int64_t element_bytes = element_ == kernels::Element::int8 ? 1 : 2;
   kernels::Attention step{};
   step.shape = p.store.head_shape();
@@ -189,8 +205,8 @@ void AttentionOperation::attend_block(const Frame& frame, const Part& p, std::in
   step.count = static_cast<int>(queries.last - queries.first);
   step.element = element_;
   for (int i = 0; i < step.count; ++i) {
-    const std::int64_t row = (queries.first + i) / shared;
-    const std::int64_t head = group * shared + (queries.first + i) % shared;
+    const std::int64_t row = (queries.first + i) / shared_;
+    const std::int64_t head = group * shared_ + (queries.first + i) % shared_;
     const std::int64_t channel = head * shape_.head_dim;
     const std::int64_t at = (p.queries_begin + row) * width + channel;
     const std::int64_t seen = seen_by(frame, p, row);

@@ -46,10 +46,19 @@ class Frame {
   }
   std::byte* scratch(int thread) const { return scratch_ + thread * scratch_bytes_; }
 
-  // The next part, from 0 on, of the work that threads take as they get free; `work` is a number
-  // of Workshop::work. Which thread does a part changes no bit.
-  std::int64_t take(int work) const {
-    return turns_[work].fetch_add(1, std::memory_order_relaxed);
+  // Calls apply(Range) until all `parts` of a work are done: for a share of the thread's own, which
+  // lies side by side, then for single parts, which go to whoever is free. `work` is a number of
+  // Workshop::work. Which thread does a part changes no bit.
+  template <class Apply>
+  void divide(int work, std::int64_t parts, int thread, const Apply& apply) const {
+    const std::int64_t own = threads_ == 1 ? parts : parts * kOwnEighths / 8 / threads_;
+    if (own > 0) apply(kernels::Range{thread * own, (thread + 1) * own});
+    for (;;) {
+      const std::int64_t next =
+          own * threads_ + turns_[work].fetch_add(1, std::memory_order_relaxed);
+      if (next >= parts) return;
+      apply(kernels::Range{next, next + 1});
+    }
   }
 
   void place(std::vector<std::byte*> storages, std::byte* scratch, std::size_t scratch_bytes);
@@ -57,6 +66,8 @@ class Frame {
   void use_turns(std::atomic<std::int64_t>* turns) { turns_ = turns; }
 
  private:
+  static constexpr std::int64_t kOwnEighths = 5;
+
   std::vector<std::vector<std::int64_t>> sizes_;
   std::vector<std::vector<std::int64_t>> begins_;
   std::vector<std::int64_t> totals_;

@@ -13,9 +13,6 @@ using kernels::Range;
 // Parts of a product for each thread: as many as make up for one that is held up.
 constexpr std::int64_t kPartsOfThread = 8;
 
-// Of these, so many that lie side by side are a thread's own: it reads them as one stream.
-constexpr std::int64_t kOwnParts = 5;
-
 // Multiply-adds of a part at least, or taking it costs as much as doing it.
 constexpr std::int64_t kLeastWork = 1 << 16;
 
@@ -145,11 +142,10 @@ class Product final : public Operation {
     bool by_blocks;
     std::int64_t items, unit;  // blocks or rows, in steps of so many
     int count;                 // of parts
-    int own;                   // parts of each thread, side by side
 
-    Range parts(int first, int many) const {
-      return {share(items, first, count, unit).first,
-              share(items, first + many - 1, count, unit).last};
+    Range items_of(Range parts) const {
+      return {share(items, static_cast<int>(parts.first), count, unit).first,
+              share(items, static_cast<int>(parts.last) - 1, count, unit).last};
     }
   };
 
@@ -157,26 +153,21 @@ class Product final : public Operation {
     const std::int64_t blocks = kernels::linear_blocks(weight_), unit = linear_.block_unit;
     const std::int64_t row_unit = linear_.row_unit(x_element_, count);
     const bool by_blocks = blocks >= unit * frame.threads() || count <= row_unit;
-    Division result{by_blocks, by_blocks ? blocks : count, by_blocks ? unit : row_unit, 1, 0};
+    Division result{by_blocks, by_blocks ? blocks : count, by_blocks ? unit : row_unit, 1};
     if (frame.threads() == 1) return result;
     const std::int64_t units = (result.items + result.unit - 1) / result.unit;
     const std::int64_t work = count * weight_.in_features * weight_.out_features;
     const std::int64_t most = std::min(units, frame.threads() * kPartsOfThread);
     result.count = static_cast<int>(std::clamp<std::int64_t>(work / kLeastWork, 1, most));
-    result.own = static_cast<int>(result.count * kOwnParts / kPartsOfThread / frame.threads());
     return result;
   }
 
-  // A thread's own parts, then others that go to whoever is free.
+  // A thread reads its own parts as one stream.
   void compute(const Frame& frame, std::int64_t count, int thread) const {
     const Division division = this->division(frame, count);
-    const int own = division.own, taken = own * frame.threads();
-    if (own > 0) multiply(frame, count, thread, division, division.parts(thread * own, own));
-    for (;;) {
-      const std::int64_t next = taken + frame.take(work_);
-      if (next >= division.count) return;
-      multiply(frame, count, thread, division, division.parts(static_cast<int>(next), 1));
-    }
+    frame.divide(work_, division.count, thread, [&](Range parts) {
+      multiply(frame, count, thread, division, division.items_of(parts));
+    });
   }
 
   void multiply(const Frame& frame, std::int64_t count, int thread, const Division& division,
