@@ -29,6 +29,13 @@ void wait_for_change(const std::atomic<int>& value, int old) {
   }
 }
 
+// Stores a value that others wait for. Sequentially consistent: notify_all looks for sleepers, and
+// a processor that looked before its store was seen would leave asleep who just missed it.
+void announce(std::atomic<int>& value, int next) {
+  value.store(next, std::memory_order_seq_cst);
+  value.notify_all();
+}
+
 }  // namespace
 
 void Barrier::reset(int count) {
@@ -40,8 +47,7 @@ void Barrier::wait() {
   const int round = round_.load(std::memory_order_relaxed);
   if (missing_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
     missing_.store(count_, std::memory_order_relaxed);
-    round_.store(round + 1, std::memory_order_release);
-    round_.notify_all();
+    announce(round_, round + 1);
   } else {
     wait_for_change(round_, round);
   }
@@ -77,8 +83,7 @@ void ThreadPool::run(int threads, const Function& function) {
   threads_ = threads;
   inner_.reset(threads);
   end_.reset(static_cast<int>(workers_.size()) + 1);
-  round_.store(round + 1, std::memory_order_release);
-  round_.notify_all();
+  announce(round_, round + 1);
   function(0, inner_);
   end_.wait();
 }
