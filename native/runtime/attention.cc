@@ -166,12 +166,10 @@ std::int64_t AttentionOperation::blocks_of_group(const Frame& frame, int request
 }
 
 void AttentionOperation::attend(const Frame& frame, int thread) const {
-  std::int64_t queries = 0, blocks = 0;
-  for (int request = 0; request < frame.requests(); ++request) {
-    queries += frame.count(rows_, request) * heads_;
-  }
+  const std::int64_t queries = frame.total(rows_) * heads_;
   const std::int64_t fair = (queries + frame.threads() - 1) / frame.threads();
   const std::int64_t size = std::clamp<std::int64_t>(fair, 1, kernels::kMaxQueries);
+  std::int64_t blocks = 0;
   for (int request = 0; request < frame.requests(); ++request) {
     blocks += shape_.kv_heads * blocks_of_group(frame, request, size);
   }

@@ -153,13 +153,11 @@ class Product final : public Operation {
     const std::int64_t blocks = kernels::linear_blocks(weight_), unit = linear_.block_unit;
     const std::int64_t row_unit = linear_.row_unit(x_element_, count);
     const bool by_blocks = blocks >= unit * frame.threads() || count <= row_unit;
-    Division result{by_blocks, by_blocks ? blocks : count, by_blocks ? unit : row_unit, 1};
-    if (frame.threads() == 1) return result;
-    const std::int64_t units = (result.items + result.unit - 1) / result.unit;
+    const std::int64_t items = by_blocks ? blocks : count, step = by_blocks ? unit : row_unit;
     const std::int64_t work = count * weight_.in_features * weight_.out_features;
-    const std::int64_t most = std::min(units, frame.threads() * kPartsOfThread);
-    result.count = static_cast<int>(std::clamp<std::int64_t>(work / kLeastWork, 1, most));
-    return result;
+    const std::int64_t most = std::min((items + step - 1) / step, frame.threads() * kPartsOfThread);
+    const auto parts = static_cast<int>(std::clamp<std::int64_t>(work / kLeastWork, 1, most));
+    return {by_blocks, items, step, parts};
   }
 
   // A thread reads its own parts as one stream.
