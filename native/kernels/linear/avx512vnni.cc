@@ -65,13 +65,6 @@ struct Avx512 {
   }
   static Vector high_codes(Vector bytes) { return low_codes(_mm512_srli_epi16(bytes, 4)); }
 
-  static VLMFORGE_INLINE void prefetch(const void* at) {
-    _mm_prefetch(static_cast<const char*>(at), _MM_HINT_T0);
-  }
-  static VLMFORGE_INLINE void prefetch_l2(const void* at) {
-    _mm_prefetch(static_cast<const char*>(at), _MM_HINT_T1);
-  }
-
   template <class Sums>
   static void finish(const Sums& sums, const LinearWeight& weight, const Output& y,
                      std::int64_t row, std::int64_t block);

@@ -29,6 +29,16 @@ namespace {
 // How far ahead a tile of so many blocks fetches the codes of each.
 constexpr std::int64_t prefetch_bytes(int blocks) { return blocks == 1 ? 6144 : 4096; }
 
+// Fetches codes that a tile of so many blocks reads later: one block's past the outer caches, which
+// they would fill for nothing. Of several blocks another panel may read them again.
+template <int blocks>
+VLMFORGE_INLINE void prefetch(const std::uint8_t* codes) {
+  __builtin_prefetch(codes, 0, blocks == 1 ? 0 : 3);
+}
+
+// Fetches codes that are staged later.
+VLMFORGE_INLINE void prefetch_outer(const std::uint8_t* codes) { __builtin_prefetch(codes, 0, 2); }
+
 struct Tile {
   const std::uint8_t* x;      // panel, at the first step
   const std::uint8_t* codes;  // first block, at the first step
@@ -177,7 +187,7 @@ struct StreamSums {
     std::int64_t ahead = unit * kUnitBytes + prefetch_bytes(B);
     if (B > 1 && ahead >= tile.block_bytes) ahead += (B - 1) * tile.block_bytes;
 #pragma GCC unroll 16
-    for (int b = 0; b < B; ++b) V::prefetch(tile.codes + b * tile.block_bytes + ahead);
+    for (int b = 0; b < B; ++b) prefetch<B>(tile.codes + b * tile.block_bytes + ahead);
     typename V::Vector w[kSteps][kWidth];
     if constexpr (kind == WeightKind::int8) {
       load_int8<V, B>(tile, unit, w[0]);
@@ -248,7 +258,7 @@ void staged_tile(Tile tile) {
     for (; step + 2 <= end; step += 2, x += 2 * R * 4) {
       load_int8<V, B>(tile, step, w);
       if ((step & ((std::int64_t{1} << tile.prefetch_shift) - 1)) == 0) {
-        V::prefetch_l2(tile.prefetch + (step >> tile.prefetch_shift) * kUnitBytes);
+        prefetch_outer(tile.prefetch + (step >> tile.prefetch_shift) * kUnitBytes);
       }
       sums.add(x, w);
       load_int8<V, B>(tile, step + 1, w);

@@ -73,9 +73,6 @@ struct NeonDot {
     return vreinterpretq_s32_u8(vsubq_u8(nibbles, vdupq_n_u8(8)));
   }
 
-  static VLMFORGE_INLINE void prefetch(const void* at) { __builtin_prefetch(at, 0, 3); }
-  static VLMFORGE_INLINE void prefetch_l2(const void* at) { __builtin_prefetch(at, 0, 2); }
-
   template <class Sums>
   static void finish(const Sums& sums, const LinearWeight& weight, const Output& y,
                      std::int64_t row, std::int64_t block) {
