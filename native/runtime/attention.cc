@@ -213,6 +213,8 @@ void AttentionOperation::attend_to_group(const Frame& frame, const Part& p, std:
                        multiplier_ + channel, score_multiplier_[head], seen};
     step.seen = std::max(step.seen, seen);
   }
+  // A single row's keys and values were last read a token ago, before all weights.
+  if (p.queries == 1) prefetch_keys_values(step.shape, step.head, step.seen);
   kernel_(step, frame.scratch(thread));
 }
 

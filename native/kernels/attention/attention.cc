@@ -1,10 +1,13 @@
 // What the variants of attention share at run time: the cache's layout and scratch.
 #include "kernels/attention/attention.h"
 
+#include <algorithm>
 #include <cstring>
 
 namespace vlmforge::kernels {
 namespace {
+
+constexpr std::int64_t kMostPrefetched = 256;  // keys
 
 // Writes up to four channels of a key, those missing as code 0.
 inline void append_channels(const std::int8_t* k, std::size_t count, std::uint8_t* target) {
@@ -49,11 +52,22 @@ void append_four_values(const KvShape& shape, std::int8_t* values, const std::in
   interleave(v, stride, shape.head_dim % 16, target);
 }
 
+// Fetches the lines that a position is to be written to: writes wait for theirs one by one.
+void prefetch_position(const KvShape& shape, const KvHead& head, std::int64_t position) {
+  const std::uint8_t* const key = head.keys + position / 16 * shape.key_steps() * 64;
+  for (std::int64_t i = 0; i < shape.key_steps(); ++i) __builtin_prefetch(key + i * 64, 1);
+  const std::int8_t* const value = head.values + position / 4 * 64;
+  for (std::int64_t i = 0; i < shape.value_blocks(); ++i) {
+    __builtin_prefetch(value + i * shape.capacity * 16, 1);
+  }
+}
+
 }  // namespace
 
 void append_keys_values(const KvShape& shape, const KvHead& head, const std::int8_t* k,
                         const std::int8_t* v, std::int64_t stride, std::int64_t past,
                         std::int64_t count) {
+  if (count == 1) prefetch_position(shape, head, past);
   for (std::int64_t i = 0; i < count; ++i) append_key(shape, head.keys, k + i * stride, past + i);
   for (std::int64_t i = 0; i < count;) {
     if ((past + i) % 4 == 0 && i + 4 <= count) {
@@ -63,6 +77,17 @@ void append_keys_values(const KvShape& shape, const KvHead& head, const std::int
       append_value(shape, head.values, v + i * stride, past + i);
       i += 1;
     }
+  }
+}
+
+void prefetch_keys_values(const KvShape& shape, const KvHead& head, std::int64_t seen) {
+  const std::int64_t count = std::min(seen, kMostPrefetched);
+  for (std::int64_t i = 0; i < count * shape.key_steps() * 4; i += 64) {
+    __builtin_prefetch(head.keys + i, 0, 2);
+  }
+  for (std::int64_t block = 0; block < shape.value_blocks(); ++block) {
+    const std::int8_t* const values = head.values + block * shape.capacity * 16;
+    for (std::int64_t i = 0; i < count * 16; i += 64) __builtin_prefetch(values + i, 0, 2);
   }
 }
 

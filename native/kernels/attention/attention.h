@@ -40,6 +40,10 @@ void append_keys_values(const KvShape& shape, const KvHead& head, const std::int
                         const std::int8_t* v, std::int64_t stride, std::int64_t past,
                         std::int64_t count);
 
+// Fetches the first keys and values of `seen`, all at once. Short runs of them, in many places, are
+// over before the processor has learnt to fetch ahead; long ones are not.
+void prefetch_keys_values(const KvShape& shape, const KvHead& head, std::int64_t seen);
+
 // A channel of a key or value that was written.
 std::int8_t key_of(const KvShape& shape, const KvHead& head, std::int64_t position,
                    std::int64_t channel);
