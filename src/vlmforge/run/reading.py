@@ -43,7 +43,7 @@ class Reading:
     @property
     def logits(self) -> np.ndarray:
         """float32 ``[logits, vocab]``, once nothing is left."""
-        return np.concatenate(self._logits)
+        return self._logits[0] if len(self._logits) == 1 else np.concatenate(self._logits)
 
     def request(self, most: int) -> Request:
         """What the machine has to run to read the next ``most`` tokens."""
