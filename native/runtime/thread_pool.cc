@@ -4,8 +4,19 @@
 
 #include <chrono>
 
+#include "runtime/processor.h"
+
 namespace vlmforge::runtime {
 namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// How long a waiting thread keeps its processor, and then lets others have it, before it sleeps.
+constexpr auto kSpinning = std::chrono::microseconds(50);
+constexpr auto kYielding = std::chrono::milliseconds(2);
+
+// Where threads outnumber processors, moving from one to another gains nothing.
+constexpr auto kBetweenMoves = std::chrono::milliseconds(20);
 
 void pause() {
 #if defined(__x86_64__)
@@ -15,28 +26,40 @@ void pause() {
 #endif
 }
 
-// Waits until `value` is no longer `old`.
-void wait_for_change(const std::atomic<int>& value, int old) {
-  using Clock = std::chrono::steady_clock;
-  constexpr auto limit = std::chrono::microseconds(50);
-  const auto start = Clock::now();
-  while (value.load(std::memory_order_acquire) == old) {
-    for (int i = 0; i < 16 && value.load(std::memory_order_acquire) == old; ++i) pause();
-    if (Clock::now() - start > limit) {
-      value.wait(old, std::memory_order_acquire);
-      return;
-    }
-  }
-}
-
-// Stores a value that others wait for. Sequentially consistent: notify_all looks for sleepers, and
-// a processor that looked before its store was seen would leave asleep who just missed it.
-void announce(std::atomic<int>& value, int next) {
-  value.store(next, std::memory_order_seq_cst);
-  value.notify_all();
+// Leaves a processor that another thread of the run keeps busy. The system may wake a thread there
+// although others are idle, and takes some milliseconds to notice.
+void part_from(int processor) {
+  thread_local Clock::time_point moved{};
+  if (processor != this_processor() || Clock::now() - moved < kBetweenMoves) return;
+  moved = Clock::now();
+  leave_processor(processor);
 }
 
 }  // namespace
+
+// Sequentially consistent: notify_all looks for sleepers, and a processor that looked before its
+// store was seen would leave asleep who just missed it.
+void Round::announce_next() {
+  processor_.store(this_processor(), std::memory_order_relaxed);
+  count_.store(now() + 1, std::memory_order_seq_cst);
+  count_.notify_all();
+}
+
+void Round::sleep_after(std::uint32_t round) const { count_.wait(round, std::memory_order_acquire); }
+
+void Round::wait_after(std::uint32_t round) const {
+  const auto start = Clock::now();
+  while (count_.load(std::memory_order_acquire) == round) {
+    for (int i = 0; i < 16 && count_.load(std::memory_order_acquire) == round; ++i) pause();
+    const auto waited = Clock::now() - start;
+    if (waited > kYielding) {
+      sleep_after(round);
+    } else if (waited > kSpinning) {
+      std::this_thread::yield();
+    }
+  }
+  part_from(processor_.load(std::memory_order_relaxed));
+}
 
 void Barrier::reset(int count) {
   count_ = count;
@@ -44,12 +67,12 @@ void Barrier::reset(int count) {
 }
 
 void Barrier::wait() {
-  const int round = round_.load(std::memory_order_relaxed);
+  const std::uint32_t round = round_.now();
   if (missing_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
     missing_.store(count_, std::memory_order_relaxed);
-    announce(round_, round + 1);
+    round_.announce_next();
   } else {
-    wait_for_change(round_, round);
+    round_.wait_after(round);
   }
 }
 
@@ -74,7 +97,7 @@ void ThreadPool::run(int threads, const Function& function) {
     return;
   }
   const std::lock_guard lock(running_);
-  const int round = round_.load(std::memory_order_relaxed);
+  const std::uint32_t round = round_.now();
   while (static_cast<int>(workers_.size()) < threads - 1) {
     const int thread = static_cast<int>(workers_.size()) + 1;
     workers_.emplace_back([this, thread, round] { serve(thread, round); });
@@ -83,14 +106,14 @@ void ThreadPool::run(int threads, const Function& function) {
   threads_ = threads;
   inner_.reset(threads);
   end_.reset(static_cast<int>(workers_.size()) + 1);
-  announce(round_, round + 1);
+  round_.announce_next();
   function(0, inner_);
   end_.wait();
 }
 
-void ThreadPool::serve(int thread, int round) {
+void ThreadPool::serve(int thread, std::uint32_t round) {
   for (;; ++round) {
-    wait_for_change(round_, round);
+    round_.wait_after(round);
     if (thread < threads_) (*function_)(thread, inner_);
     end_.wait();
   }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstdint>
 #include <functional>
 #include <mutex>
 #include <thread>
@@ -9,8 +10,23 @@
 
 namespace vlmforge::runtime {
 
-// Lets a number of threads through once all have come. Waiting threads spin for some
-// microseconds, then sleep: a processor shared with others is not kept from them.
+// A count of rounds, of which one thread announces the next while others wait for it. They spin for
+// some microseconds, then let others have their processor, then sleep.
+class Round {
+ public:
+  std::uint32_t now() const { return count_.load(std::memory_order_relaxed); }
+  void announce_next();
+  // Waits until the round after `round` is announced, and parts from the processor of who did.
+  void wait_after(std::uint32_t round) const;
+  // The same, asleep from the beginning and staying where it wakes.
+  void sleep_after(std::uint32_t round) const;
+
+ private:
+  alignas(64) std::atomic<std::uint32_t> count_{0};  // may wrap around
+  std::atomic<int> processor_{-1};  // of who announced it
+};
+
+// Lets a number of threads through once all have come.
 class Barrier {
  public:
   void wait();
@@ -21,7 +37,7 @@ class Barrier {
  private:
   int count_ = 1;
   std::atomic<int> missing_{1};
-  alignas(64) std::atomic<int> round_{0};
+  Round round_;
 };
 
 // Runs functions on several threads, one function at a time. Threads are started when first
@@ -39,7 +55,7 @@ class ThreadPool {
   void run(int threads, const Function& function);
 
  private:
-  void serve(int thread, int round);
+  void serve(int thread, std::uint32_t round);
 
   std::mutex running_;
   std::vector<std::thread> workers_;
@@ -48,7 +64,7 @@ class ThreadPool {
   int threads_ = 0;
   Barrier inner_;
   Barrier end_;
-  alignas(64) std::atomic<int> round_{0};
+  Round round_;
 };
 
 }  // namespace vlmforge::runtime

@@ -1,40 +1,87 @@
-// Checks that no thread of a pool is left asleep at a barrier.
+// Checks that no thread is left asleep when a round begins, and that threads leave processors.
 //
 //   thread_pool_check [ROUNDS]
 //
-// One thread keeps the other waiting for about as long as it spins, so that many fall asleep just
-// when they are to go on. A failure is a hang.
+// A thread left asleep shows as a hang.
 #include <chrono>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <random>
+#include <thread>
 
+#include "runtime/processor.h"
 #include "runtime/thread_pool.h"
 
 namespace {
 
+using vlmforge::runtime::Barrier;
+using vlmforge::runtime::Round;
+using vlmforge::runtime::ThreadPool;
 using Clock = std::chrono::steady_clock;
 
-void stay_away(std::chrono::nanoseconds time) {
-  const Clock::time_point end = Clock::now() + time;
-  while (Clock::now() < end) {
+// Keeps the processor for a random time.
+class Delay {
+ public:
+  Delay(unsigned seed, int least, int most) : random_(seed), nanoseconds_(least, most) {}
+
+  void operator()() {
+    const Clock::time_point end = Clock::now() + std::chrono::nanoseconds(nanoseconds_(random_));
+    while (Clock::now() < end) {
+    }
   }
+
+ private:
+  std::minstd_rand random_;
+  std::uniform_int_distribution<int> nanoseconds_;
+};
+
+// Two threads wake each other in turn, often when the other is just about to fall asleep.
+void wake_each_other(std::uint32_t rounds) {
+  Round first, second;
+  std::thread other([&] {
+    Delay delay(1, 0, 20000);
+    for (std::uint32_t round = 0; round < rounds; ++round) {
+      first.sleep_after(round);
+      delay();
+      second.announce_next();
+    }
+  });
+  Delay delay(2, 0, 20000);
+  for (std::uint32_t round = 0; round < rounds; ++round) {
+    delay();
+    first.announce_next();
+    second.sleep_after(round);
+  }
+  other.join();
 }
 
-void meet(int thread, vlmforge::runtime::Barrier& barrier, long rounds) {
-  std::minstd_rand random(static_cast<unsigned>(thread + 1));
-  std::uniform_int_distribution<int> nanoseconds(40000, 70000);
-  for (long round = 0; round < rounds; ++round) {
-    if (round % 2 == thread) stay_away(std::chrono::nanoseconds(nanoseconds(random)));
-    barrier.wait();
-  }
+// Two threads of the pool meet; each keeps the other waiting in turn.
+void meet(int rounds) {
+  ThreadPool::instance().run(2, [&](int thread, Barrier& barrier) {
+    Delay delay(static_cast<unsigned>(thread + 1), 40000, 70000);
+    for (int round = 0; round < rounds; ++round) {
+      if (round % 2 == thread) delay();
+      barrier.wait();
+    }
+  });
+}
+
+// Whether a thread that leaves its processor is on another one, unless there is none.
+bool leaves() {
+  const int before = vlmforge::runtime::this_processor();
+  vlmforge::runtime::leave_processor(before);
+  const int after = vlmforge::runtime::this_processor();
+  std::printf("from processor %d to %d\n", before, after);
+  return before != after || std::thread::hardware_concurrency() < 2 || before < 0;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  const long rounds = argc > 1 ? std::atol(argv[1]) : 100000;
-  vlmforge::runtime::ThreadPool::instance().run(
-      2, [&](int thread, vlmforge::runtime::Barrier& barrier) { meet(thread, barrier, rounds); });
-  std::printf("%ld rounds\n", rounds);
+  const int rounds = argc > 1 ? std::atoi(argv[1]) : 100000;
+  wake_each_other(static_cast<std::uint32_t>(rounds));
+  meet(rounds / 10);
+  std::printf("%d rounds\n", rounds);
+  return leaves() ? 0 : 1;
 }
