@@ -56,7 +56,7 @@ void wake_each_other(std::uint32_t rounds) {
   other.join();
 }
 
-// Two threads of the pool meet; each keeps the other waiting in turn.
+// Two threads of the pool meet; each in turn keeps the other waiting for about as long as it spins.
 void meet(int rounds) {
   ThreadPool::instance().run(2, [&](int thread, Barrier& barrier) {
     Delay delay(static_cast<unsigned>(thread + 1), 40000, 70000);

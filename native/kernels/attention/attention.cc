@@ -9,6 +9,17 @@ namespace {
 
 constexpr std::int64_t kMostPrefetched = 256;  // keys
 
+// The block of 16 keys that holds a position.
+inline std::uint8_t* key_block(const KvShape& shape, const KvHead& head, std::int64_t position) {
+  return head.keys + position / 16 * shape.key_steps() * 64;
+}
+
+// The values of 16 channels and of the four keys that hold a position.
+inline std::int8_t* four_values(const KvShape& shape, const KvHead& head, std::int64_t block,
+                                std::int64_t position) {
+  return head.values + (block * shape.capacity / 4 + position / 4) * 64;
+}
+
 // Writes up to four channels of a key, those missing as code 0.
 inline void append_channels(const std::int8_t* k, std::size_t count, std::uint8_t* target) {
   std::uint32_t four = 0;
@@ -17,19 +28,18 @@ inline void append_channels(const std::int8_t* k, std::size_t count, std::uint8_
   std::memcpy(target, &four, sizeof four);
 }
 
-void append_key(const KvShape& shape, std::uint8_t* keys, const std::int8_t* k,
+void append_key(const KvShape& shape, const KvHead& head, const std::int8_t* k,
                 std::int64_t position) {
   const std::int64_t steps = shape.key_steps(), whole = shape.head_dim / 4;
-  std::uint8_t* target = keys + position / 16 * steps * 64 + position % 16 * 4;
+  std::uint8_t* target = key_block(shape, head, position) + position % 16 * 4;
   for (std::int64_t i = 0; i < whole; ++i, k += 4, target += 64) append_channels(k, 4, target);
   if (whole < steps) append_channels(k, static_cast<std::size_t>(shape.head_dim % 4), target);
 }
 
-void append_value(const KvShape& shape, std::int8_t* values, const std::int8_t* v,
+void append_value(const KvShape& shape, const KvHead& head, const std::int8_t* v,
                   std::int64_t position) {
-  std::int8_t* const target = values + position / 4 * 64 + position % 4;
   for (std::int64_t d = 0; d < shape.head_dim; ++d) {
-    target[d / 16 * shape.capacity * 16 + d % 16 * 4] = v[d];
+    four_values(shape, head, d / 16, position)[d % 16 * 4 + position % 4] = v[d];
   }
 }
 
@@ -42,23 +52,21 @@ inline void interleave(const std::int8_t* __restrict v, std::int64_t stride, std
 }
 
 // Values of four whole keys, a block of 16 channels at a time.
-void append_four_values(const KvShape& shape, std::int8_t* values, const std::int8_t* v,
+void append_four_values(const KvShape& shape, const KvHead& head, const std::int8_t* v,
                         std::int64_t stride, std::int64_t position) {
-  std::int8_t* target = values + position / 4 * 64;
-  const std::int64_t whole = shape.head_dim / 16;
-  for (std::int64_t i = 0; i < whole; ++i, v += 16, target += shape.capacity * 16) {
-    interleave(v, stride, 16, target);
+  const std::int64_t whole = shape.head_dim / 16, rest = shape.head_dim % 16;
+  for (std::int64_t i = 0; i < whole; ++i, v += 16) {
+    interleave(v, stride, 16, four_values(shape, head, i, position));
   }
-  interleave(v, stride, shape.head_dim % 16, target);
+  if (rest > 0) interleave(v, stride, rest, four_values(shape, head, whole, position));
 }
 
 // Fetches the lines that a position is to be written to: writes wait for theirs one by one.
 void prefetch_position(const KvShape& shape, const KvHead& head, std::int64_t position) {
-  const std::uint8_t* const key = head.keys + position / 16 * shape.key_steps() * 64;
+  const std::uint8_t* const key = key_block(shape, head, position);
   for (std::int64_t i = 0; i < shape.key_steps(); ++i) __builtin_prefetch(key + i * 64, 1);
-  const std::int8_t* const value = head.values + position / 4 * 64;
   for (std::int64_t i = 0; i < shape.value_blocks(); ++i) {
-    __builtin_prefetch(value + i * shape.capacity * 16, 1);
+    __builtin_prefetch(four_values(shape, head, i, position), 1);
   }
 }
 
@@ -68,13 +76,13 @@ void append_keys_values(const KvShape& shape, const KvHead& head, const std::int
                         const std::int8_t* v, std::int64_t stride, std::int64_t past,
                         std::int64_t count) {
   if (count == 1) prefetch_position(shape, head, past);
-  for (std::int64_t i = 0; i < count; ++i) append_key(shape, head.keys, k + i * stride, past + i);
+  for (std::int64_t i = 0; i < count; ++i) append_key(shape, head, k + i * stride, past + i);
   for (std::int64_t i = 0; i < count;) {
     if ((past + i) % 4 == 0 && i + 4 <= count) {
-      append_four_values(shape, head.values, v + i * stride, stride, past + i);
+      append_four_values(shape, head, v + i * stride, stride, past + i);
       i += 4;
     } else {
-      append_value(shape, head.values, v + i * stride, past + i);
+      append_value(shape, head, v + i * stride, past + i);
       i += 1;
     }
   }
@@ -86,22 +94,21 @@ void prefetch_keys_values(const KvShape& shape, const KvHead& head, std::int64_t
     __builtin_prefetch(head.keys + i, 0, 2);
   }
   for (std::int64_t block = 0; block < shape.value_blocks(); ++block) {
-    const std::int8_t* const values = head.values + block * shape.capacity * 16;
+    const std::int8_t* const values = four_values(shape, head, block, 0);
     for (std::int64_t i = 0; i < count * 16; i += 64) __builtin_prefetch(values + i, 0, 2);
   }
 }
 
 std::int8_t key_of(const KvShape& shape, const KvHead& head, std::int64_t position,
                    std::int64_t channel) {
-  const std::int64_t block = position / 16 * shape.key_steps() + channel / 4;
-  const std::uint8_t code = head.keys[block * 64 + position % 16 * 4 + channel % 4];
+  const std::uint8_t* const block = key_block(shape, head, position);
+  const std::uint8_t code = block[channel / 4 * 64 + position % 16 * 4 + channel % 4];
   return static_cast<std::int8_t>(code ^ 0x80U);
 }
 
 std::int8_t value_of(const KvShape& shape, const KvHead& head, std::int64_t position,
                      std::int64_t channel) {
-  const std::int64_t block = channel / 16 * shape.capacity / 4 + position / 4;
-  return head.values[block * 64 + channel % 16 * 4 + position % 4];
+  return four_values(shape, head, channel / 16, position)[channel % 16 * 4 + position % 4];
 }
 
 std::size_t attention_scratch_bytes(const KvShape& shape, std::int64_t seen) {
