@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
+from transformers import Qwen2VLForConditionalGeneration
 from transformers.vision_utils import get_vision_position_ids
 
 from tests.graphs import captured, language_feeds, relative_error, vision_feeds
@@ -15,6 +17,7 @@ from vlmforge.capture.original import load_streamed, run_language, run_vision
 from vlmforge.capture.qwen2_vl import capture_vision
 from vlmforge.errors import CaptureError
 from vlmforge.graph.evaluate import FloatCache, evaluate
+from vlmforge.source.checkpoint import Checkpoint
 from vlmforge.source.processor import images_to_pixel_values
 
 
@@ -44,6 +47,37 @@ def test_a_wrong_weight_is_found(tiny_checkpoint: Path) -> None:
     feeds = language_feeds(graph)
     with pytest.raises(CaptureError, match="differs from the original"):
         check(wrong, feeds, partial(run_language, load_streamed(checkpoint), feeds))
+
+
+def test_what_is_no_number_is_found(tiny_checkpoint: Path) -> None:
+    checkpoint, graph, _ = captured(tiny_checkpoint)
+    name = "model.layers.1.mlp.up_proj.weight"
+    sick = graph.with_weights({name: graph.weights[name].map_rows(lambda rows: rows * torch.nan)})
+    feeds = language_feeds(graph)
+    with pytest.raises(CaptureError, match="differs from the original by inf"):
+        check(sick, feeds, partial(run_language, load_streamed(checkpoint), feeds))
+
+
+def test_comparing_nothing_is_no_agreement(tiny_checkpoint: Path) -> None:
+    _, graph, _ = captured(tiny_checkpoint)
+    with pytest.raises(CaptureError, match=r"no counterpart(.|\n)*lm_head"):
+        check(graph, language_feeds(graph), lambda observe: None)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_a_dtype_within_the_settings_does_not_matter(
+    tiny_checkpoint: Path, tmp_path: Path, dtype: str
+) -> None:
+    model = Qwen2VLForConditionalGeneration.from_pretrained(tiny_checkpoint, dtype=dtype)
+    model.save_pretrained(tmp_path)
+    assert json.loads((tmp_path / "config.json").read_text())["vision_config"]["dtype"] == dtype
+    _, language, vision = captured(tmp_path)
+    checkpoint, feeds = Checkpoint.open(str(tmp_path)), language_feeds(language)
+    check(language, feeds, partial(run_language, load_streamed(checkpoint), feeds))
+    feeds = vision_feeds()
+    pixels = torch.from_numpy(images_to_pixel_values(feeds["images"].numpy()))
+    grid = torch.tensor([[1, 16, 16]])
+    check(vision, feeds, partial(run_vision, load_streamed(checkpoint), pixels, grid))
 
 
 def test_names_follow_the_modules(tiny_checkpoint: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers import Qwen2VLConfig
 
 from vlmforge.errors import SourceError
 from vlmforge.source.checkpoint import Checkpoint
@@ -92,6 +93,31 @@ def test_stored_head_wins(copy: Path) -> None:
     weights["lm_head.weight"] = torch.ones(320, 96)
     save_file(weights, copy / "model.safetensors")
     assert Checkpoint.open(str(copy)).rows("lm_head.weight", 0, 2).eq(1).all()
+
+
+def test_a_head_alone_is_the_embedding_too(copy: Path) -> None:
+    weights = load_file(copy / "model.safetensors")
+    weights["lm_head.weight"] = weights.pop("model.embed_tokens.weight")
+    save_file(weights, copy / "model.safetensors")
+    checkpoint = Checkpoint.open(str(copy))
+    head = checkpoint.weight("lm_head.weight").load()
+    assert torch.equal(checkpoint.weight("language_model.embed_tokens.weight").load(), head)
+
+
+@pytest.mark.parametrize(("root", "inside"), [(False, True), (True, False), (None, True)])
+def test_one_tie_is_enough(copy: Path, root: bool | None, inside: bool) -> None:
+    text = Qwen2VLConfig.from_dict(json.loads((copy / "config.json").read_text())).text_config
+    nested = {**text.to_dict(), "tie_word_embeddings": inside}
+    rewrite(copy / "config.json", tie_word_embeddings=root, text_config=nested)
+    assert "lm_head.weight" in Checkpoint.open(str(copy)).names()
+
+
+def test_one_file_goes_before_an_index(sharded: Path, tiny_checkpoint: Path) -> None:
+    shutil.copyfile(tiny_checkpoint / "model.safetensors", sharded / "model.safetensors")
+    for file in SHARDS:
+        (sharded / file).write_bytes(b"left over")
+    checkpoint = Checkpoint.open(str(sharded))
+    assert checkpoint.shards.files == (sharded / "model.safetensors",)
 
 
 def test_nested_config_ties_too(copy: Path) -> None:
@@ -203,4 +229,4 @@ def test_index_must_be_fulfilled(sharded: Path) -> None:
 def test_integer_weights_are_refused(copy: Path) -> None:
     save_file({"model.norm.weight": torch.zeros(4, dtype=torch.int8)}, copy / "model.safetensors")
     with pytest.raises(SourceError, match="stored as I8"):
-        Checkpoint.open(str(copy))
+        Checkpoint.open(str(copy)).weight("language_model.norm.weight")

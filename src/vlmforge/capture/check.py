@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -16,6 +17,8 @@ from vlmforge.graph.evaluate import evaluate
 
 TOLERANCE = 1e-4
 """Largest float error of a captured value, relative to the largest value of the original."""
+
+REPORT = "report it with the model's config.json: the capture of this model is wrong"
 
 
 @dataclass(frozen=True)
@@ -47,9 +50,15 @@ class ValueCheck:
             module,
             cosine=torch.nn.functional.cosine_similarity(got, want, dim=0).item(),
             max_abs_error=error.abs().max().item(),
-            relative=(error.abs().max() / want.abs().max().clamp_min(1e-30)).item(),
+            relative=_relative(error, want),
             sqnr_db=10 * torch.log10(torch.tensor(signal / noise)).item() if noise else None,
         )
+
+
+def _relative(error: Tensor, want: Tensor) -> float:
+    """The largest error of the largest original value; infinite where one is no number."""
+    ratio = (error.abs().max() / want.abs().max().clamp_min(1e-30)).item()
+    return ratio if math.isfinite(ratio) else math.inf
 
 
 def check(
@@ -96,17 +105,21 @@ def check(
 
 
 def _report(graph: Graph, checks: list[ValueCheck]) -> dict[str, Any]:
-    compared = [entry for entry in checks if entry.relative is not None]
-    worst = max(compared, key=lambda entry: entry.relative or 0.0)
-    if worst.relative is None or not worst.relative <= TOLERANCE:
+    compared = {entry.name: entry.relative for entry in checks if entry.relative is not None}
+    if missing := [name for name in graph.outputs if name not in compared]:
         raise CaptureError(
-            f"a captured value differs from the original by {worst.relative:.2e} of its range",
-            where=f"{worst.name} against {worst.module}",
-            mend="report it with the model's config.json: the capture of this model is wrong",
+            "a captured output has no counterpart in the original", where=missing[0], mend=REPORT
+        )
+    worst = max(compared, key=lambda name: compared[name])
+    if not compared[worst] <= TOLERANCE:
+        raise CaptureError(
+            f"a captured value differs from the original by {compared[worst]:.2e} of its range",
+            where=f"{worst} against {graph.nodes[worst].module}",
+            mend=REPORT,
         )
     return {
         "component": graph.component,
         "compared": len(compared),
-        "worst": {"name": worst.name, "relative": worst.relative},
+        "worst": {"name": worst, "relative": compared[worst]},
         "values": [asdict(entry) for entry in checks],
     }

@@ -3,25 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import (
-    PreTrainedModel,
-    Qwen2Config,
-    Qwen2ForCausalLM,
-    Qwen2VLConfig,
-    Qwen2VLForConditionalGeneration,
-)
-from transformers.models.qwen2.modeling_qwen2 import Qwen2RotaryEmbedding
-from transformers.models.qwen2_vl.modeling_qwen2_vl import (
-    Qwen2VLRotaryEmbedding,
-    Qwen2VLVisionRotaryEmbedding,
-)
+from transformers import PreTrainedModel, Qwen2VLForConditionalGeneration
 
 from vlmforge.source.architecture import SUPPORTED
 from vlmforge.source.checkpoint import Checkpoint
+from vlmforge.source.model import empty_model
 
 Observer = Callable[[str, Tensor], None]
 
@@ -32,35 +21,11 @@ def load_streamed(checkpoint: Checkpoint) -> PreTrainedModel:
     The model is built on the ``meta`` device; hooks read a module's own parameters from the
     checkpoint and drop them after its forward, so no float copy of the model is ever held.
     """
-    model = _EMPTY[checkpoint.architecture](checkpoint.config)
+    model = empty_model(checkpoint)
     for path, module in model.named_modules():
         if any(True for _ in module.parameters(recurse=False)):
             _stream(checkpoint, path, module)
-    return model.eval()
-
-
-def _empty_qwen2(settings: dict[str, Any]) -> PreTrainedModel:
-    config = Qwen2Config.from_dict(settings)
-    with torch.device("meta"):
-        model = Qwen2ForCausalLM(config)
-    model.model.rotary_emb = Qwen2RotaryEmbedding(config)
     return model
-
-
-def _empty_qwen2_vl(settings: dict[str, Any]) -> PreTrainedModel:
-    config = Qwen2VLConfig.from_dict(settings)
-    with torch.device("meta"):
-        model = Qwen2VLForConditionalGeneration(config)
-    model.model.language_model.rotary_emb = Qwen2VLRotaryEmbedding(config.text_config)
-    model.model.visual.rotary_pos_emb = Qwen2VLVisionRotaryEmbedding(config.vision_config)
-    return model
-
-
-_EMPTY: dict[str, Callable[[dict[str, Any]], PreTrainedModel]] = {
-    "Qwen2ForCausalLM": _empty_qwen2,
-    "Qwen2VLForConditionalGeneration": _empty_qwen2_vl,
-}
-"""Architecture to the model of a ``config.json`` without weights, which computes its RoPE."""
 
 
 def _stream(checkpoint: Checkpoint, path: str, module: nn.Module) -> None:

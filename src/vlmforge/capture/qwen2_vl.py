@@ -6,7 +6,6 @@ import re
 
 import torch
 from torch import Tensor
-from transformers import Qwen2VLConfig
 from transformers.models.qwen2_vl.configuration_qwen2_vl import Qwen2VLVisionConfig
 from transformers.models.qwen2_vl.modeling_qwen2_vl import (
     Qwen2VLRotaryEmbedding,
@@ -20,7 +19,6 @@ from vlmforge.capture.text import (
     decoder_sizes,
     original_module,
     provenance,
-    require_activation,
     rope_tables,
 )
 from vlmforge.errors import CaptureError
@@ -30,7 +28,7 @@ from vlmforge.source.checkpoint import Checkpoint
 
 def capture_language(checkpoint: Checkpoint) -> Graph:
     """The text decoder: ``inputs_embeds``, ``position_ids``, ``logits_index`` to logits."""
-    config = Qwen2VLConfig.from_dict(checkpoint.config).text_config
+    config = checkpoint.settings.text_config
     sections = list(config.rope_parameters["mrope_section"])
     rope = rope_tables(Qwen2VLRotaryEmbedding(config))
     sizes = decoder_sizes(config)
@@ -39,7 +37,7 @@ def capture_language(checkpoint: Checkpoint) -> Graph:
 
 def capture_vision(checkpoint: Checkpoint, image_size: tuple[int, int] = (224, 224)) -> Graph:
     """The vision encoder for images of one size: ``images`` to features for the decoder."""
-    config = Qwen2VLConfig.from_dict(checkpoint.config).vision_config
+    config = checkpoint.settings.vision_config
     sizes = _encoder_sizes(config)
     rows = grid_rope_rows(config, image_size)
     groups = len(rows) // sizes.merge**2
@@ -116,7 +114,6 @@ def _flat_convolution(weight: Weight) -> Weight:
 
 
 def _encoder_sizes(config: Qwen2VLVisionConfig) -> EncoderSizes:
-    require_activation(config.hidden_act)
     return EncoderSizes(
         embed=config.embed_dim,
         depth=config.depth,

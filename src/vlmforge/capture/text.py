@@ -10,8 +10,7 @@ from torch import Tensor
 
 from vlmforge.capture.decoder import DecoderSizes, LanguageModel
 from vlmforge.capture.lower import lower
-from vlmforge.capture.modules import ACTIVATIONS, RopeTable
-from vlmforge.errors import CaptureError
+from vlmforge.capture.modules import RopeTable
 from vlmforge.graph.core import Graph, Weight
 from vlmforge.source.checkpoint import Checkpoint
 
@@ -89,7 +88,6 @@ def rope_tables(rotary: Any, positions: int = POSITIONS) -> tuple[Tensor, Tensor
 
 def decoder_sizes(config: Any) -> DecoderSizes:
     """The sizes in Hugging Face's configuration of a text model."""
-    require_activation(config.hidden_act)
     heads = config.num_attention_heads
     return DecoderSizes(
         hidden=config.hidden_size,
@@ -102,13 +100,6 @@ def decoder_sizes(config: Any) -> DecoderSizes:
         eps=config.rms_norm_eps,
         activation=config.hidden_act,
     )
-
-
-def require_activation(name: str) -> None:
-    """Raise :class:`CaptureError` unless the machine has the activation function."""
-    if name not in ACTIVATIONS:
-        known = ", ".join(ACTIVATIONS)
-        raise CaptureError(f"the activation {name!r} is not supported", mend=f"use one of {known}")
 
 
 def provenance(checkpoint: Checkpoint, hidden: int) -> dict[str, Any]:

@@ -14,10 +14,12 @@ from vlmforge.graph.core import Weight
 from vlmforge.progress import Progress
 from vlmforge.source.architecture import SUPPORTED, architecture_of
 from vlmforge.source.hub import find_model
+from vlmforge.source.settings import model_config
 from vlmforge.source.shards import Shards
 
 if TYPE_CHECKING:
     import torch
+    from transformers import PreTrainedConfig
 
 CHUNK = 1 << 24
 """Bytes hashed at a time."""
@@ -37,12 +39,14 @@ class Checkpoint:
         path: the directory of its files.
         model_id: its id on the Hub; a local directory's name.
         config: the ``config.json``.
+        settings: the same as transformers reads it, in float32.
         architecture: a key of :data:`vlmforge.source.architecture.SUPPORTED`.
     """
 
     path: Path
     model_id: str
     config: dict[str, Any]
+    settings: PreTrainedConfig
     architecture: str
     shards: Shards = field(repr=False)
     _stored: dict[str, str] = field(repr=False)
@@ -62,14 +66,15 @@ class Checkpoint:
         path = find_model(model, revision)
         config = _read_config(path / "config.json")
         architecture = architecture_of(config, where=path / "config.json")
+        settings = model_config(architecture, config, path / "config.json")
         shards = Shards(path)
         canonical = SUPPORTED[architecture].canonical
         stored = {canonical(name): name for name in shards.names()}
-        if LM_HEAD not in stored and _tied(config) and EMBEDDING in stored:
-            stored[LM_HEAD] = stored[EMBEDDING]
+        if settings.tie_word_embeddings:
+            _tie(stored)
         local = Path(model).expanduser().is_dir()
         model_id = path.resolve().name if local else model
-        return Checkpoint(path, model_id, config, architecture, shards, stored)
+        return Checkpoint(path, model_id, config, settings, architecture, shards, stored)
 
     @property
     def components(self) -> tuple[str, ...]:
@@ -90,8 +95,12 @@ class Checkpoint:
         return self.shards.shape(self._stored_name(name))
 
     def dtype(self, name: str) -> str:
-        """The dtype a weight is stored in: ``"bfloat16"``, ``"float16"`` or ``"float32"``."""
+        """The dtype a weight is stored in: ``"bfloat16"``, ``"float16"``, ``"float32"`` or so."""
         return self.shards.dtype(self._stored_name(name))
+
+    def holder(self, name: str) -> Path:
+        """The file that holds a weight."""
+        return self.shards.holder(self._stored_name(name))
 
     def rows(self, name: str, start: int, stop: int) -> torch.Tensor:
         """Rows ``[start, stop)`` of a weight, float32; nothing else is read."""
@@ -130,11 +139,11 @@ def _read_config(path: Path) -> dict[str, Any]:
     return config
 
 
-def _tied(config: dict[str, Any]) -> bool:
-    """Whether the logits are computed with the token embedding."""
-    text = config.get("text_config")
-    nested = text.get("tie_word_embeddings", False) if isinstance(text, dict) else False
-    return bool(config.get("tie_word_embeddings", nested))
+def _tie(stored: dict[str, str]) -> None:
+    """Let head and token embedding share a tensor; where both are stored, each keeps its own."""
+    for missing, other in ((LM_HEAD, EMBEDDING), (EMBEDDING, LM_HEAD)):
+        if missing not in stored and other in stored:
+            stored[missing] = stored[other]
 
 
 def _hash(*paths: Path, tell: Progress | None) -> str:

@@ -1,10 +1,19 @@
-"""Loads the original model whole, by transformers."""
+"""The original model as transformers computes it: loaded whole, or without its weights."""
 
 from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
 
 import torch
 import transformers
 from transformers import PreTrainedModel
+from transformers.models.qwen2.modeling_qwen2 import Qwen2RotaryEmbedding
+from transformers.models.qwen2_vl.modeling_qwen2_vl import (
+    Qwen2VLRotaryEmbedding,
+    Qwen2VLVisionRotaryEmbedding,
+)
 from transformers.utils.logging import disable_progress_bar
 
 from vlmforge.errors import SourceError
@@ -21,6 +30,7 @@ def load_model(checkpoint: Checkpoint, dtype: torch.dtype = torch.float32) -> Pr
     try:
         model, report = getattr(transformers, checkpoint.architecture).from_pretrained(
             checkpoint.path,
+            config=copy.deepcopy(checkpoint.settings),
             dtype=dtype,
             local_files_only=True,
             use_safetensors=True,
@@ -40,3 +50,28 @@ def load_model(checkpoint: Checkpoint, dtype: torch.dtype = torch.float32) -> Pr
         )
     loaded: PreTrainedModel = model.eval()
     return loaded
+
+
+def empty_model(checkpoint: Checkpoint) -> PreTrainedModel:
+    """The model without weights: float32 parameters on the ``meta`` device, RoPE on the CPU."""
+    config = copy.deepcopy(checkpoint.settings)
+    with torch.device("meta"):
+        model: PreTrainedModel = getattr(transformers, checkpoint.architecture)(config)
+    _COMPUTE_ROPE[checkpoint.architecture](model, config)
+    return model.eval()
+
+
+def _compute_qwen2(model: Any, config: Any) -> None:
+    model.model.rotary_emb = Qwen2RotaryEmbedding(config)
+
+
+def _compute_qwen2_vl(model: Any, config: Any) -> None:
+    model.model.language_model.rotary_emb = Qwen2VLRotaryEmbedding(config.text_config)
+    model.model.visual.rotary_pos_emb = Qwen2VLVisionRotaryEmbedding(config.vision_config)
+
+
+_COMPUTE_ROPE: dict[str, Callable[[Any, Any], None]] = {
+    "Qwen2ForCausalLM": _compute_qwen2,
+    "Qwen2VLForConditionalGeneration": _compute_qwen2_vl,
+}
+"""Architecture to what gives an empty model its RoPE, which no checkpoint stores."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"
 AGAIN = "download the model again"
 
-DTYPES = {"BF16": "bfloat16", "F16": "float16", "F32": "float32"}
+DTYPES = {"BF16": "bfloat16", "F16": "float16", "F32": "float32", "F64": "float64"}
 """Supported dtypes, as safetensors and as torch call them."""
 
 
@@ -27,18 +28,23 @@ class Shards:
     Only headers are read when it is made, and only the rows asked for afterwards.
 
     Args:
-        directory: holds ``model.safetensors``, or ``model.safetensors.index.json`` and its shards.
+        directory: holds ``model.safetensors`` or, where that is missing,
+            ``model.safetensors.index.json`` and its shards, as transformers looks for them.
 
     Raises:
         SourceError: a file is missing, truncated or malformed; the message names it.
     """
 
     def __init__(self, directory: Path) -> None:
-        self.files = _files(directory)
+        index = {} if (directory / SINGLE).is_file() else _index(directory)
+        self.files = _files(directory, index)
         self._tensors: dict[str, Any] = {}
+        self._holders: dict[str, Path] = {}
         for path in self.files:
-            self._tensors.update(_slices(path))
-        _check_index(directory, set(self._tensors))
+            slices = _slices(path)
+            self._tensors.update(slices)
+            self._holders.update(dict.fromkeys(slices, path))
+        _require_indexed(directory / INDEX, index, self._tensors.keys())
 
     def names(self) -> tuple[str, ...]:
         """The stored names, sorted."""
@@ -49,8 +55,23 @@ class Shards:
         return tuple(self._tensors[name].get_shape())
 
     def dtype(self, name: str) -> str:
-        """The dtype of a tensor: a value of :data:`DTYPES`."""
-        return DTYPES[self._tensors[name].get_dtype()]
+        """The dtype of a tensor: a value of :data:`DTYPES`.
+
+        Raises:
+            SourceError: it is another, such as that of weights quantized already.
+        """
+        stored = self._tensors[name].get_dtype()
+        if stored not in DTYPES:
+            raise SourceError(
+                f"the weight {name} is stored as {stored}",
+                where=self.holder(name),
+                mend="choose the original checkpoint, in " + ", ".join(DTYPES.values()),
+            )
+        return DTYPES[stored]
+
+    def holder(self, name: str) -> Path:
+        """The file that holds a tensor."""
+        return self._holders[name]
 
     def rows(self, name: str, start: int, stop: int) -> torch.Tensor:
         """Rows ``[start, stop)`` of a tensor, float32."""
@@ -58,23 +79,15 @@ class Shards:
         return rows.float()
 
 
-def _files(directory: Path) -> tuple[Path, ...]:
+def _files(directory: Path, index: Mapping[str, str]) -> tuple[Path, ...]:
     """The weight files in order of their names."""
-    if (directory / INDEX).is_file():
-        shards = sorted(set(_index(directory).values()))
-        for shard in shards:
-            if Path(shard).name != shard or not (directory / shard).is_file():
-                raise SourceError(
-                    f"the weight file {shard} is missing", where=directory, mend=AGAIN
-                )
-        return tuple(directory / shard for shard in shards)
-    if (directory / SINGLE).is_file():
+    if not index:
         return (directory / SINGLE,)
-    raise SourceError(
-        "the model has no safetensors weights",
-        where=directory,
-        mend=f"convert it with save_pretrained(), which writes {SINGLE}",
-    )
+    shards = sorted(set(index.values()))
+    for shard in shards:
+        if Path(shard).name != shard or not (directory / shard).is_file():
+            raise SourceError(f"the weight file {shard} is missing", where=directory, mend=AGAIN)
+    return tuple(directory / shard for shard in shards)
 
 
 def _index(directory: Path) -> dict[str, str]:
@@ -82,11 +95,19 @@ def _index(directory: Path) -> dict[str, str]:
     path = directory / INDEX
     try:
         files = json.loads(path.read_text("utf-8"))["weight_map"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except FileNotFoundError as error:
+        raise SourceError(
+            "the model has no safetensors weights",
+            where=directory,
+            mend=f"convert it with save_pretrained(), which writes {SINGLE}",
+        ) from error
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise SourceError(
             "the index of the weight files cannot be read", where=path, mend=AGAIN
         ) from error
-    if not (isinstance(files, dict) and all(isinstance(file, str) for file in files.values())):
+    if not (
+        isinstance(files, dict) and files and all(isinstance(file, str) for file in files.values())
+    ):
         raise SourceError("the index of the weight files is malformed", where=path, mend=AGAIN)
     return files
 
@@ -100,20 +121,13 @@ def _slices(path: Path) -> dict[str, Any]:
         raise SourceError(
             f"the weight file cannot be read: {error}", where=path, mend=AGAIN
         ) from error
-    for name, tensor in slices.items():
-        if tensor.get_dtype() not in DTYPES:
-            raise SourceError(
-                f"the weight {name} is stored as {tensor.get_dtype()}",
-                where=path,
-                mend="choose the original checkpoint, in " + ", ".join(DTYPES.values()),
-            )
     return slices
 
 
-def _check_index(directory: Path, stored: set[str]) -> None:
-    if (directory / INDEX).is_file() and (missing := _index(directory).keys() - stored):
+def _require_indexed(path: Path, index: Mapping[str, str], stored: Set[str]) -> None:
+    if missing := index.keys() - stored:
         raise SourceError(
             f"{len(missing)} weights of the index are in no file, such as {min(missing)}",
-            where=directory / INDEX,
+            where=path,
             mend=AGAIN,
         )

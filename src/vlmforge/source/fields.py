@@ -1,0 +1,175 @@
+"""What becomes of every setting of transformers' configuration classes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+
+class Rule(Enum):
+    """A setting that any value may have."""
+
+    HONOURED = "the compiled program computes what it says"
+    NO_EFFECT = "the values a model computes do not depend on it"
+
+
+@dataclass(frozen=True)
+class Only:
+    """A setting honoured for some values and refused for others.
+
+    Attributes:
+        values: those honoured; of a list, what its elements may be.
+        mend: what to do about another value.
+    """
+
+    values: tuple[Any, ...]
+    mend: str
+
+    def admits(self, value: Any) -> bool:
+        """Whether the value, or every element of a list, is honoured."""
+        elements = value if isinstance(value, (list, tuple)) else [value]
+        return all(element in self.values for element in elements)
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A setting honoured as one whole number, though transformers takes a list too."""
+
+    mend: str = "choose a model with one number for height, width and time each"
+
+    def admits(self, value: Any) -> bool:
+        """Whether the value is a whole number."""
+        return isinstance(value, int)
+
+
+Fate = Rule | Only | Whole
+Fields = Mapping[str, Fate]
+
+_ANY, _NO_EFFECT = Rule.HONOURED, Rule.NO_EFFECT
+
+ACTIVATIONS = ("silu", "gelu", "quick_gelu")
+"""The activation functions of ``hidden_act`` that the machine has."""
+
+_ACTIVATION = Only(ACTIVATIONS, "choose a model with one of " + ", ".join(ACTIVATIONS))
+_WHOLE_SEQUENCE = Only(("full_attention",), "choose a model that attends to the whole sequence")
+_STATIC_ROPE = ("default", "linear", "yarn", "llama3")
+"""Kinds of RoPE whose angles depend on the position alone, not on the sequence's length."""
+
+COMMON: Fields = dict.fromkeys(
+    (
+        "_attn_implementation",
+        "_name_or_path",
+        "architectures",
+        "attn_implementation",
+        "auto_map",
+        "chunk_size_feed_forward",
+        "dtype",
+        "id2label",
+        "initializer_range",
+        "label2id",
+        "model_type",
+        "name_or_path",
+        "output_attentions",
+        "output_hidden_states",
+        "problem_type",
+        "return_dict",
+        "torch_dtype",
+        "transformers_version",
+        "use_cache",
+    ),
+    _NO_EFFECT,
+) | {
+    "is_encoder_decoder": Only((False,), "choose a decoder"),
+    "transformers_weights": Only((None,), "keep the weights in model.safetensors"),
+}
+"""Settings of every configuration; a program computes the same whatever ``dtype`` says."""
+
+_TOKENS: Fields = {
+    "bos_token_id": _NO_EFFECT,
+    "eos_token_id": _ANY,
+    "image_token_id": _ANY,
+    "pad_token_id": _NO_EFFECT,
+    "video_token_id": _NO_EFFECT,
+    "vision_end_token_id": _NO_EFFECT,
+    "vision_start_token_id": _ANY,
+    "vision_token_id": _NO_EFFECT,
+}
+
+_DECODER: Fields = {
+    **COMMON,
+    "attention_dropout": _NO_EFFECT,
+    "head_dim": _ANY,
+    "hidden_act": _ACTIVATION,
+    "hidden_size": _ANY,
+    "intermediate_size": _ANY,
+    "layer_types": _WHOLE_SEQUENCE,
+    "max_position_embeddings": _ANY,
+    "max_window_layers": _ANY,
+    "num_attention_heads": _ANY,
+    "num_hidden_layers": _ANY,
+    "num_key_value_heads": _ANY,
+    "rms_norm_eps": _ANY,
+    "rope_parameters": _ANY,
+    "rope_scaling": _ANY,
+    "rope_theta": _ANY,
+    "sliding_window": _ANY,
+    "tie_word_embeddings": _ANY,
+    "use_sliding_window": _ANY,
+    "vocab_size": _ANY,
+    **_TOKENS,
+}
+"""The windows of ``sliding_window`` and its like reach the model by ``layer_types``."""
+
+FIELDS: Mapping[str, Fields] = {
+    "Qwen2Config": _DECODER,
+    "Qwen2VLTextConfig": _DECODER,
+    "Qwen2VLConfig": {**_DECODER, "text_config": _ANY, "vision_config": _ANY},
+    "Qwen2VLVisionConfig": {
+        **COMMON,
+        "depth": _ANY,
+        "embed_dim": _ANY,
+        "hidden_act": _ACTIVATION,
+        "hidden_size": _ANY,
+        "in_channels": Only((3,), "choose a model of pictures in red, green and blue"),
+        "in_chans": _NO_EFFECT,
+        "mlp_ratio": _ANY,
+        "num_heads": _ANY,
+        "patch_size": Whole(),
+        "rope_parameters": _ANY,
+        "spatial_merge_size": _ANY,
+        "spatial_patch_size": _NO_EFFECT,
+        "temporal_patch_size": Whole(),
+    },
+}
+"""Configuration class to the fate of each of its settings, older spellings included.
+
+A flat ``config.json`` has the decoder's settings at its root.
+"""
+
+_ROPE: Fields = {
+    "rope_theta": _ANY,
+    "type": _NO_EFFECT,
+    "partial_rotary_factor": Only((1, None), "choose a model whose heads are rotated whole"),
+}
+
+ROPE_FIELDS: Mapping[str, Fields] = {
+    "decoder": {
+        **_ROPE,
+        "rope_type": Only(_STATIC_ROPE, "choose a model with one of " + ", ".join(_STATIC_ROPE)),
+        "attention_factor": _ANY,
+        "beta_fast": _ANY,
+        "beta_slow": _ANY,
+        "factor": _ANY,
+        "high_freq_factor": _ANY,
+        "low_freq_factor": _ANY,
+        "mrope_section": _ANY,
+        "mscale": _ANY,
+        "mscale_all_dim": _ANY,
+        "original_max_position_embeddings": _ANY,
+        "truncate": _ANY,
+    },
+    "vision": {**_ROPE, "rope_type": Only(("axial",), "choose a model with axial RoPE")},
+}
+"""The fate of the settings in ``rope_parameters``; ``type`` is an older spelling of its kind."""
