@@ -69,7 +69,7 @@ class Study:
 
     def windows(self, context: int, stride: int | None, max_tokens: int) -> list[Window]:
         """The windows of the held-out text."""
-        tokenizer = load_tokenizer(self.checkpoint.path)
+        tokenizer = load_tokenizer(self.checkpoint.path).backend_tokenizer
         tokens = read_texts(tokenizer, [self.texts / "evaluation.txt"])
         return Windowing(context, stride, max_tokens=max_tokens).cut(tokens)
 

@@ -33,7 +33,7 @@ def planted(compiled: Path, tmp_path: Path) -> Callable[[str, Plant], Path]:
     def plant(component: str, change: Plant) -> Path:
         copy = tmp_path / "planted"
         shutil.copytree(compiled, copy)
-        files = PackageFiles.of(copy, open_package(copy).config)
+        files = PackageFiles.of(copy, open_package(copy).settings)
         path = files.text if component == "language" else files.vision
         assert path is not None
         program = change(read_mxq(path))

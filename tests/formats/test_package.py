@@ -91,7 +91,6 @@ def test_a_missing_directory_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        "config.json",
         "model.safetensors",
         "tokenizer.json",
         "tokenizer_config.json",
@@ -107,6 +106,15 @@ def test_a_missing_file_is_named_with_the_command_that_makes_it(package: Path, n
     assert "vlmforge package" in error.mend
 
 
+def test_a_directory_that_is_no_package_is_named(package: Path, tiny_checkpoint: Path) -> None:
+    shutil.copyfile(tiny_checkpoint / "config.json", package / "config.json")
+    error = refused(package, "no package: its config.json names no compiled program")
+    assert error.mend is not None and "vlmforge compile" in error.mend
+    (package / "config.json").unlink()
+    error = refused(package, "no package: it has no config.json")
+    assert error.mend is not None and "vlmforge compile" in error.mend
+
+
 @pytest.mark.parametrize("content", ["", "[]", "{", '{"mxq_path": "a", "mxq_path": "b"}'])
 def test_a_malformed_config_is_refused(package: Path, content: str) -> None:
     (package / "config.json").write_text(content)
@@ -116,7 +124,7 @@ def test_a_malformed_config_is_refused(package: Path, content: str) -> None:
 @pytest.mark.parametrize("name", [None, 1, "../a.mxq", "/etc/passwd", "a/b.mxq", "a\0b"])
 def test_only_files_of_the_package_can_be_named(package: Path, name: object) -> None:
     edit(package, mxq_path=name)
-    refused(package, "not the name of a file in the package")
+    refused(package, "mxq_path|names no compiled program")
 
 
 def test_swapped_programs_are_named(package: Path) -> None:

@@ -9,12 +9,14 @@ import pytest
 from PIL import Image
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
-from vlmforge.errors import PackageError, RunError
+from vlmforge.errors import RunError
+from vlmforge.formats.settings import ProcessorSettings
 from vlmforge.run.preprocess import ImagePreprocessor
 
 META = {"image_size": [224, 224], "patch_size": 14, "merge_size": 2, "temporal_patch_size": 2}
 MEAN, STD = [0.48145466, 0.4578275, 0.40821073], [0.26862954, 0.26130258, 0.27577711]
-PREPROCESS = ImagePreprocessor.of(META, {"image_mean": MEAN, "image_std": STD})
+SETTINGS = ProcessorSettings()
+PREPROCESS = ImagePreprocessor.of(META, SETTINGS)
 
 
 def noise(mode: str = "RGB", size: tuple[int, int] = (301, 173)) -> Image.Image:
@@ -46,7 +48,7 @@ def test_patches_sit_in_their_merge_group() -> None:
 
 def test_another_size_and_switched_off_steps() -> None:
     meta = {**META, "image_size": [56, 112]}
-    preprocess = ImagePreprocessor.of(meta, {"do_rescale": False, "do_normalize": False})
+    preprocess = ImagePreprocessor.of(meta, ProcessorSettings(do_rescale=False, do_normalize=False))
 
     pixels = preprocess(Image.new("RGB", (9, 9), (1, 2, 3)))
 
@@ -85,7 +87,8 @@ def test_truncated_image(tmp_path: Path) -> None:
         PREPROCESS(path)
 
 
-@pytest.mark.parametrize("mean", [None, 0.5, [0.5, 0.5]])
-def test_settings_without_channel_means(mean: object) -> None:
-    with pytest.raises(PackageError, match="image_mean"):
-        ImagePreprocessor.of(META, {"image_mean": mean, "image_std": STD})
+def test_the_defaults_are_hugging_faces() -> None:
+    original = Qwen2VLImageProcessorPil()
+    assert ProcessorSettings().image_mean == tuple(original.image_mean)
+    assert ProcessorSettings().image_std == tuple(original.image_std)
+    assert ProcessorSettings().rescale_factor == original.rescale_factor

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from vlmforge.errors import PackageError, RunError
+from vlmforge.errors import FormatError, PackageError, RunError
 from vlmforge.run.template import ChatTemplate
 
 HELLO = [{"role": "user", "content": "hello"}]
@@ -17,10 +17,13 @@ def test_sources_in_order_of_precedence(tmp_path: Path) -> None:
     named = [{"name": "tools", "template": "no"}, {"name": "default", "template": "settings"}]
     (tmp_path / "tokenizer_config.json").write_text(json.dumps({"chat_template": named}))
     assert ChatTemplate.load(tmp_path).render(HELLO) == "settings"
-    (tmp_path / "chat_template.json").write_text(json.dumps({"chat_template": "json"}))
-    assert ChatTemplate.load(tmp_path).render(HELLO) == "json"
     (tmp_path / "chat_template.jinja").write_text("jinja")
     assert ChatTemplate.load(tmp_path).render(HELLO) == "jinja"
+    (tmp_path / "chat_template.json").write_text(json.dumps({"chat_template": "json"}))
+    assert ChatTemplate.load(tmp_path).render(HELLO) == "json"
+    assert ChatTemplate.load(tmp_path, processor=False).render(HELLO) == "jinja"
+    (tmp_path / "processor_config.json").write_text(json.dumps({"chat_template": "processor"}))
+    assert ChatTemplate.load(tmp_path).render(HELLO) == "processor"
 
 
 def test_special_tokens_and_prompt_are_variables(tmp_path: Path) -> None:
@@ -70,7 +73,7 @@ def test_images_reach_the_template_as_places_only() -> None:
 def test_malformed_settings_are_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "tokenizer_config.json").write_text(text)
 
-    with pytest.raises(PackageError, match=r"tokenizer_config\.json"):
+    with pytest.raises(FormatError, match=r"tokenizer_config\.json"):
         ChatTemplate.load(tmp_path)
 
 

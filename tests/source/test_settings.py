@@ -30,7 +30,7 @@ def nested(part: str, **settings: Any) -> dict[str, Any]:
 
 def rope(kind: str, **more: Any) -> dict[str, Any]:
     """Settings of RoPE in the newer spelling."""
-    return {"rope_type": kind, "rope_theta": 1e4, "mrope_section": [2, 3, 3], **more}
+    return {"rope_type": kind, "rope_theta": 1e4, "mrope_section": [2, 3, 3]} | more
 
 
 def test_every_part_is_float32() -> None:
@@ -93,3 +93,32 @@ def test_known_settings_are_not_named(caplog: pytest.LogCaptureFixture) -> None:
         model_config(VL, changed(), "config.json")
         model_config(VL, model_config(VL, changed()).to_dict(), "config.json")
     assert "nobody knows" not in caplog.text
+
+
+def test_what_others_left_at_the_root_is_not_read() -> None:
+    document = nested("text_config") | {
+        "hidden_act": "relu",
+        "layer_types": ["sliding_attention"],
+        "rope_scaling": {"rope_type": "dynamic", "factor": 2.0},
+        "vocab_size": 7,
+    }
+    assert model_config(VL, document).text_config.vocab_size == CONFIG["vocab_size"]
+
+
+@pytest.mark.parametrize(
+    ("document", "named"),
+    [
+        (nested("text_config", head_dim=24), "do not fill a hidden size of 96"),
+        (nested("text_config", rope_parameters=rope("default", mrope_section=[2, 3])), "mrope_sec"),
+        (
+            nested("text_config", rope_parameters=rope("default", mrope_section=[2, 3, 4])),
+            "mrope_section",
+        ),
+        (nested("text_config", is_causal=False), "text_config.is_causal"),
+        (nested("vision_config", is_causal=True), "vision_config.is_causal"),
+        (changed(fusion_config={"mode": "all"}), "fusion_config"),
+    ],
+)
+def test_what_does_not_fit_together_is_refused(document: dict[str, Any], named: str) -> None:
+    with pytest.raises(SourceError, match=named):
+        model_config(VL, document, "config.json")

@@ -55,7 +55,7 @@ def record_text(
             f"{num_samples} samples of {length} tokens cannot be made",
             mend=f"ask for at least one sample of at least {SHORTEST} tokens",
         )
-    windows = _windows(load_tokenizer(checkpoint.path), files, length)
+    windows = _windows(load_tokenizer(checkpoint.path).backend_tokenizer, files, length)
     order = np.random.default_rng(seed).permutation(len(windows))[:num_samples]
     facts = {
         "model": checkpoint.model_id,

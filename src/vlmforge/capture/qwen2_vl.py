@@ -29,10 +29,9 @@ from vlmforge.source.checkpoint import Checkpoint
 def capture_language(checkpoint: Checkpoint) -> Graph:
     """The text decoder: ``inputs_embeds``, ``position_ids``, ``logits_index`` to logits."""
     config = checkpoint.settings.text_config
-    sections = list(config.rope_parameters["mrope_section"])
-    rope = rope_tables(Qwen2VLRotaryEmbedding(config))
-    sizes = decoder_sizes(config)
-    return capture_decoder(checkpoint, sizes, rope, sections, "model.language_model")
+    rotary, sizes = Qwen2VLRotaryEmbedding(config), decoder_sizes(config)
+    sections = list(rotary.mrope_section)
+    return capture_decoder(checkpoint, sizes, rope_tables(rotary), sections, "model.language_model")
 
 
 def capture_vision(checkpoint: Checkpoint, image_size: tuple[int, int] = (224, 224)) -> Graph:

@@ -15,6 +15,7 @@ from vlmforge.errors import FormatError, PackageError
 from vlmforge.formats.document import Document, is_printable, parse_object, validate
 from vlmforge.formats.intact import first_altered
 from vlmforge.formats.mxq import read_mxq
+from vlmforge.formats.settings import LARGEST, PackageSettings, validate_settings
 from vlmforge.formats.tensor_file import TensorFile
 from vlmforge.formats.tensor_writer import TensorWriter
 from vlmforge.program.core import Program
@@ -23,9 +24,9 @@ EMBEDDING = "model.embed_tokens.weight"
 EMBEDDING_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"
 PROCESSOR_FILE = "preprocessor_config.json"
-MAX_CONFIG = 1 << 24
 SHARED_FACTS = ("rotation", "model_fingerprint")
 MEND = "build the package again: vlmforge package"
+COMPILE = "name a package; one is made with `vlmforge compile MODEL --out PACKAGE`"
 
 
 class _TextMeta(Document):
@@ -70,11 +71,10 @@ class PackageFiles:
     vision: Path | None
 
     @staticmethod
-    def of(directory: Path, config: dict[str, Any]) -> PackageFiles:
+    def of(directory: Path, settings: PackageSettings) -> PackageFiles:
         """The files a ``config.json`` names; raises :class:`PackageError`."""
-        vision_config = config.get("vision_config")
-        vision = vision_config.get("mxq_path") if isinstance(vision_config, dict) else None
-        text_file = _inside(directory, "mxq_path", config.get("mxq_path"))
+        vision = settings.vision_config.mxq_path
+        text_file = _inside(directory, "mxq_path", settings.mxq_path)
         if vision is None:
             return PackageFiles(directory, text_file, None)
         return PackageFiles(
@@ -95,6 +95,7 @@ class Package:
     Attributes:
         dir: the directory.
         config: its ``config.json``.
+        settings: the same, as far as running needs it.
         text: the language program.
         vision: the vision program, None in a package without one.
         embeddings: ``[vocab, hidden]`` float32, rotated by R1, a read-only view of the file.
@@ -104,6 +105,7 @@ class Package:
 
     dir: Path
     config: dict[str, Any]
+    settings: PackageSettings
     text: Program
     vision: Program | None
     embeddings: np.ndarray
@@ -124,7 +126,8 @@ def open_package(directory: str | Path, verify: bool = True) -> Package:
     """
     directory = Path(directory)
     config = _read_config(directory)
-    files = PackageFiles.of(directory, config)
+    settings = _settings(config, directory / CONFIG_FILE)
+    files = PackageFiles.of(directory, settings)
     for file in files.required():
         _require_file(file)
     text = _read_program(files.text, "language", verify)
@@ -137,7 +140,8 @@ def open_package(directory: str | Path, verify: bool = True) -> Package:
     array = embeddings.arrays[EMBEDDING]
     _require_same_hidden_size(text, vision, array, directory)
     _require_vocabulary(text, array, directory)
-    return Package(directory, config, text, vision, array, _fingerprint(files, embeddings))
+    fingerprint = _fingerprint(files, embeddings)
+    return Package(directory, config, settings, text, vision, array, fingerprint)
 
 
 def write_embeddings(
@@ -181,15 +185,30 @@ def _require_file(path: Path) -> None:
 def _read_config(directory: Path) -> dict[str, Any]:
     path = directory / CONFIG_FILE
     if not directory.is_dir():
-        raise PackageError("the package directory does not exist", where=directory, mend=MEND)
-    _require_file(path)
+        raise PackageError("the package directory does not exist", where=directory, mend=COMPILE)
+    if not path.is_file():
+        raise PackageError(
+            "the directory is no package: it has no config.json", where=directory, mend=COMPILE
+        )
     try:
-        if path.stat().st_size > MAX_CONFIG:
+        if path.stat().st_size > LARGEST:
             raise FormatError("it is too large", where=path)
         return parse_object(path.read_bytes(), "config.json", path)
     except (OSError, FormatError) as error:
         what = f"the package's config.json cannot be read: {getattr(error, 'what', error)}"
         raise PackageError(what, where=path, mend=MEND) from error
+
+
+def _settings(config: dict[str, Any], path: Path) -> PackageSettings:
+    if "mxq_path" not in config:
+        what = "the directory is no package: its config.json names no compiled program"
+        raise PackageError(what, where=path, mend=COMPILE)
+    try:
+        return validate_settings(PackageSettings, config, path)
+    except FormatError as error:
+        raise PackageError(
+            f"the package's config.json: {error.what}", where=path, mend=MEND
+        ) from error
 
 
 def _read_program(path: Path, component: str, verify: bool) -> Program:

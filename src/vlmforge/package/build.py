@@ -14,28 +14,8 @@ from vlmforge.formats.rotation import Rotation
 from vlmforge.formats.tensor_writer import COPY_CHUNK
 from vlmforge.package.config import package_config, text_file, vision_file
 from vlmforge.package.embeddings import rotated_rows
+from vlmforge.package.settings import write_settings
 from vlmforge.source.checkpoint import Checkpoint
-
-COPIED = (
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "vocab.json",
-    "merges.txt",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "chat_template.jinja",
-    "chat_template.json",
-    "generation_config.json",
-)
-"""Tokenizer files, taken over unchanged where the checkpoint has them."""
-
-PROCESSOR_FILE = "preprocessor_config.json"
-REQUIRED = ("tokenizer.json", "tokenizer_config.json")
-
-PROCESSOR_CLASSES = {
-    "processor_class": "MobilintQwen2VLProcessor",
-    "image_processor_type": "MobilintQwen2VLImageProcessor",
-}
 
 EMBEDDING_NAME = "language_model.embed_tokens.weight"
 
@@ -58,18 +38,15 @@ def build_package(
     Raises:
         PackageError: a part is missing, or the parts were not compiled for each other.
     """
-    _require_files(checkpoint, text, vision)
+    _require_files(text, vision)
     _require_replaceable(output)
     with atomic_directory(output) as partial:
         _copy(text, partial / text_file(checkpoint.name))
         if vision is not None:
             _copy(vision, partial / vision_file(checkpoint.name))
-            write_processor_config(checkpoint, partial / PROCESSOR_FILE)
         write_config(checkpoint, partial / "config.json")
         write_embedding(checkpoint, rotation, partial / "model.safetensors")
-        for name in COPIED:
-            if (checkpoint.path / name).is_file():
-                shutil.copyfile(checkpoint.path / name, partial / name)
+        write_settings(checkpoint, partial)
         open_package(partial)
     return output
 
@@ -86,12 +63,6 @@ def write_config(checkpoint: Checkpoint, path: Path) -> None:
     architecture = checkpoint.architecture
     config = package_config(checkpoint.config, checkpoint.name, architecture, vision=vision)
     _write_json(path, config)
-
-
-def write_processor_config(checkpoint: Checkpoint, path: Path) -> None:
-    """Write ``preprocessor_config.json``, which names the processor of compiled packages."""
-    settings = json.loads((checkpoint.path / PROCESSOR_FILE).read_text("utf-8"))
-    _write_json(path, {**settings, **PROCESSOR_CLASSES})
 
 
 def write_embedding(checkpoint: Checkpoint, rotation: Rotation | None, path: Path) -> None:
@@ -112,18 +83,11 @@ def _write_json(path: Path, value: dict[str, Any]) -> None:
         file.write((json.dumps(value, indent=2) + "\n").encode())
 
 
-def _require_files(checkpoint: Checkpoint, text: Path, vision: Path | None) -> None:
+def _require_files(text: Path, vision: Path | None) -> None:
     for path, command in ((text, "mxq language"), (vision, "mxq vision")):
         if path is not None and not path.is_file():
             raise PackageError(
                 "a compiled part is missing", where=path, mend=f"run `vlmforge {command}`"
-            )
-    for name in REQUIRED if vision is None else (*REQUIRED, PROCESSOR_FILE):
-        if not (checkpoint.path / name).is_file():
-            raise PackageError(
-                f"the checkpoint has no {name}, which a package needs",
-                where=checkpoint.path,
-                mend="save the tokenizer and processor beside the model with save_pretrained()",
             )
 
 

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from vlmforge.errors import PackageError, RunError
+from vlmforge.errors import RunError
+from vlmforge.formats.settings import ProcessorSettings
 
 
 @dataclass(frozen=True)
@@ -37,27 +38,23 @@ class ImagePreprocessor:
     std: tuple[float, ...]
 
     @staticmethod
-    def of(meta: Mapping[str, Any], config: Mapping[str, Any]) -> ImagePreprocessor:
+    def of(meta: Mapping[str, Any], settings: ProcessorSettings) -> ImagePreprocessor:
         """The preprocessor of a vision program and a ``preprocessor_config.json``.
 
         Args:
             meta: ``Program.meta`` of the vision program.
-            config: Hugging Face image processor settings.
-
-        Raises:
-            PackageError: the settings lack the mean or standard deviation of a channel.
+            settings: of Hugging Face's image processor.
         """
         height, width = meta["image_size"]
-        rescaled, normalized = config.get("do_rescale", True), config.get("do_normalize", True)
         return ImagePreprocessor(
             height,
             width,
             meta["patch_size"],
             meta["merge_size"],
             meta["temporal_patch_size"],
-            config.get("rescale_factor", 1 / 255) if rescaled else 1.0,
-            _channels(config, "image_mean") if normalized else (0.0, 0.0, 0.0),
-            _channels(config, "image_std") if normalized else (1.0, 1.0, 1.0),
+            settings.rescale_factor if settings.do_rescale else 1.0,
+            settings.image_mean if settings.do_normalize else (0.0, 0.0, 0.0),
+            settings.image_std if settings.do_normalize else (1.0, 1.0, 1.0),
         )
 
     @property
@@ -106,17 +103,6 @@ class ImagePreprocessor:
         merge, patch, time = self.merge_size, self.patch_size, self.temporal_patch_size
         groups = patches.reshape(-1, merge * merge, 3, time, patch, patch)
         return groups.transpose(0, 4, 1, 5, 2, 3).reshape(-1, merge * merge * patch, 3 * time)
-
-
-def _channels(config: Mapping[str, Any], name: str) -> tuple[float, ...]:
-    values = config.get(name)
-    if not (isinstance(values, list) and len(values) == 3):
-        raise PackageError(
-            f"{name} is {values!r}, not three numbers",
-            where="preprocessor_config.json",
-            mend="build the package again",
-        )
-    return tuple(map(float, values))
 
 
 def read_image(path: str | os.PathLike[str]) -> Image.Image:

@@ -11,7 +11,8 @@ import numpy as np
 
 from vlmforge.config import InferenceScheme
 from vlmforge.errors import RunError
-from vlmforge.formats.package import Package, open_package
+from vlmforge.formats.package import PROCESSOR_FILE, Package, open_package
+from vlmforge.formats.settings import GenerationSettings, ProcessorSettings, read_settings
 from vlmforge.run.context import Context
 from vlmforge.run.generate import Decoder, Options
 from vlmforge.run.inputs import Inputs
@@ -19,12 +20,8 @@ from vlmforge.run.machine import Machine
 from vlmforge.run.preprocess import ImagePreprocessor
 from vlmforge.run.prompt import PromptEncoder, load_tokenizer
 from vlmforge.run.scheme import open_scheme
-from vlmforge.run.settings import read_settings
 from vlmforge.run.template import ChatTemplate, Message
 from vlmforge.run.vision import ImageFeatures, VisionEncoder
-
-IMAGE_TOKEN_ID = 151655
-"""Qwen2-VL's ``<|image_pad|>``, where ``config.json`` names no other."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +68,7 @@ class Session:
         vision = package.vision
         preprocess = None
         if vision is not None:
-            settings = read_settings(package.dir / "preprocessor_config.json")
+            settings = read_settings(ProcessorSettings, package.dir / PROCESSOR_FILE)
             preprocess = ImagePreprocessor.of(vision.meta, settings)
         return Session(
             package,
@@ -149,19 +146,19 @@ def _prompt_encoder(package: Package, preprocess: ImagePreprocessor | None) -> P
     rows, columns = preprocess.grid if preprocess is not None else (1, 1)
     return PromptEncoder(
         load_tokenizer(package.dir),
-        ChatTemplate.load(package.dir),
-        package.config.get("image_token_id", IMAGE_TOKEN_ID),
+        ChatTemplate.load(package.dir, processor=preprocess is not None),
+        package.settings.image_token_id,
         rows * columns,
     )
 
 
 def _stop_tokens(package: Package) -> frozenset[int]:
-    generation = read_settings(package.dir / "generation_config.json", required=False)
-    text = package.config.get("text_config") or {}
-    for settings in (generation, package.config, text):
-        stop = settings.get("eos_token_id")
+    file = package.dir / "generation_config.json"
+    generation = read_settings(GenerationSettings, file, required=False)
+    for settings in (generation, package.settings, package.settings.text_config):
+        stop = settings.stop_tokens()
         if stop is not None:
-            return frozenset(stop if isinstance(stop, list) else [stop])
+            return stop
     return frozenset()
 
 

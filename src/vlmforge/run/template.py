@@ -9,13 +9,29 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import jinja2
+from jinja2 import nodes
+from jinja2.ext import Extension, loopcontrols
+from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from vlmforge.errors import PackageError, RunError
-from vlmforge.run.settings import read_settings
+from vlmforge.formats.chat_template import read_chat_template
+from vlmforge.formats.settings import TokenizerSettings, read_settings
 
 Message = Mapping[str, Any]
 """``{"role": str, "content": str | [{"type": "text", "text": ...}, {"type": "image", ...}]}``."""
+
+
+class GenerationBlock(Extension):
+    """``{% generation %}``: marks for training what the assistant says; renders what it holds."""
+
+    tags = {"generation"}  # noqa: RUF012 - jinja2 declares it so
+
+    def parse(self, parser: Parser) -> list[nodes.Node]:
+        """The statements up to ``{% endgeneration %}``, in a scope of their own."""
+        line = next(parser.stream).lineno
+        body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
+        return [nodes.Scope(body, lineno=line)]
 
 
 class ChatTemplate:
@@ -37,14 +53,28 @@ class ChatTemplate:
             raise PackageError(f"the chat template does not parse: {error}") from error
 
     @staticmethod
-    def load(package_dir: Path) -> ChatTemplate:
-        """The template of a package: ``chat_template.jinja``, ``.json`` or the tokenizer's.
+    def load(directory: Path, *, processor: bool = True) -> ChatTemplate:
+        """The template of a package, found where transformers finds it.
+
+        Args:
+            directory: of the package.
+            processor: whether the package has a vision program.
 
         Raises:
-            PackageError: the package has none, or its tokenizer settings are not JSON.
+            PackageError: the package has no template, or one that is not Jinja.
+            FormatError: a settings file is malformed.
         """
-        settings = read_settings(package_dir / "tokenizer_config.json", required=False)
-        return ChatTemplate(_template_source(package_dir, settings), _special_tokens(settings))
+        source = read_chat_template(directory, processor=processor)
+        if source is None:
+            raise PackageError(
+                "the package has no chat template",
+                where=directory,
+                mend="add the original model's chat_template.jinja; without one, only texts can "
+                "be predicted: vlmforge eval PACKAGE --text FILE",
+            )
+        file = directory / "tokenizer_config.json"
+        settings = read_settings(TokenizerSettings, file, required=False)
+        return ChatTemplate(source, settings.special_tokens())
 
     def render(self, messages: Sequence[Message], *, generation_prompt: bool = True) -> str:
         """The conversation as text; each image leaves the template's placeholder.
@@ -73,7 +103,7 @@ class ChatTemplate:
 
 def _environment() -> ImmutableSandboxedEnvironment:
     environment = ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
+        trim_blocks=True, lstrip_blocks=True, extensions=[GenerationBlock, loopcontrols]
     )
     environment.filters["tojson"] = _to_json
     environment.globals["raise_exception"] = _raise_exception
@@ -95,27 +125,3 @@ def _plain(message: Message) -> dict[str, Any]:
     if isinstance(content, Sequence) and not isinstance(content, str):
         content = [{"type": "image"} if part.get("type") == "image" else part for part in content]
     return {**message, "content": content}
-
-
-def _template_source(package_dir: Path, settings: Mapping[str, Any]) -> str:
-    jinja_file = package_dir / "chat_template.jinja"
-    if jinja_file.is_file():
-        return jinja_file.read_text(encoding="utf-8")
-    own = read_settings(package_dir / "chat_template.json", required=False)
-    template = own.get("chat_template") or settings.get("chat_template")
-    if isinstance(template, list):
-        template = {entry["name"]: entry["template"] for entry in template}.get("default")
-    if not isinstance(template, str):
-        raise PackageError(
-            "the package has no chat template",
-            where=package_dir,
-            mend="compile from a checkpoint with a chat template, or add chat_template.jinja",
-        )
-    return template
-
-
-def _special_tokens(settings: Mapping[str, Any]) -> dict[str, str]:
-    names = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token")
-    tokens = {name: settings.get(name) for name in names}
-    texts = {n: t.get("content") if isinstance(t, dict) else t for n, t in tokens.items()}
-    return {name: text for name, text in texts.items() if text is not None}

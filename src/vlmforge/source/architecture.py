@@ -35,8 +35,10 @@ SUPPORTED: dict[str, Architecture] = {
     "Qwen2VLForConditionalGeneration": Architecture(
         components=("language", "vision"),
         prefixes=(
+            ("model.language_model.model.", "language_model."),
             ("model.language_model.", "language_model."),
             ("model.visual.", "visual."),
+            ("model.model.", "language_model."),
             ("model.", "language_model."),
         ),
     ),

@@ -69,7 +69,7 @@ class Checkpoint:
         settings = model_config(architecture, config, path / "config.json")
         shards = Shards(path)
         canonical = SUPPORTED[architecture].canonical
-        stored = {canonical(name): name for name in shards.names()}
+        stored = {canonical(name): name for name in reversed(shards.names())}
         if settings.tie_word_embeddings:
             _tie(stored)
         local = Path(model).expanduser().is_dir()

@@ -52,6 +52,7 @@ _ANY, _NO_EFFECT = Rule.HONOURED, Rule.NO_EFFECT
 ACTIVATIONS = ("silu", "gelu", "quick_gelu")
 """The activation functions of ``hidden_act`` that the machine has."""
 
+_ABSENT = Only((None,), "choose a model without it")
 _ACTIVATION = Only(ACTIVATIONS, "choose a model with one of " + ", ".join(ACTIVATIONS))
 _WHOLE_SEQUENCE = Only(("full_attention",), "choose a model that attends to the whole sequence")
 _STATIC_ROPE = ("default", "linear", "yarn", "llama3")
@@ -83,6 +84,7 @@ COMMON: Fields = dict.fromkeys(
 ) | {
     "is_encoder_decoder": Only((False,), "choose a decoder"),
     "transformers_weights": Only((None,), "keep the weights in model.safetensors"),
+    **dict.fromkeys(("fusion_config", "kv_sharing_modes", "per_layer_config"), _ABSENT),
 }
 """Settings of every configuration; a program computes the same whatever ``dtype`` says."""
 
@@ -104,6 +106,7 @@ _DECODER: Fields = {
     "hidden_act": _ACTIVATION,
     "hidden_size": _ANY,
     "intermediate_size": _ANY,
+    "is_causal": Only((True, None), "choose a model that reads from left to right"),
     "layer_types": _WHOLE_SEQUENCE,
     "max_position_embeddings": _ANY,
     "max_window_layers": _ANY,
@@ -134,6 +137,7 @@ FIELDS: Mapping[str, Fields] = {
         "hidden_size": _ANY,
         "in_channels": Only((3,), "choose a model of pictures in red, green and blue"),
         "in_chans": _NO_EFFECT,
+        "is_causal": _ABSENT,
         "mlp_ratio": _ANY,
         "num_heads": _ANY,
         "patch_size": Whole(),

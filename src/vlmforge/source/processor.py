@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tokenizers import Tokenizer
 from transformers import AutoTokenizer, Qwen2VLProcessor
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
-from vlmforge.errors import SourceError
+from vlmforge.errors import FormatError, SourceError
+from vlmforge.formats.chat_template import read_chat_template
 
 
 class ImageTextProcessor(Qwen2VLProcessor):
@@ -27,62 +26,71 @@ class ImageTextProcessor(Qwen2VLProcessor):
 
 
 def load_processor(path: Path) -> ImageTextProcessor:
-    """The processor of the checkpoint in directory ``path``.
+    """The processor of the checkpoint in directory ``path``, as transformers finds its files.
 
     Raises:
         SourceError: the tokenizer, image processor or chat template is missing or unreadable.
+    """
+    tokenizer = load_tokenizer(path)
+    template = load_template(path, processor=True)
+    if template is None:
+        raise SourceError(
+            "the model has no chat template", where=path, mend="choose an instruction-tuned model"
+        )
+    return ImageTextProcessor(load_image_processor(path), tokenizer, chat_template=template)
+
+
+def load_image_processor(path: Path) -> Qwen2VLImageProcessorPil:
+    """The image processor of the checkpoint in directory ``path``; raises :class:`SourceError`."""
+    try:
+        return Qwen2VLImageProcessorPil.from_pretrained(path, local_files_only=True)
+    except Exception as error:  # transformers raises what it likes
+        raise SourceError(
+            f"the image processor cannot be read: {error}",
+            where=path,
+            mend="download the model again, with its preprocessor_config.json",
+        ) from error
+
+
+def load_template(path: Path, *, processor: bool) -> str | None:
+    """The chat template of the checkpoint in directory ``path``; None where it has none.
+
+    Raises:
+        SourceError: a file that may hold it is malformed.
+    """
+    try:
+        return read_chat_template(path, processor=processor)
+    except FormatError as error:
+        raise SourceError(
+            f"the chat template cannot be read: {error.what}",
+            where=error.where,
+            mend="download the model again",
+        ) from error
+
+
+def load_tokenizer(path: Path) -> Any:
+    """The tokenizer transformers makes of the files in directory ``path``.
+
+    Its ``backend_tokenizer`` is one of the tokenizers library, without truncation or padding.
+
+    Raises:
+        SourceError: there is no tokenizer, or none that this library can run.
     """
     try:
         tokenizer = AutoTokenizer.from_pretrained(
             path, local_files_only=True, trust_remote_code=False
         )
-        images = Qwen2VLImageProcessorPil.from_pretrained(path, local_files_only=True)
+        backend = tokenizer.backend_tokenizer
     except Exception as error:  # transformers and tokenizers raise what they like
         raise SourceError(
-            f"the tokenizer or image processor cannot be read: {error}",
-            where=path,
-            mend="download the model again, with its tokenizer and preprocessor_config.json",
-        ) from error
-    template = tokenizer.chat_template or _older_template(path)
-    if template is None:
-        raise SourceError(
-            "the model has no chat template", where=path, mend="choose an instruction-tuned model"
-        )
-    return ImageTextProcessor(images, tokenizer, chat_template=template)
-
-
-def load_tokenizer(path: Path) -> Tokenizer:
-    """The tokenizer of the checkpoint in directory ``path``, without truncation or padding.
-
-    Raises:
-        SourceError: ``tokenizer.json`` is missing or unreadable.
-    """
-    file = path / "tokenizer.json"
-    try:
-        tokenizer = Tokenizer.from_file(str(file))
-    except Exception as error:  # the tokenizers library raises bare Exception
-        raise SourceError(
             f"the tokenizer cannot be read: {error}",
-            where=file,
-            mend="download the model again, with its tokenizer.json",
+            where=path,
+            mend="put tokenizer.json and tokenizer_config.json beside the model, or "
+            "save the tokenizer there with save_pretrained()",
         ) from error
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
+    backend.no_truncation()
+    backend.no_padding()
     return tokenizer
-
-
-def _older_template(path: Path) -> str | None:
-    """The chat template of ``chat_template.json``, where some checkpoints keep it."""
-    file = path / "chat_template.json"
-    try:
-        template = json.loads(file.read_text("utf-8"))["chat_template"]
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise SourceError(
-            "the chat template cannot be read", where=file, mend="download the model again"
-        ) from error
-    return str(template)
 
 
 def pixel_values_to_images(

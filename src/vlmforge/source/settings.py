@@ -11,7 +11,7 @@ import transformers
 from transformers import PreTrainedConfig
 
 from vlmforge.errors import SourceError
-from vlmforge.source.fields import COMMON, FIELDS, ROPE_FIELDS, Fields, Rule
+from vlmforge.source.fields import COMMON, FIELDS, ROPE_FIELDS, Fate, Fields, Rule
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +43,8 @@ def model_config(
             mend="correct config.json, or download the model again",
         ) from error
     for name, part in _parts(config):
-        _require_honoured(name, part, where)
+        _require_honoured(name, part, settings, where)
+        _require_whole_heads(name, part, where)
         part.dtype, part.return_dict, part.output_hidden_states = "float32", True, False
     if unknown := [key for name, part in _parts(config) for key in _unknown(name, part, settings)]:
         logger.warning("%s: settings nobody knows have no effect: %s", where, ", ".join(unknown))
@@ -57,35 +58,66 @@ def _parts(config: PreTrainedConfig) -> Iterator[tuple[str, PreTrainedConfig]]:
         yield name, getattr(config, name)
 
 
-def _require_honoured(name: str, part: PreTrainedConfig, where: object) -> None:
-    read = {field.name for field in dataclasses.fields(part)} | COMMON.keys()
-    values = {field: getattr(part, field) for field in read if hasattr(part, field)}
-    _require(values, FIELDS[type(part).__name__], name, where)
-    if rope := values.get("rope_parameters"):
-        _require(rope, _rope_fields(name), _path(name, "rope_parameters"), where)
+def _require_honoured(
+    name: str, part: PreTrainedConfig, settings: Mapping[str, Any], where: object
+) -> None:
+    """Judge the settings of a part and of its RoPE; what others left at the root is not read."""
+    own = {field.name for field in dataclasses.fields(part)}
+    stored = _stored(name, settings)
+    for field, fate in FIELDS[type(part).__name__].items():
+        if field in own:
+            _require(fate, getattr(part, field), _path(name, field), where)
+        elif field in stored and (field in COMMON or not part.sub_configs_defaults):
+            _require(fate, stored[field], _path(name, field), where)
+    rope = (getattr(part, "rope_parameters", None) or {}) if "rope_parameters" in own else {}
+    for field, fate in _rope_fields(name).items():
+        if field in rope:
+            _require(fate, rope[field], _path(name, "rope_parameters", field), where)
 
 
-def _require(values: Mapping[str, Any], fields: Fields, name: str, where: object) -> None:
-    for field, fate in fields.items():
-        if field in values and not isinstance(fate, Rule) and not fate.admits(values[field]):
-            raise SourceError(
-                f"{_path(name, field)} is {values[field]!r}, which is not supported",
-                where=where,
-                mend=fate.mend,
-            )
+def _require_whole_heads(name: str, part: Any, where: object) -> None:
+    """Heads that fill the hidden size, and frequencies of M-RoPE that fill a head."""
+    sections = (getattr(part, "rope_parameters", None) or {}).get("mrope_section")
+    if part.sub_configs_defaults or sections is None:
+        return
+    heads, hidden = part.num_attention_heads, part.hidden_size
+    head_dim = getattr(part, "head_dim", None) or hidden // heads
+    if head_dim * heads != hidden:
+        raise SourceError(
+            f"{heads} heads of {head_dim} channels do not fill a hidden size of {hidden}",
+            where=where,
+            mend=f"correct num_attention_heads or hidden_size in {name or 'config.json'}",
+        )
+    if len(sections) != 3 or 2 * sum(sections) != head_dim:
+        raise SourceError(
+            f"{_path(name, 'rope_parameters', 'mrope_section')} is {sections}, which does not fill "
+            f"half a head of {head_dim} channels with three axes",
+            where=where,
+            mend="correct the sections, or download the model again",
+        )
+
+
+def _require(fate: Fate, value: Any, path: str, where: object) -> None:
+    if not isinstance(fate, Rule) and not fate.admits(value):
+        raise SourceError(
+            f"{path} is {value!r}, which is not supported", where=where, mend=fate.mend
+        )
 
 
 def _unknown(name: str, part: PreTrainedConfig, settings: Mapping[str, Any]) -> Iterator[str]:
     """The settings of a part that are in no table, by their paths in ``config.json``."""
-    stored = settings.get(name) if name else settings
-    if not isinstance(stored, Mapping):
-        return
+    stored = _stored(name, settings)
     known = FIELDS[type(part).__name__].keys()
     yield from (_path(name, key) for key in stored if key not in known)
     for spelling in ROPE_SPELLINGS:
         if isinstance(rope := stored.get(spelling), Mapping):
             known = _rope_fields(name).keys()
             yield from (_path(name, spelling, key) for key in rope if key not in known)
+
+
+def _stored(name: str, settings: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A part's settings as they are stored: none of a decoder's in a flat ``config.json``."""
+    return (settings.get(name) or {}) if name else settings
 
 
 def _rope_fields(name: str) -> Fields:

@@ -1,0 +1,168 @@
+"""Settings files beside a model or in a package, as Hugging Face writes them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import ConfigDict, Field, NonNegativeInt, PositiveFloat
+
+from vlmforge.errors import FormatError
+from vlmforge.formats.document import Document, parse_object, validate
+
+LARGEST = 1 << 24
+"""Most bytes of a settings file."""
+
+SPECIAL_TOKENS = (
+    "bos_token",
+    "eos_token",
+    "unk_token",
+    "sep_token",
+    "pad_token",
+    "cls_token",
+    "mask_token",
+)
+
+
+class Settings(Document):
+    """Settings of which only a few matter here; null stands for the default."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+class NamedTemplate(Settings):
+    """One of several chat templates."""
+
+    name: str
+    template: str
+
+
+class AddedToken(Settings):
+    """A special token with how it is matched."""
+
+    content: str
+
+
+class TokenizerSettings(Settings):
+    """``tokenizer_config.json``: the special tokens and, in older files, the chat template."""
+
+    bos_token: str | AddedToken | None = None
+    eos_token: str | AddedToken | None = None
+    unk_token: str | AddedToken | None = None
+    sep_token: str | AddedToken | None = None
+    pad_token: str | AddedToken | None = None
+    cls_token: str | AddedToken | None = None
+    mask_token: str | AddedToken | None = None
+    chat_template: str | list[NamedTemplate] | dict[str, str] | None = None
+
+    def special_tokens(self) -> dict[str, str]:
+        """The text of each special token that is set."""
+        tokens = {name: getattr(self, name) for name in SPECIAL_TOKENS}
+        return {
+            name: token if isinstance(token, str) else token.content
+            for name, token in tokens.items()
+            if token is not None
+        }
+
+    def template(self) -> str | None:
+        """The chat template; that called ``default`` where there are several."""
+        if isinstance(self.chat_template, list):
+            named = {entry.name: entry.template for entry in self.chat_template}
+            return named.get("default")
+        if isinstance(self.chat_template, dict):
+            return self.chat_template.get("default")
+        return self.chat_template
+
+
+class TemplateSettings(Settings):
+    """``chat_template.json`` and ``processor_config.json``: where older files keep the template."""
+
+    chat_template: str | None = None
+
+
+class ProcessorSettings(Settings):
+    """``preprocessor_config.json``: how pixels become numbers; the defaults are Qwen2-VL's."""
+
+    image_mean: tuple[float, float, float] = (0.48145466, 0.4578275, 0.40821073)
+    image_std: tuple[PositiveFloat, PositiveFloat, PositiveFloat] = (
+        0.26862954,
+        0.26130258,
+        0.27577711,
+    )
+    rescale_factor: float = 1 / 255
+    do_rescale: bool = True
+    do_normalize: bool = True
+
+
+class GenerationSettings(Settings):
+    """Which tokens end an answer, as ``generation_config.json`` and ``config.json`` say it."""
+
+    eos_token_id: NonNegativeInt | list[NonNegativeInt] | None = None
+
+    def stop_tokens(self) -> frozenset[int] | None:
+        """The tokens that end an answer; None where nothing is said of them."""
+        stop = self.eos_token_id
+        if stop is None:
+            return None
+        return frozenset(stop if isinstance(stop, list) else [stop])
+
+
+class VisionSettings(Settings):
+    """What a package's ``config.json`` says of its vision program."""
+
+    mxq_path: str | None = None
+
+
+class PackageSettings(GenerationSettings):
+    """``config.json`` of a package, as far as running it needs it.
+
+    Attributes:
+        mxq_path: file name of the text program.
+        vision_config: names the vision program, in a package that has one.
+        image_token_id: stands for one row of image features.
+        text_config: tells what ends an answer where the root does not.
+    """
+
+    mxq_path: str
+    vision_config: VisionSettings = Field(default_factory=VisionSettings)
+    image_token_id: NonNegativeInt = 151655
+    text_config: GenerationSettings = Field(default_factory=GenerationSettings)
+
+
+Kind = TypeVar("Kind", bound=Settings)
+
+
+def read_settings(kind: type[Kind], path: Path, *, required: bool = True) -> Kind:
+    """The settings in a file; all defaults where a file that is not required is missing.
+
+    Raises:
+        FormatError: the file is missing, too large, no JSON object, or a setting is malformed.
+    """
+    if not required and not path.exists():
+        return kind()
+    try:
+        if path.stat().st_size > LARGEST:
+            raise FormatError(
+                f"the settings file is larger than {LARGEST >> 20} MB",
+                where=path,
+                mend="take over the settings of the original model",
+            )
+        data = path.read_bytes()
+    except OSError as error:
+        raise FormatError(
+            f"a settings file cannot be read: {error.strerror}",
+            where=path,
+            mend="put back the file that belongs to the model",
+        ) from error
+    return validate_settings(kind, parse_object(data, path.name, path), path)
+
+
+def validate_settings(kind: type[Kind], value: dict[str, Any], path: Path) -> Kind:
+    """Settings that were read from ``path``; raises :class:`FormatError`."""
+    return validate(kind, _without_null(value), path)
+
+
+def _without_null(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_null(inner) for key, inner in value.items() if inner is not None}
+    return value

@@ -1,0 +1,201 @@
+"""A package reads conversations as transformers does: proved before the work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from vlmforge.errors import SourceError, VlmforgeError
+from vlmforge.formats.package import PROCESSOR_FILE
+from vlmforge.formats.settings import ProcessorSettings, read_settings
+from vlmforge.package.settings import write_settings
+from vlmforge.run.preprocess import ImagePreprocessor
+from vlmforge.run.prompt import PromptEncoder, images_of, load_tokenizer
+from vlmforge.run.template import ChatTemplate
+from vlmforge.source.checkpoint import Checkpoint
+from vlmforge.source.image import IMAGE_SIZE
+from vlmforge.source.processor import load_processor, load_template, pixel_values_to_images
+from vlmforge.source.processor import load_tokenizer as load_original
+
+Messages = Sequence[Mapping[str, Any]]
+Reader = Callable[[Messages], list[int]]
+
+TEXTS = (
+    "What color is the square?",
+    "  Two  spaces,\ttabs\n\nand lines \u2028 of 1,234.50 \u20ac ",
+    "\uc774\uac83\uc740 \ubb34\uc5c7\uc785\ub2c8\uae4c? \u5199\u771f \U0001f468\u200d\U0001f467 "
+    "e\u0301 \ufb01",
+)
+"""Plain words; white space and numbers; other scripts."""
+
+REPORT = "report it with the model's tokenizer and processor settings"
+
+
+def require_agreement(checkpoint: Checkpoint) -> None:
+    """Compare the prompts, tokens and pixels of the package to be made with transformers'.
+
+    Raises:
+        SourceError: settings are missing or malformed, a plain question cannot be asked, or
+            the package would read something else than transformers.
+    """
+    with TemporaryDirectory(prefix="vlmforge-") as name:
+        directory = Path(name)
+        write_settings(checkpoint, directory)
+        _require_same_texts(checkpoint, directory)
+        if "vision" in checkpoint.components:
+            preprocess = _preprocessor(checkpoint, directory)
+            _require_same_pixels(checkpoint, preprocess)
+            readers = _seeing_readers(checkpoint, directory, preprocess)
+            _require_same_prompts(checkpoint, readers, [*_talks(), *_talks_of_pictures()])
+        elif load_template(checkpoint.path, processor=False) is not None:
+            _require_same_prompts(checkpoint, _plain_readers(checkpoint, directory), _talks())
+
+
+def _require_same_texts(checkpoint: Checkpoint, directory: Path) -> None:
+    tokenizer, original = load_tokenizer(directory), load_original(checkpoint.path)
+    for text in TEXTS:
+        ids = tokenizer.encode(text, add_special_tokens=False).ids
+        if not ids:
+            raise SourceError(
+                f"the tokenizer has no tokens for {text!r}",
+                where=checkpoint.path,
+                mend="put the model's tokenizer.json beside it",
+            )
+        if ids != original.encode(text, add_special_tokens=False):
+            raise _differs(checkpoint, f"the tokens of {text!r}")
+
+
+def _require_same_pixels(checkpoint: Checkpoint, preprocess: ImagePreprocessor) -> None:
+    original = load_processor(checkpoint.path).image_processor
+    batch = original(images=[_picture(0)], do_resize=False, return_tensors="np")
+    sizes = (preprocess.patch_size, preprocess.merge_size, preprocess.temporal_patch_size)
+    if tuple(batch["image_grid_thw"][0] * (1, sizes[0], sizes[0])) != (1, *IMAGE_SIZE):
+        raise _differs(checkpoint, "the patches of an image")
+    expected = pixel_values_to_images(batch["pixel_values"], *sizes)
+    if not np.array_equal(preprocess(_picture(0)), expected):
+        raise _differs(checkpoint, "the pixels of an image")
+
+
+def _require_same_prompts(
+    checkpoint: Checkpoint, readers: tuple[Reader, Reader], talks: Sequence[Messages]
+) -> None:
+    """Each talk has the same tokens; a template may reject all but the first, if both do."""
+    ours, theirs = readers
+    for index, messages in enumerate(talks):
+        expected = _read(theirs, messages)
+        if index == 0 and not (isinstance(expected, list) and expected):
+            raise SourceError(
+                f"the chat template makes nothing of a plain question: {expected}",
+                where=checkpoint.path,
+                mend="correct the chat template, or choose an instruction-tuned model",
+            )
+        found = _read(ours, messages)
+        if isinstance(found, Exception) and not isinstance(expected, Exception):
+            raise _differs(checkpoint, "a conversation") from found
+        if isinstance(expected, list) and found != expected:
+            raise _differs(checkpoint, "the tokens of a conversation")
+
+
+def _read(reader: Reader, messages: Messages) -> list[int] | Exception:
+    try:
+        return reader(messages)
+    except Exception as error:  # templates raise what they like
+        return error
+
+
+def _seeing_readers(
+    checkpoint: Checkpoint, directory: Path, preprocess: ImagePreprocessor
+) -> tuple[Reader, Reader]:
+    processor = load_processor(checkpoint.path)
+    rows, columns = preprocess.grid
+    encoder = PromptEncoder(
+        load_tokenizer(directory),
+        ChatTemplate.load(directory),
+        checkpoint.settings.image_token_id,
+        rows * columns,
+    )
+
+    def original(messages: Messages) -> list[int]:
+        text = processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        pictures = list(images_of(messages))
+        batch = processor(text=[text], images=pictures or None, do_resize=False)
+        return list(batch["input_ids"][0])
+
+    return lambda messages: encoder.encode(messages).token_ids.tolist(), original
+
+
+def _plain_readers(checkpoint: Checkpoint, directory: Path) -> tuple[Reader, Reader]:
+    tokenizer = load_original(checkpoint.path)
+    template = ChatTemplate.load(directory, processor=False)
+    package = load_tokenizer(directory)
+    no_token = package.get_vocab_size()
+    encoder = PromptEncoder(package, template, no_token, 0)
+
+    def original(messages: Messages) -> list[int]:
+        text = tokenizer.apply_chat_template(
+            messages,
+            chat_template=load_template(checkpoint.path, processor=False),
+            tokenize=False,
+            add_generation_prompt=True,
+        )
+        return list(tokenizer.encode(text, add_special_tokens=False))
+
+    return lambda messages: encoder.encode(messages).token_ids.tolist(), original
+
+
+def _talks() -> list[Messages]:
+    """A question, a question after a system message, and one after an answer."""
+    question, answer, again = (
+        {"role": role, "content": text}
+        for role, text in zip(("user", "assistant", "user"), TEXTS, strict=True)
+    )
+    return [
+        [question],
+        [{"role": "system", "content": "Answer briefly."}, question],
+        [question, answer, again],
+    ]
+
+
+def _talks_of_pictures() -> list[Messages]:
+    """A question about a picture, and one about several in several turns."""
+
+    def asked(*parts: str | int) -> Mapping[str, Any]:
+        content = [
+            {"type": "text", "text": part}
+            if isinstance(part, str)
+            else {"type": "image", "image": _picture(part)}
+            for part in parts
+        ]
+        return {"role": "user", "content": content}
+
+    answer = {"role": "assistant", "content": [{"type": "text", "text": TEXTS[1]}]}
+    return [[asked(0, TEXTS[0])], [asked(TEXTS[2], 1, 2, TEXTS[0]), answer, asked(3, TEXTS[1])]]
+
+
+def _picture(seed: int) -> Image.Image:
+    pixels = np.random.default_rng(seed).integers(0, 256, (*IMAGE_SIZE, 3), np.uint8)
+    return Image.fromarray(pixels)
+
+
+def _preprocessor(checkpoint: Checkpoint, directory: Path) -> ImagePreprocessor:
+    vision = checkpoint.settings.vision_config
+    meta = {
+        "image_size": IMAGE_SIZE,
+        "patch_size": vision.patch_size,
+        "merge_size": vision.spatial_merge_size,
+        "temporal_patch_size": vision.temporal_patch_size,
+    }
+    return ImagePreprocessor.of(meta, read_settings(ProcessorSettings, directory / PROCESSOR_FILE))
+
+
+def _differs(checkpoint: Checkpoint, what: str) -> VlmforgeError:
+    return SourceError(
+        f"a package would read {what} otherwise than transformers does",
+        where=checkpoint.path,
+        mend=REPORT,
+    )
