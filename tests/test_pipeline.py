@@ -21,6 +21,7 @@ from vlmforge.errors import (
     CalibrationError,
     ConfigError,
     FormatError,
+    OutputError,
     PackageError,
     RotationError,
     SourceError,
@@ -329,6 +330,22 @@ def test_other_files_are_never_replaced(
     with pytest.raises(PackageError, match="other files"):
         package_model(Checkpoint.open(str(tiny_checkpoint)), space, tmp_path)
     assert (tmp_path / "thesis.txt").exists()
+
+
+def test_outputs_are_checked_before_the_model_is_looked_for(tmp_path: Path) -> None:
+    (tmp_path / "notes").write_text("mine", encoding="utf-8")
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "a.mxq").touch()
+    new = tmp_path / "new"
+    for out, work, match in (
+        (tmp_path / "notes", None, "a file stands"),
+        (tmp_path / "thesis", None, r"other files: a\.mxq"),
+        (new, tmp_path / "notes", "a file stands"),
+        (new, new / "work", "replaced as a whole"),
+    ):
+        with pytest.raises((OutputError, PackageError), match=match):
+            compile_model("/nowhere", out, work_dir=work)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["notes", "thesis"]
 
 
 def test_an_unsupported_architecture_names_the_supported(tmp_path: Path) -> None:

@@ -6,6 +6,8 @@ message without a traceback and exits with status 2.
 
 from __future__ import annotations
 
+import errno
+
 
 class VlmforgeError(Exception):
     """An expected failure.
@@ -60,3 +62,43 @@ class PackageError(VlmforgeError):
 
 class RunError(VlmforgeError):
     """A request the compiled program cannot serve, such as a sequence longer than its cache."""
+
+
+class OutputError(VlmforgeError):
+    """An output path that holds what is not this project's, or that nothing can be written to."""
+
+
+class SystemFailure(VlmforgeError):
+    """What the computer refuses: a full disk, a missing permission, too little memory."""
+
+    @staticmethod
+    def of(error: OSError, where: object = None) -> SystemFailure:
+        """The failure in words; ``where`` defaults to the file the system names."""
+        known = _SYSTEM.get(error.errno or 0)
+        what, mend = known or (f"the system refuses: {error.strerror or error}", None)
+        return SystemFailure(what, where=error.filename if where is None else where, mend=mend)
+
+
+_FULL = ("the disk is full", "free space there, or name an output on another disk")
+_DENIED = ("permission is denied", "choose a path that is yours, or change its permissions")
+_SYSTEM = {
+    errno.ENOSPC: _FULL,
+    errno.EDQUOT: ("the disk quota is used up", _FULL[1]),
+    errno.EFBIG: (
+        "a file would be larger than is allowed",
+        "raise the limit (ulimit -f), or name an output on a file system without it",
+    ),
+    errno.EROFS: ("the file system is read-only", "name an output on a disk that can be written"),
+    errno.EACCES: _DENIED,
+    errno.EPERM: _DENIED,
+    errno.ENAMETOOLONG: ("a file name is too long", "choose a shorter name"),
+    errno.ENOENT: ("there is no such file or directory", "check the path"),
+    errno.ENOTDIR: ("a file stands where a directory is wanted", "choose another path"),
+    errno.EEXIST: ("a file stands where a directory is wanted", "choose another path"),
+    errno.EISDIR: ("a directory stands where a file is wanted", "name a file"),
+    errno.ELOOP: ("symbolic links lead in a circle", "choose another path, or mend the links"),
+    errno.EBUSY: ("the path is in use by the system", "name a directory inside it"),
+    errno.EMFILE: ("too many files are open", "raise the limit: ulimit -n 4096"),
+    errno.ENOMEM: ("the memory does not suffice", "close other programs, or use a larger machine"),
+}
+"""Number of an error to what is wrong, and how to mend it."""

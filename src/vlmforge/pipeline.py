@@ -21,6 +21,8 @@ from vlmforge.calibrate.images import collect_images
 from vlmforge.calibrate.record import record_vision
 from vlmforge.calibrate.text import record_text
 from vlmforge.config import CompileConfig, InferenceScheme, require_supported
+from vlmforge.formats.kinds import FOLDER, PACKAGE
+from vlmforge.formats.output import require_apart, require_replaceable
 from vlmforge.progress import Progress
 from vlmforge.source.checkpoint import Checkpoint
 from vlmforge.source.reference import torch_device
@@ -87,12 +89,17 @@ def compile_model(
 
     Raises:
         CalibrationError: a plain decoder without texts, or texts for another model.
+        VlmforgeError: ``out`` or ``work_dir`` cannot be written, or holds files of the user's.
     """
     config = config or CompileConfig()
     require_supported(config)
     torch_device(device)
+    out = require_replaceable(out, PACKAGE)
+    root = require_replaceable(work_dir or f"{out}.work", FOLDER)
+    require_apart(out, root)
     checkpoint = Checkpoint.open(model)
-    space = Workspace(work_dir or out.with_name(f"{out.name}.work"), checkpoint.name)
+    space = Workspace(root, checkpoint.name)
+    space.require_replaceable()
     summary = Summary()
     stage = partial(_timed, summary)
 

@@ -6,6 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vlmforge.errors import FormatError
+from vlmforge.formats.kind import Kind
+from vlmforge.formats.kinds import (
+    CAPTURE_REPORT,
+    FOLDER,
+    GRAPH,
+    IMAGES,
+    PROGRAM,
+    ROTATION,
+    SAMPLES,
+    VALUES,
+)
+from vlmforge.formats.output import require_replaceable
 from vlmforge.formats.rotation import r1_path
 
 SUFFIXES = {"language": "text_model", "vision": "vision_transformer"}
@@ -45,6 +57,30 @@ class Workspace:
     def mxq(self, component: str) -> Path:
         """The integer program."""
         return self._file("mxq", component)
+
+    def graph_outputs(self, component: str) -> list[tuple[Path, Kind]]:
+        """What the capture of a component writes."""
+        graph = self.mblt(component)
+        report = graph.with_suffix(".json")
+        return [(graph, GRAPH), (graph.with_suffix(".infer"), VALUES), (report, CAPTURE_REPORT)]
+
+    def program_outputs(self, component: str) -> list[tuple[Path, Kind]]:
+        """What the quantization of a component writes."""
+        program = [(self.mxq(component), PROGRAM)]
+        return [*program, (self.rotation, ROTATION)] if component == "language" else program
+
+    def require_replaceable(self) -> None:
+        """Check, before any work, that what all stages write replaces nothing of the user's.
+
+        Raises:
+            VlmforgeError: as :func:`vlmforge.formats.output.require_replaceable`.
+        """
+        require_replaceable(self.root, FOLDER)
+        require_replaceable(self.images, IMAGES)
+        for component in COMPONENTS:
+            require_replaceable(self.calibration / component, SAMPLES)
+            for path, kind in (*self.graph_outputs(component), *self.program_outputs(component)):
+                require_replaceable(path, kind)
 
     def _file(self, kind: str, component: str) -> Path:
         return self.root / kind / f"{self.name}_{SUFFIXES[component]}.{kind}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import random
@@ -16,13 +17,14 @@ from vlmforge.calibrate.coco import DATASET, SPLIT, coco_images
 from vlmforge.calibrate.scenes import draw_scene
 from vlmforge.errors import CalibrationError, SourceError
 from vlmforge.formats.atomic import atomic_directory
+from vlmforge.formats.kinds import IMAGES, IMAGES_RECORD
+from vlmforge.formats.output import require_replaceable
 from vlmforge.progress import Progress
 from vlmforge.source.image import IMAGE_SIZE, read_image, resize_image
 
 logger = logging.getLogger(__name__)
 
 SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
-RECORD = "source.json"
 QUALITY = 95
 
 Named = tuple[str, Image.Image]
@@ -54,7 +56,7 @@ def collect_images(
     output = Path(output_dir)
     if num_images < 1:
         raise CalibrationError("no images are asked for", mend="ask for 1 image or more")
-    _check_replaceable(output)
+    require_replaceable(output, IMAGES)
     if source_dir is not None:
         found = _own_images(Path(source_dir), num_images, seed)
         return _write(output, found, {"source": "directory"}, num_images, progress)
@@ -108,16 +110,11 @@ def _scenes(count: int, seed: int) -> Iterator[Named]:
     return ((f"scene {seed + index}", draw_scene(seed + index).image) for index in range(count))
 
 
-def _check_replaceable(output: Path) -> None:
-    """Refuse to replace a directory of files that are somebody else's."""
-    if not output.exists() or (output / RECORD).is_file():
-        return
-    if not output.is_dir() or any(output.iterdir()):
-        raise CalibrationError(
-            "the output directory holds other files",
-            where=output,
-            mend="name another output directory, or use its images as they are",
-        )
+def _jpeg(image: Image.Image) -> bytes:
+    """The bytes of a JPEG file; an encoder that writes to a file may miss that the disk is full."""
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=QUALITY)
+    return buffer.getvalue()
 
 
 def _write(
@@ -129,15 +126,15 @@ def _write(
 ) -> Path:
     """Write the images and the record; the directory appears only when it is whole."""
     origins = {}
-    with atomic_directory(output.resolve()) as new:
+    with atomic_directory(output, IMAGES) as new:
         for index, (origin, image) in enumerate(images):
             file = f"image_{index:04d}.jpg"
-            resize_image(image).save(new / file, quality=QUALITY)
+            (new / file).write_bytes(_jpeg(resize_image(image)))
             origins[file] = origin
             if progress is not None:
                 progress("calibration images", index + 1, total)
         if not origins:
             raise CalibrationError("no image can be read", mend="name a directory of images")
         record = {**facts, "image_size": list(IMAGE_SIZE), "images": origins}
-        (new / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        (new / IMAGES_RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     return output

@@ -12,9 +12,10 @@ import numpy as np
 import torch
 from PIL import Image
 
-from vlmforge.calibrate.images import RECORD, find_images, readable
+from vlmforge.calibrate.images import find_images, readable
 from vlmforge.calibrate.prompts import PromptKind, prompt_for
 from vlmforge.errors import CalibrationError
+from vlmforge.formats.kinds import IMAGES_RECORD
 from vlmforge.formats.samples import SampleWriter
 from vlmforge.progress import Progress
 from vlmforge.source.checkpoint import Checkpoint
@@ -200,6 +201,6 @@ def _facts(
 def _image_source(images_dir: Path) -> str:
     """``"coco"``, ``"scenes"`` or ``"directory"``, as recorded when the images were collected."""
     try:
-        return str(json.loads((images_dir / RECORD).read_text("utf-8"))["source"])
+        return str(json.loads((images_dir / IMAGES_RECORD).read_text("utf-8"))["source"])
     except (OSError, ValueError, KeyError, TypeError):
         return "directory"

@@ -94,7 +94,10 @@ def diagnose_(
     from vlmforge.diagnose.html import write_html
     from vlmforge.diagnose.report import diagnose_package
     from vlmforge.diagnose.tables import tables
+    from vlmforge.formats.kinds import PAGE
+    from vlmforge.formats.output import require_replaceable
 
+    html = None if html is None else require_replaceable(html, PAGE)
     wanted = Wanted(questions, images, text, samples, max_new_tokens, length)
     with console.progress() as report:
         found = diagnose_package(package, reference, wanted, work_dir, report)

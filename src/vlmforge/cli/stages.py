@@ -60,20 +60,25 @@ def calibrate(
     """Record what a component receives: prompts with answers, pixels, or windows of texts."""
     from vlmforge.calibrate.record import record_vision
     from vlmforge.calibrate.text import record_text
+    from vlmforge.formats.kinds import FOLDER, SAMPLES
+    from vlmforge.formats.output import require_replaceable
     from vlmforge.source.checkpoint import Checkpoint
     from vlmforge.stages.calibration import calibrate_language
 
+    data = require_replaceable(output_dir, FOLDER)
+    part = "vision" if component is Recorded.VISION else "language"
+    require_replaceable(data / part, SAMPLES)
     checkpoint = Checkpoint.open(model)
     with console.progress() as report:
         if component is Recorded.TEXT:
-            record_text(checkpoint, texts or [], output_dir, num_samples, length, seed, report)
+            record_text(checkpoint, texts or [], data, num_samples, length, seed, report)
         elif component is Recorded.VISION:
-            record_vision(checkpoint, images_dir, output_dir, num_samples, progress=report)
+            record_vision(checkpoint, images_dir, data, num_samples, progress=report)
         else:
             calibrate_language(
                 checkpoint,
                 images_dir,
-                output_dir,
+                data,
                 num_samples,
                 max_new_tokens,
                 device.value,
@@ -89,12 +94,18 @@ def mblt(
     work_dir: WorkDir = Path(),
 ) -> None:
     """Capture a component as a float graph and check it against the original."""
+    from vlmforge.formats.kinds import FOLDER
+    from vlmforge.formats.output import require_replaceable
     from vlmforge.source.checkpoint import Checkpoint
     from vlmforge.stages.mblt import mblt_compile
     from vlmforge.workspace import Workspace
 
+    root = require_replaceable(work_dir, FOLDER)
     checkpoint = Checkpoint.open(model)
-    path = Workspace(work_dir, checkpoint.name).mblt(component.value)
+    space = Workspace(root, checkpoint.name)
+    for output, kind in space.graph_outputs(component.value):
+        require_replaceable(output, kind)
+    path = space.mblt(component.value)
     with console.progress() as report:
         result = mblt_compile(checkpoint, component.value, path, calibration, report)
     worst = result["worst"]
@@ -116,12 +127,17 @@ def mxq(
     inference_scheme: Scheme = InferenceScheme.ALL,
 ) -> None:
     """Quantize a captured component to an integer program; the language model comes first."""
+    from vlmforge.formats.kinds import FOLDER
+    from vlmforge.formats.output import require_replaceable
     from vlmforge.stages.mxq import mxq_compile
     from vlmforge.stages.overrides import split_overrides
     from vlmforge.workspace import COMPONENTS, Workspace
 
-    source = model or Workspace.find_mblt(work_dir, component.value)
-    space = Workspace.of_mblt(source, component.value, work_dir, spin_weight_dir)
+    root = require_replaceable(work_dir, FOLDER)
+    source = model or Workspace.find_mblt(root, component.value)
+    space = Workspace.of_mblt(source, component.value, root, spin_weight_dir)
+    for output, kind in space.program_outputs(component.value):
+        require_replaceable(output, kind)
     chosen = load_config(config)
     captured = [name for name in COMPONENTS if space.mblt(name).is_file()]
     overrides = split_overrides(chosen, space, captured) if captured else {}
@@ -149,10 +165,13 @@ def package(
     config: ConfigFile = None,
 ) -> None:
     """Join programs, embedding, tokenizer and processor into a directory that runs."""
+    from vlmforge.formats.kinds import PACKAGE
+    from vlmforge.formats.output import require_replaceable
     from vlmforge.source.checkpoint import Checkpoint
     from vlmforge.stages.package import package as build
     from vlmforge.workspace import Workspace
 
+    out = require_replaceable(out, PACKAGE)
     checkpoint = Checkpoint.open(model)
     build(
         checkpoint, Workspace(work_dir, checkpoint.name, spin_weight_dir), out, load_config(config)

@@ -108,12 +108,15 @@ def tune_(
     as_json: Json = False,
 ) -> None:
     """Choose 16-bit activations and 8-bit weights for the least cost within a KL budget."""
+    from vlmforge.formats.kinds import CONFIGURATION
+    from vlmforge.formats.output import require_replaceable
     from vlmforge.stages.calibration import Calibration, TextCalibration
     from vlmforge.tune import tables
     from vlmforge.tune.judge import Extent
     from vlmforge.tune.search import Budget, save, tune
     from vlmforge.tune.space import find_space
 
+    out = require_replaceable(out, CONFIGURATION)
     texts = calibration_text or []
     text = TextCalibration(texts, calibration_length) if texts else None
     calibration = Calibration(images, text, num_samples, max_new_tokens)

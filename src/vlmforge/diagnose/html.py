@@ -12,6 +12,8 @@ from markupsafe import Markup
 from vlmforge.diagnose import charts
 from vlmforge.diagnose.tables import settings
 from vlmforge.formats.atomic import atomic_file
+from vlmforge.formats.kinds import PAGE
+from vlmforge.formats.output import require_replaceable
 
 TEMPLATE = "report.html.j2"
 CURVES = 12
@@ -23,8 +25,10 @@ CULPRITS = 20
 
 def write_html(report: Mapping[str, Any], path: Path) -> Path:
     """Write the report for a browser; an interrupted writer leaves the old file or none."""
+    require_replaceable(path, PAGE)
+    page = render(report).encode()
     with atomic_file(path) as file:
-        file.write(render(report).encode())
+        file.write(page)
     return path
 
 

@@ -1,22 +1,29 @@
 """Writes that leave either the old file or directory, or the whole new one.
 
-What is written stands beside its place until it is whole, locked by its writer. A writer that
-was killed cannot clear up; the next one for the same place finds its leavings unlocked and does.
+What is written stands beside its place until it is whole. Links are followed: a link stays a link,
+and what it leads to is replaced. A full disk is an error that says so.
 """
 
 from __future__ import annotations
 
-import fcntl
-import glob
+import errno
+import logging
 import os
-import secrets
-import shutil
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-PARTIAL, OLD = "partial", "old"
+from vlmforge.errors import SystemFailure, VlmforgeError
+from vlmforge.formats.exchange import exchange
+from vlmforge.formats.kind import Kind
+from vlmforge.formats.stage import Stage, clear, open_stage, stages
+
+logger = logging.getLogger(__name__)
+
+REFUSED = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
+"""Errors that only writing meets."""
 
 
 @contextmanager
@@ -24,86 +31,114 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
     """A binary file that takes ``path``'s place when the block ends without an exception.
 
     The parent directory is created. The new file is on disk before it gets its name.
+
+    Raises:
+        SystemFailure: the disk is full, or the file cannot be written for another reason.
     """
-    partial = _prepare(path)
-    try:
-        with partial.open("xb") as file, _locked(partial):
+    target = real_path(path)
+    with writing(path), open_stage(target) as stage:
+        with stage.new.open("xb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-            partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+        _keep_mode(target, stage.new)
+        stage.new.replace(target)
 
 
 @contextmanager
-def atomic_directory(path: Path) -> Iterator[Path]:
-    """An empty directory that takes ``path``'s place when the block ends without an exception."""
-    partial = _prepare(path)
-    partial.mkdir()
+def atomic_directory(path: Path, kind: Kind | None = None) -> Iterator[Path]:
+    """An empty directory that takes ``path``'s place when the block ends without an exception.
+
+    Args:
+        path: created, or replaced as a whole.
+        kind: of the directory; an old one that holds anything else by then stays as it is.
+
+    Raises:
+        SystemFailure: the disk is full, or the directory cannot be written for another reason.
+    """
+    target = real_path(path)
+    with writing(path), open_stage(target, kind) as stage:
+        stage.new.mkdir()
+        yield stage.new
+        _swap(stage, target, kind)
+
+
+def restore(path: Path) -> None:
+    """Bring back a directory whose writer was killed after it had moved it out of the way.
+
+    That happens only where names cannot be exchanged in one step.
+    """
+    target = real_path(path)
+    for stage in stages(target):
+        if os.path.lexists(stage.old) and not os.path.lexists(target):
+            clear(stage, target)
+
+
+def real_path(path: Path) -> Path:
+    """Where a path leads, absolute, all links followed; raises :class:`SystemFailure`."""
     try:
-        with _locked(partial):
-            yield partial
-            _swap(partial, path)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-
-
-def _swap(new: Path, path: Path) -> None:
-    if not path.exists():
-        new.rename(path)
-        return
-    old = _beside(path, OLD)
-    path.rename(old)
-    try:
-        new.rename(path)
-    except BaseException:
-        old.rename(path)
-        raise
-    shutil.rmtree(old)
-
-
-def _prepare(path: Path) -> Path:
-    """A name for what will take ``path``'s place; leavings of killed writers are cleared away."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    for old in _leavings(path, OLD):
-        if not path.exists():
-            old.rename(path)
-    for leaving in (*_leavings(path, OLD), *_leavings(path, PARTIAL)):
-        if _is_unlocked(leaving):
-            shutil.rmtree(leaving) if leaving.is_dir() else leaving.unlink(missing_ok=True)
-    return _beside(path, PARTIAL)
-
-
-def _beside(path: Path, kind: str) -> Path:
-    return path.with_name(f"{path.name}.{kind}-{secrets.token_hex(4)}")
-
-
-def _leavings(path: Path, kind: str) -> list[Path]:
-    return sorted(path.parent.glob(f"{glob.escape(path.name)}.{kind}-" + "[0-9a-f]" * 8))
+        return path.resolve()
+    except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle
+        circle = OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
+        raise SystemFailure.of(error if isinstance(error, OSError) else circle) from error
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """A file or directory locked by this process, until the block or the process ends."""
-    descriptor = os.open(path, os.O_RDONLY)
+def writing(path: Path) -> Iterator[None]:
+    """Says that ``path`` could not be written, where the block fails for want of space."""
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
         yield
-    finally:
-        os.close(descriptor)
+    except OSError as error:
+        if error.errno not in REFUSED:
+            raise
+        raise SystemFailure.of(error, path) from error
 
 
-def _is_unlocked(path: Path) -> bool:
-    """Whether nobody writes at ``path`` any more; False too if it is gone."""
+def _swap(stage: Stage, path: Path, kind: Kind | None) -> None:
+    """Give the new directory its name; at no moment is there neither, where the system can."""
+    _keep_mode(path, stage.new)
+    here = _is_here(path)
+    if not path.exists() or not any(path.iterdir()):
+        stage.new.rename(path)
+    elif exchange(stage.new, path):
+        if (found := _foreign(stage.new, kind)) is not None:
+            exchange(stage.new, path)
+            raise _refusal(path, found, kind)
+    else:
+        _move_aside(stage, path, kind)
+    if here:
+        os.chdir(path)
+        logger.warning("The current directory was replaced as a whole: run `cd .` to see it.")
+
+
+def _move_aside(stage: Stage, path: Path, kind: Kind | None) -> None:
+    """The swap in two steps; :func:`restore` goes back after the first."""
+    path.rename(stage.old)
     try:
-        descriptor = os.open(path, os.O_RDONLY)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    finally:
-        os.close(descriptor)
-    return True
+        if (found := _foreign(stage.old, kind)) is not None:
+            raise _refusal(path, found, kind)
+        stage.new.rename(path)
+    except BaseException:
+        stage.old.rename(path)
+        raise
+
+
+def _foreign(directory: Path, kind: Kind | None) -> Path | None:
+    return None if kind is None else kind.foreign(directory)
+
+
+def _refusal(path: Path, found: Path, kind: Kind | None) -> VlmforgeError:
+    assert kind is not None
+    return kind.refusal(path, found)
+
+
+def _keep_mode(old: Path, new: Path) -> None:
+    """Let who could read or write the old one do so with the new one."""
+    with suppress(OSError):
+        new.chmod(stat.S_IMODE(old.stat().st_mode))
+
+
+def _is_here(path: Path) -> bool:
+    with suppress(OSError):
+        return path.samefile(os.curdir)
+    return False

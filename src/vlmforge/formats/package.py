@@ -12,6 +12,7 @@ import numpy as np
 from pydantic import ConfigDict, PositiveInt
 
 from vlmforge.errors import FormatError, PackageError
+from vlmforge.formats.atomic import restore
 from vlmforge.formats.document import Document, is_printable, parse_object, validate
 from vlmforge.formats.intact import first_altered
 from vlmforge.formats.mxq import read_mxq
@@ -24,6 +25,22 @@ EMBEDDING = "model.embed_tokens.weight"
 EMBEDDING_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"
 PROCESSOR_FILE = "preprocessor_config.json"
+TOKENIZER_FILES = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "vocab.json",
+    "merges.txt",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "chat_template.jinja",
+    "chat_template.json",
+    "generation_config.json",
+)
+"""Settings of tokenizer and answers; today's packages have the first two and the template."""
+
+PACKAGE_FILES = (CONFIG_FILE, EMBEDDING_FILE, PROCESSOR_FILE, *TOKENIZER_FILES)
+"""Every file a package may have beside its programs."""
+
 SHARED_FACTS = ("rotation", "model_fingerprint")
 MEND = "build the package again: vlmforge package"
 COMPILE = "name a package; one is made with `vlmforge compile MODEL --out PACKAGE`"
@@ -112,6 +129,13 @@ class Package:
     fingerprint: str
 
 
+def program_files(config: Mapping[str, Any]) -> list[str]:
+    """The names of the programs a ``config.json`` names; none if it is not that of a package."""
+    vision = config.get("vision_config")
+    named = [config.get("mxq_path"), vision.get("mxq_path") if isinstance(vision, dict) else None]
+    return [n for n in named if isinstance(n, str) and n.endswith(".mxq") and Path(n).name == n]
+
+
 def open_package(directory: str | Path, verify: bool = True) -> Package:
     """Open a package directory.
 
@@ -184,6 +208,7 @@ def _require_file(path: Path) -> None:
 
 def _read_config(directory: Path) -> dict[str, Any]:
     path = directory / CONFIG_FILE
+    restore(directory)
     if not directory.is_dir():
         raise PackageError("the package directory does not exist", where=directory, mend=COMPILE)
     if not path.is_file():

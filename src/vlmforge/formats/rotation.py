@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Literal
 from vlmforge.errors import FormatError, RotationError
 from vlmforge.formats.atomic import atomic_file
 from vlmforge.formats.document import Document, parse_object, validate
+from vlmforge.formats.kinds import ROTATION
+from vlmforge.formats.output import require_replaceable
 
 if TYPE_CHECKING:
     import torch
@@ -75,6 +77,7 @@ def write_rotation(
     """
     import torch
 
+    require_replaceable(path, ROTATION)
     parameter = torch.nn.Parameter(rotation.matrix, requires_grad=False)
     archive = io.BytesIO()
     torch.jit.save(torch.jit.script(torch.nn.ParameterList([parameter])), archive)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -12,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from vlmforge.formats.atomic import atomic_directory
+from vlmforge.formats.kinds import SAMPLES, SAMPLES_FORMAT, SAMPLES_LIST, SAMPLES_RECORD
+from vlmforge.formats.output import require_replaceable
 
-FORMAT = "vlmforge.samples"
 VERSION = 1
 
 LISTED = {"language": "inputs_embeds", "vision": "images"}
@@ -39,7 +41,8 @@ class SampleWriter:
         self._swap = ExitStack()
 
     def __enter__(self) -> SampleWriter:
-        self._partial = self._swap.enter_context(atomic_directory(self.path))
+        require_replaceable(self.path, SAMPLES)
+        self._partial = self._swap.enter_context(atomic_directory(self.path, SAMPLES))
         return self
 
     def __exit__(
@@ -67,14 +70,14 @@ class SampleWriter:
         folder.mkdir()
         described = {}
         for key, array in arrays.items():
-            np.save(folder / f"{key}.npy", array, allow_pickle=False)
+            (folder / f"{key}.npy").write_bytes(_npy(array))
             described[key] = {"shape": list(array.shape), "dtype": array.dtype.name}
         sample = {"index": index, "name": name, "directory": str(self.path / name)}
         self._samples.append({**sample, "arrays": described, **facts})
 
     def _write_metadata(self) -> None:
         metadata = {
-            "format": FORMAT,
+            "format": SAMPLES_FORMAT,
             "version": VERSION,
             "component": self.component,
             "count": len(self._samples),
@@ -82,8 +85,15 @@ class SampleWriter:
             "samples": self._samples,
         }
         text = json.dumps(metadata, indent=2, ensure_ascii=False, allow_nan=False)
-        (self._partial / "metadata.json").write_text(text + "\n", "utf-8")
+        (self._partial / SAMPLES_RECORD).write_text(text + "\n", "utf-8")
         listed = LISTED[self.component]
         files = [self.path / sample["name"] / f"{listed}.npy" for sample in self._samples]
         lines = "".join(f"{file}\n" for file in files)
-        (self._partial / "npy_files.txt").write_text(lines, "utf-8")
+        (self._partial / SAMPLES_LIST).write_text(lines, "utf-8")
+
+
+def _npy(array: np.ndarray) -> memoryview:
+    """The bytes of an ``.npy`` file; NumPy's own writes to files say little about a full disk."""
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    return buffer.getbuffer()

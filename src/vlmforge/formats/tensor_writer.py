@@ -13,7 +13,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from vlmforge.formats.atomic import atomic_file
+from vlmforge.errors import SystemFailure
+from vlmforge.formats.atomic import atomic_file, writing
 from vlmforge.formats.dtypes import DTYPES, dtype_name
 from vlmforge.formats.header import ALIGNMENT, TensorEntry, alignment
 
@@ -30,14 +31,17 @@ class TensorWriter:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         self.sha256: dict[str, str] = {}
         """Tensor name to the SHA-256 of its bytes, in hex."""
         self.entries: dict[str, TensorEntry] = {}
         """Tensor name to dtype, shape and place in the temporary file."""
-        self._data: BinaryIO = tempfile.TemporaryFile(  # noqa: SIM115
-            dir=self.path.parent
-        )
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._data: BinaryIO = tempfile.TemporaryFile(  # noqa: SIM115
+                dir=self.path.parent
+            )
+        except OSError as error:
+            raise SystemFailure.of(error) from error
 
     def __enter__(self) -> TensorWriter:
         return self
@@ -77,7 +81,8 @@ class TensorWriter:
                 raise TypeError(f"a piece of {name!r} is {chunk.dtype}, not {dtype}")
             data = np.ascontiguousarray(chunk, DTYPES[dtype]).reshape(-1).view(np.uint8).data
             digest.update(data)
-            self._data.write(data)
+            with writing(self.path):
+                self._data.write(data)
         entry = TensorEntry(dtype, tuple(map(int, shape)), begin, self._data.tell())
         if entry.size == 0 or entry.size != entry.expected_size:
             raise ValueError(f"{entry.size} bytes do not fill the tensor {name!r} {shape}")

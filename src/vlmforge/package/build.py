@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from vlmforge.errors import PackageError
-from vlmforge.formats.atomic import atomic_directory, atomic_file
+from vlmforge.formats.atomic import atomic_directory
+from vlmforge.formats.kinds import PACKAGE
+from vlmforge.formats.output import require_replaceable
 from vlmforge.formats.package import open_package, write_embeddings
 from vlmforge.formats.rotation import Rotation
 from vlmforge.formats.tensor_writer import COPY_CHUNK
@@ -39,8 +41,8 @@ def build_package(
         PackageError: a part is missing, or the parts were not compiled for each other.
     """
     _require_files(text, vision)
-    _require_replaceable(output)
-    with atomic_directory(output) as partial:
+    require_replaceable(output, PACKAGE)
+    with atomic_directory(output, PACKAGE) as partial:
         _copy(text, partial / text_file(checkpoint.name))
         if vision is not None:
             _copy(vision, partial / vision_file(checkpoint.name))
@@ -79,8 +81,7 @@ def write_embedding(checkpoint: Checkpoint, rotation: Rotation | None, path: Pat
 
 
 def _write_json(path: Path, value: dict[str, Any]) -> None:
-    with atomic_file(path) as file:
-        file.write((json.dumps(value, indent=2) + "\n").encode())
+    path.write_bytes((json.dumps(value, indent=2) + "\n").encode())
 
 
 def _require_files(text: Path, vision: Path | None) -> None:
@@ -89,12 +90,3 @@ def _require_files(text: Path, vision: Path | None) -> None:
             raise PackageError(
                 "a compiled part is missing", where=path, mend=f"run `vlmforge {command}`"
             )
-
-
-def _require_replaceable(output: Path) -> None:
-    if output.is_dir() and any(output.iterdir()) and not list(output.glob("*.mxq")):
-        raise PackageError(
-            "the output directory holds other files",
-            where=output,
-            mend="name a new directory, or an earlier package to replace",
-        )

@@ -24,7 +24,7 @@ def find_model(model: str, revision: str | None = None) -> Path:
     Raises:
         SourceError: there is no such directory, no such model, or no way to the Hub.
     """
-    directory = Path(model).expanduser()
+    directory = _expanded(model)
     if directory.is_dir():
         return directory
     if not HUB_ID.fullmatch(model):
@@ -34,6 +34,16 @@ def find_model(model: str, revision: str | None = None) -> Path:
             mend="give an existing directory or a Hub id such as Qwen/Qwen2-VL-2B-Instruct",
         )
     return _download(model, revision)
+
+
+def _expanded(model: str) -> Path:
+    try:
+        return Path(model).expanduser()
+    except RuntimeError as error:
+        raise SourceError(
+            "the path begins with a user who does not exist", where=model,
+            mend="write the whole path, or ./~name for a name that begins with ~",
+        ) from error  # fmt: skip
 
 
 def _download(model: str, revision: str | None) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +10,8 @@ from typing import Any
 from vlmforge.config import BitConfig, CompileConfig, require_supported
 from vlmforge.errors import ConfigError
 from vlmforge.formats.atomic import atomic_file
+from vlmforge.formats.kinds import CONFIGURATION, configuration_text
+from vlmforge.formats.output import require_replaceable
 from vlmforge.progress import Progress
 from vlmforge.tune.candidates import Candidate, Cost, find_candidates, whole_cost
 from vlmforge.tune.component import Component
@@ -124,9 +125,9 @@ def rank(components: dict[str, Component], judge: Judge) -> list[Ranked]:
 
 def save(tuning: Tuning, path: Path) -> Path:
     """Write the configuration, without what is by default, for people to read and edit."""
-    document = tuning.config.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    require_replaceable(path, CONFIGURATION)
     with atomic_file(path) as file:
-        file.write((json.dumps(document, indent=2) + "\n").encode())
+        file.write(configuration_text(tuning.config))
     return path
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from vlmforge.formats.kinds import FOLDER
+from vlmforge.formats.output import require_replaceable
 from vlmforge.pipeline import prepare_model
 from vlmforge.progress import Progress
 from vlmforge.source.checkpoint import Checkpoint
@@ -28,6 +30,8 @@ def find_space(
         graph = Workspace.find_mblt(directory, "language")
         return Workspace.of_mblt(graph, "language", directory)
     checkpoint = Checkpoint.open(model)
-    space = Workspace(work_dir or Path(f"{checkpoint.name}.work"), checkpoint.name)
+    root = require_replaceable(work_dir or f"{checkpoint.name}.work", FOLDER)
+    space = Workspace(root, checkpoint.name)
+    space.require_replaceable()
     prepare_model(checkpoint, space, calibration, progress=progress)
     return space
