@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 LAYERS = (
-    ("errors", "progress", "sample", "_native"),
+    ("errors", "progress", "sample", "text", "_native"),
     ("fixed_point", "config"),
     ("graph", "program", "learning"),
     ("formats",),
@@ -35,7 +35,7 @@ LAYERS = (
 SIBLINGS_ALLOWED = {("integrations", "run")}
 """(importer, imported) pairs of one layer that may meet nevertheless."""
 
-TORCH_FREE = {"errors", "progress", "sample", "program", "run", "bench"}
+TORCH_FREE = {"errors", "progress", "sample", "text", "program", "run", "bench"}
 """Parts that import torch nowhere, not even inside a function."""
 
 TRANSFORMERS_USERS = {"source", "calibrate", "capture", "integrations"}

@@ -75,7 +75,8 @@ class SystemFailure(VlmforgeError):
     def of(error: OSError, where: object = None) -> SystemFailure:
         """The failure in words; ``where`` defaults to the file the system names."""
         known = _SYSTEM.get(error.errno or 0)
-        what, mend = known or (f"the system refuses: {error.strerror or error}", None)
+        said = f"the system refuses: {error.strerror}" if error.strerror else str(error)
+        what, mend = known or (said or type(error).__name__, None)
         return SystemFailure(what, where=error.filename if where is None else where, mend=mend)
 
 

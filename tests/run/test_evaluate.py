@@ -154,3 +154,26 @@ def test_answers_are_compared_stripped_and_case_folded() -> None:
     question = Question(Path("a.png"), "q", "  Straße ")
 
     assert question.is_answered_by("STRASSE\n") and not question.is_answered_by("Strasse 1")
+
+
+@pytest.mark.parametrize("separator", ["\u2028", "\u2029", "\x85", "\x1c"])
+def test_only_line_feeds_end_a_line(tmp_path: Path, separator: str) -> None:
+    row = {"image": "a.png", "question": f"What{separator}color?", "answer": "red"}
+    lines = "\r\n".join([json.dumps(row, ensure_ascii=False)] * 2)
+    (tmp_path / "q.jsonl").write_bytes(b"\xef\xbb\xbf" + lines.encode())
+
+    assert [q.question for q in read_questions(tmp_path / "q.jsonl")] == [row["question"]] * 2
+
+
+def test_bytes_and_halves_that_are_no_characters(session: Session, tmp_path: Path) -> None:
+    Image.new("RGB", (30, 30), "blue").save(tmp_path / "a.png")
+    line = b'{"image": "a.png", "question": "caf\xe9 \\ud83d?", "answer": "red"}\n'
+    (tmp_path / "q.jsonl").write_bytes(line)
+    said: list[str] = []
+
+    asked = read_questions(tmp_path / "q.jsonl")
+    evaluate(session, asked, max_new_tokens=2, on_answer=lambda _, text: said.append(text))
+
+    assert asked[0].question == "caf\ufffd \ud83d?" and len(said) == 1
+    prompts = [session.prompts.encode([{"role": "user", "content": c}]) for c in "\ud83d\ufffd"]
+    np.testing.assert_array_equal(prompts[0].token_ids, prompts[1].token_ids)

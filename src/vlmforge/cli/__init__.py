@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from vlmforge import console
-from vlmforge.cli.options import app
-
-# Importing the commands lists them, in this order, in --help.
-# isort: off
-from vlmforge.cli import whole, stages, run, examine
-# isort: on
-
-__all__ = ["app", "examine", "main", "run", "stages", "whole"]
+import sys
+from typing import Any
 
 
 def main() -> None:
-    """Run the command line; expected failures exit with status 2."""
-    with console.expected_failures():
-        app()
+    """Run the command line; see :func:`vlmforge.console.expected_failures` for exit statuses."""
+    try:
+        from vlmforge import console
+        from vlmforge.cli import process
+        from vlmforge.cli.commands import app
+
+        process.prepare()
+        with console.expected_failures():
+            app()
+    except KeyboardInterrupt:  # while the program was still being loaded
+        sys.stderr.write("interrupted\n")
+        sys.exit(130)
+
+
+def __getattr__(name: str) -> Any:
+    if name != "app":
+        raise AttributeError(f"module 'vlmforge.cli' has no attribute {name!r}")
+    from vlmforge.cli.commands import app
+
+    return app

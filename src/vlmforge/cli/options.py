@@ -4,19 +4,45 @@ from __future__ import annotations
 
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
+from vlmforge import __version__, console
 from vlmforge.config import CompileConfig, InferenceScheme
+
+
+class Commands(TyperGroup):
+    """The commands; whichever runs, its failures are told without a traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        with console.expected_failures():
+            return super().invoke(ctx)
+
 
 app = typer.Typer(
     name="vlmforge",
-    help="Compile vision-language models into static-integer programs and run them.",
+    cls=Commands,
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        console.print_text(f"vlmforge {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _vlmforge(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show it.")
+    ] = False,
+) -> None:
+    """Compile vision-language models into static-integer programs and run them."""
 
 
 class Component(str, Enum):

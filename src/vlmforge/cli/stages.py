@@ -110,7 +110,7 @@ def mblt(
         result = mblt_compile(checkpoint, component.value, path, calibration, report)
     worst = result["worst"]
     compared = f"{result['compared']} values agree with the original"
-    console.OUTPUT.print(f"{path}: {compared}, worst {worst['relative']:.1e} at {worst['name']}")
+    console.print_text(f"{path}: {compared}, worst {worst['relative']:.1e} at {worst['name']}")
 
 
 @app.command()
@@ -153,7 +153,7 @@ def mxq(
             overrides.get(component.value),
             report,
         )
-    console.OUTPUT.print(f"{path}: {console.human_size(path.stat().st_size)}")
+    console.print_text(f"{path}: {console.human_size(path.stat().st_size)}")
 
 
 @app.command()
@@ -177,4 +177,4 @@ def package(
         checkpoint, Workspace(work_dir, checkpoint.name, spin_weight_dir), out, load_config(config)
     )
     image = " --image FILE" if "vision" in checkpoint.components else ""
-    console.OUTPUT.print(f"{out} is ready: vlmforge chat {out}{image}")
+    console.print_text(f"{out} is ready: vlmforge chat {out}{image}")

@@ -73,12 +73,15 @@ class Reference(Protocol):
 def read_questions(path: Path) -> list[Question]:
     """The questions of a JSON-lines file; image paths are relative to the file.
 
+    Lines end at line feeds alone, as JSON texts may hold other separators of Unicode. A byte
+    that is not UTF-8 becomes U+FFFD.
+
     Raises:
         RunError: the file is missing or empty, or lines are malformed (each is named).
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, ValueError) as error:
+        lines = path.read_bytes().decode("utf-8-sig", "replace").split("\n")
+    except OSError as error:
         raise RunError(f"the questions cannot be read: {error}", where=path) from error
     questions, problems = [], []
     for number, line in enumerate(lines, 1):

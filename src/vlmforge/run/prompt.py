@@ -14,6 +14,7 @@ from tokenizers import Tokenizer
 
 from vlmforge.errors import PackageError, RunError
 from vlmforge.run.template import ChatTemplate, Message
+from vlmforge.text import well_formed
 
 ImageSource = Image.Image | str | os.PathLike[str]
 
@@ -51,11 +52,13 @@ class PromptEncoder:
     def encode(self, messages: Sequence[Message], *, generation_prompt: bool = True) -> Prompt:
         """The ids Hugging Face's ``processor.apply_chat_template(..., tokenize=True)`` gives.
 
+        Half a character (a lone surrogate), which no tokenizer reads, becomes U+FFFD.
+
         Raises:
             RunError: the messages are malformed, or image placeholders were written as text.
         """
         images = tuple(images_of(messages))
-        text = self.template.render(messages, generation_prompt=generation_prompt)
+        text = well_formed(self.template.render(messages, generation_prompt=generation_prompt))
         if self.image_token is not None:
             text = _expand(text, self.image_token, self.image_tokens, len(images))
         bos = self.template.special_tokens.get("bos_token")

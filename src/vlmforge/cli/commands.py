@@ -1,0 +1,11 @@
+"""All commands. Importing them lists them, in this order, in --help."""
+
+from __future__ import annotations
+
+from vlmforge.cli.options import app
+
+# isort: off
+from vlmforge.cli import whole, stages, run, examine
+# isort: on
+
+__all__ = ["app", "examine", "run", "stages", "whole"]
