@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from vlmforge.errors import GraphError
 from vlmforge.graph.core import Graph, Node
-from vlmforge.graph.flow import MOVES, readers
+from vlmforge.graph.flow import keeps_rows, readers
 
 NORMS = ("rms_norm", "layer_norm")
 
@@ -16,7 +16,8 @@ class Residual:
     """The residual stream of a graph.
 
     Attributes:
-        values: names of the values that are the stream, in topological order.
+        values: names of the values that are the stream, in topological order. Moves may lay its
+            rows side by side; one that cuts them is a reader.
         writers: the nodes whose output becomes part of the stream.
         readers: the nodes that compute with the stream, additions to it aside.
     """
@@ -43,7 +44,7 @@ def residual(graph: Graph) -> Residual:
             stream[node.name] = None
             written = [name for name in node.inputs if name not in stream]
             writers |= {name: _writer(graph, node, name) for name in written}
-        elif node.op in MOVES and node.inputs[0] in stream:
+        elif keeps_rows(graph, node) and node.inputs[0] in stream:
             stream[node.name] = None
     reading = [
         node

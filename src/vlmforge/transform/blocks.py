@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from vlmforge.errors import GraphError
 from vlmforge.graph.core import Graph, Node
-from vlmforge.graph.flow import readers, source
+from vlmforge.graph.flow import is_output, row_readers, row_source, source
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,8 @@ def value_paths(graph: Graph) -> list[ValuePath]:
     """The value path of every attention.
 
     Raises:
-        GraphError: values do not come straight from a product of their own, or something other
-            than one product reads the attention.
+        GraphError: values do not come straight from a product of their own, something other than
+            one product reads the attention, or rows are cut or joined between them.
     """
     return [_value_path(graph, node) for node in attentions(graph)]
 
@@ -65,7 +65,8 @@ def key_paths(graph: Graph) -> list[KeyPath]:
     """The query and key path of every attention.
 
     Raises:
-        GraphError: queries or keys are not a RoPE of a product that nothing else reads.
+        GraphError: queries or keys are not a RoPE of a product that nothing else reads, or it
+            turns heads of another size.
     """
     paths = []
     for attention in attentions(graph):
@@ -79,8 +80,8 @@ def gated_mlps(graph: Graph) -> list[GatedMLP]:
     """Every gated MLP of the graph; other multiplications are passed over.
 
     Raises:
-        GraphError: something besides one product reads the gated value, or besides the
-            multiplication the linear factor.
+        GraphError: something besides one product reads the gated value or cuts its rows, or
+            besides the multiplication the linear factor.
     """
     found = []
     for product in graph.nodes.values():
@@ -96,7 +97,7 @@ def gated_mlps(graph: Graph) -> list[GatedMLP]:
 
 
 def _value_path(graph: Graph, attention: Node) -> ValuePath:
-    value = source(graph, attention.inputs[2])
+    value = row_source(graph, attention.inputs[2])
     if value is None or value.op != "linear":
         raise GraphError("its values do not come from a product", where=attention.name)
     _require_alone(graph, value, attention)
@@ -107,6 +108,8 @@ def _roped_product(graph: Graph, attention: Node, operand: int) -> tuple[Node, N
     rope = graph.nodes.get(attention.inputs[operand])
     if rope is None or rope.op != "rope":
         raise GraphError("its queries and keys are not the output of a RoPE", where=attention.name)
+    if rope.attrs["head_dim"] != attention.attrs["head_dim"]:
+        raise GraphError(f"it turns other heads than {attention.name} has", where=rope.name)
     _require_alone(graph, rope, attention)
     product = graph.nodes.get(rope.inputs[0])
     if product is None or product.op != "linear":
@@ -116,21 +119,24 @@ def _roped_product(graph: Graph, attention: Node, operand: int) -> tuple[Node, N
 
 
 def _only_hadamard(graph: Graph, node: Node) -> Node | None:
-    reading = list(readers(graph, node.name))
-    alone = [reader.op for reader in reading] == ["hadamard"] and node.name not in graph.outputs
-    return reading[0] if alone else None
+    reading = list(row_readers(graph, node.name))
+    alone = [reader.op for reader in reading] == ["hadamard"] and not is_output(graph, node.name)
+    return reading[0] if alone and reading[0].shape[-1] == node.shape[-1] else None
 
 
 def _only_product(graph: Graph, node: Node) -> Node:
-    reading = list(readers(graph, node.name))
-    if node.name in graph.outputs or [reader.op for reader in reading] != ["linear"]:
+    reading = list(row_readers(graph, node.name))
+    if is_output(graph, node.name) or [reader.op for reader in reading] != ["linear"]:
         names = ", ".join(reader.name for reader in reading) or "the caller"
         raise GraphError(f"one product should read it, not {names}", where=node.name)
     return reading[0]
 
 
 def _require_alone(graph: Graph, node: Node, reader: Node) -> None:
-    others = [each for each in readers(graph, node.name) if each.name != reader.name]
-    if others or node.name in graph.outputs:
+    others = [each for each in row_readers(graph, node.name) if each.name != reader.name]
+    if others or is_output(graph, node.name):
         names = ", ".join(each.name for each in others) or "the caller"
         raise GraphError(f"{names} reads it as well as {reader.name}", where=node.name)
+    origins = [source(graph, name) for name in reader.inputs]
+    if sum(origin is not None and origin.name == node.name for origin in origins) > 1:
+        raise GraphError(f"{reader.name} reads it twice", where=node.name)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from vlmforge.errors import GraphError
 from vlmforge.graph.core import Graph, Node, Weight
+from vlmforge.graph.flow import MOVES, rows_joined
 from vlmforge.graph.residual import residual
 from vlmforge.transform.residual_rotation import require_writers
 
@@ -24,8 +25,9 @@ def centre_residual(graph: Graph) -> Graph:
     A graph whose stream no LayerNorm reads is returned as it is.
 
     Raises:
-        GraphError: something other than a weightless LayerNorm reads the stream, it enters from
-            outside the graph, or a node that is not a product writes it.
+        GraphError: something other than a weightless LayerNorm reads the stream, rows of it are
+            joined or cut, it enters from outside the graph or leaves it, or a node that is not a
+            product writes it.
     """
     stream = residual(graph)
     if not any(node.op == "layer_norm" for node in stream.readers):
@@ -36,6 +38,8 @@ def centre_residual(graph: Graph) -> Graph:
     for name in stream.values:
         if name in graph.inputs:
             _refuse(name, "it is an input, which no product of this graph writes")
+        elif graph.nodes[name].op in MOVES and rows_joined(graph, graph.nodes[name]) != 1:
+            _refuse(name, "it lays rows side by side, which have a mean each")
     changed: dict[str, Weight] = {}
     for node in require_writers(graph, stream):
         changed |= {n: graph.weights[n].map(_centred) for n in node.weights.values()}

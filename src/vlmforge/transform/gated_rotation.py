@@ -22,7 +22,7 @@ def rotate_gated(graph: Graph, largest: int) -> Graph:
     """The graph with a ``hadamard`` node behind every gated product.
 
     Args:
-        graph: one product reads each gated product.
+        graph: one product reads each gated product; one that is rotated already stays so.
         largest: channels mixed at most. Where they do not divide the channels, half as many are
             tried; where not even the smallest block does, the product stays as it is.
 
@@ -33,11 +33,11 @@ def rotate_gated(graph: Graph, largest: int) -> Graph:
     changed: dict[str, Weight] = {}
     for mlp in gated_mlps(graph):
         block = _block(mlp.product, largest)
-        if block is None:
+        if block is None or mlp.rotation is not None:
             continue
         name = f"{mlp.product.name}/hadamard"
         attrs = {"block": block}
-        inserted[mlp.down.name] = Node(
+        inserted[mlp.product.name] = Node(
             name, "hadamard", (mlp.product.name,), mlp.product.shape, {}, attrs
         )
         changed |= _rotate_columns(graph, mlp.down, block)
@@ -62,11 +62,9 @@ def _block(product: Node, largest: int) -> int | None:
 
 
 def _nodes(graph: Graph, inserted: dict[str, Node]) -> Iterator[Node]:
-    """The nodes, those inserted before the product they are for."""
+    """The nodes, those inserted behind the value they rotate, for all that reads it."""
     for node in graph.nodes.values():
-        rotation = inserted.get(node.name)
-        if rotation is None:
-            yield node
-            continue
-        yield rotation
-        yield replace(node, inputs=(rotation.name,))
+        names = (inserted[n].name if n in inserted else n for n in node.inputs)
+        yield replace(node, inputs=tuple(names))
+        if node.name in inserted:
+            yield inserted[node.name]

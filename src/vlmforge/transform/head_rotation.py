@@ -13,10 +13,16 @@ def rotate_head(graph: Graph, rotation: Tensor) -> Graph:
     """The graph whose output is multiplied by ``rotation`` [hidden, hidden], float64.
 
     Raises:
-        GraphError: the output does not come from a product.
+        GraphError: the output does not come from a product, is of another width, or is read in the
+            graph as well.
     """
     (name,) = graph.outputs
     head = graph.nodes[name]
     if head.op != "linear":
         raise GraphError("the output cannot be rotated: it is not a product's", where=name)
+    if head.shape[-1] != len(rotation):
+        what = f"the output cannot be rotated: it is {head.shape[-1]} wide, not {len(rotation)}"
+        raise GraphError(what, where=name)
+    if graph.consumers(name):
+        raise GraphError("the output cannot be rotated: it is read in the graph too", where=name)
     return graph.with_weights(rotate_output(graph, head, rotation))

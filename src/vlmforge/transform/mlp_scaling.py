@@ -35,12 +35,11 @@ def scale_gated(graph: Graph, scales: dict[str, Tensor]) -> Graph:
     Raises:
         GraphError: something else reads a gated product, or its linear factor.
     """
-    changed: dict[str, Weight] = {}
     for mlp in gated_mlps(graph):
         factor = 1 / scales[mlp.product.name].double()
-        changed |= scale_output(graph, mlp.up, factor)
-        changed |= _scaled_columns(graph, mlp, factor)
-    return graph.with_weights(changed)
+        graph = graph.with_weights(scale_output(graph, mlp.up, factor))
+        graph = graph.with_weights(_scaled_columns(graph, mlp, factor))
+    return graph
 
 
 def _scaled_columns(graph: Graph, mlp: GatedMLP, factor: Tensor) -> dict[str, Weight]:
@@ -50,7 +49,7 @@ def _scaled_columns(graph: Graph, mlp: GatedMLP, factor: Tensor) -> dict[str, We
     name, block = mlp.down.weights["weight"], mlp.rotation.attrs["block"]
 
     def rows(weight: Tensor) -> Tensor:
-        straight = hadamard_transform(weight.double(), block)
-        return hadamard_transform(straight / factor, block).float()
+        straight = hadamard_transform(weight.double(), block).unflatten(1, (-1, len(factor)))
+        return hadamard_transform((straight / factor).flatten(1), block).float()
 
     return {name: graph.weights[name].map_rows(rows)}

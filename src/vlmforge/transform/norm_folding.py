@@ -12,7 +12,7 @@ from torch import Tensor
 
 from vlmforge.errors import GraphError
 from vlmforge.graph.core import Graph, Node, Weight
-from vlmforge.graph.flow import readers
+from vlmforge.graph.flow import is_output, row_readers
 from vlmforge.graph.residual import NORMS
 
 
@@ -20,13 +20,16 @@ def fold_norms(graph: Graph) -> Graph:
     """The graph with weightless norms.
 
     Raises:
-        GraphError: a norm with weights is read by something that is not a product.
+        GraphError: something that is not a product reads a norm with weights or cuts its rows, or
+            the caller receives them.
     """
     nodes, weights = dict(graph.nodes), dict(graph.weights)
     for norm in graph.nodes.values():
         if norm.op not in NORMS or not norm.weights:
             continue
-        for reader in readers(graph, norm.name):
+        if is_output(graph, norm.name):
+            raise GraphError("its weights cannot be folded: it is an output", where=norm.name)
+        for reader in row_readers(graph, norm.name):
             nodes[reader.name] = _fold(graph, norm, nodes[reader.name], weights)
         nodes[norm.name] = replace(norm, weights={})
     return graph.with_nodes(nodes.values(), weights)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from vlmforge.errors import GraphError
 from vlmforge.graph.core import Graph, Node, Weight
-from vlmforge.graph.flow import readers
+from vlmforge.graph.flow import is_output, row_readers
 from vlmforge.graph.residual import NORMS
 from vlmforge.graph.scaling import multiply_norms
 from vlmforge.transform.rotate import scale_input
@@ -22,7 +22,8 @@ def norm_channels(graph: Graph) -> dict[str, Channels]:
     """The channels NormConv scales, by the name of the norm.
 
     Raises:
-        GraphError: something that is not a product reads a norm.
+        GraphError: something that is not a product reads a norm or cuts its rows, or the caller
+            receives them.
     """
     norms = [node for node in graph.nodes.values() if node.op in NORMS]
     return {norm.name: Channels(norm.name, _products(graph, norm)) for norm in norms}
@@ -32,7 +33,8 @@ def scale_norms(graph: Graph, scales: dict[str, Tensor]) -> Graph:
     """The graph whose norms' outputs are divided by ``scales`` ``[channels]``, by norm.
 
     Raises:
-        GraphError: something that is not a product reads a norm.
+        GraphError: something that is not a product reads a norm or cuts its rows, or the caller
+            receives them.
     """
     factors = {name: 1 / each.double() for name, each in scales.items()}
     changed: dict[str, Weight] = {}
@@ -43,10 +45,10 @@ def scale_norms(graph: Graph, scales: dict[str, Tensor]) -> Graph:
 
 
 def _products(graph: Graph, norm: Node) -> tuple[Node, ...]:
-    reading = tuple(readers(graph, norm.name))
+    reading = tuple(row_readers(graph, norm.name))
     for node in reading:
         if node.op != "linear":
             raise GraphError(f"{norm.name} cannot be scaled: {node.op} reads it", where=node.name)
-    if norm.name in graph.outputs:
+    if is_output(graph, norm.name):
         raise GraphError("it cannot be scaled: it is an output", where=norm.name)
     return reading

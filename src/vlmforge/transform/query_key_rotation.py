@@ -12,7 +12,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from vlmforge.graph.core import Graph, Weight
+from vlmforge.graph.core import Graph
 from vlmforge.transform.blocks import KeyPath, key_paths
 from vlmforge.transform.rotate import rotate_output
 from vlmforge.transform.statistics import ANGLES, Statistics
@@ -39,13 +39,13 @@ def rotate_keys(graph: Graph, angles: dict[str, Tensor]) -> Graph:
     Raises:
         GraphError: something stands between a product and the attention besides a RoPE.
     """
-    changed: dict[str, Weight] = {}
     for path in key_paths(graph):
         turns = _pair_rotations(angles[path.attention.name])
         shared = path.attention.attrs["heads"] // path.attention.attrs["kv_heads"]
-        changed |= rotate_output(graph, path.key, turns)
-        changed |= rotate_output(graph, path.query, turns.repeat_interleave(shared, 0))
-    return graph.with_weights(changed)
+        graph = graph.with_weights(rotate_output(graph, path.key, turns))
+        query = rotate_output(graph, path.query, turns.repeat_interleave(shared, 0))
+        graph = graph.with_weights(query)
+    return graph
 
 
 def _best(path: KeyPath, statistics: Statistics) -> Tensor:

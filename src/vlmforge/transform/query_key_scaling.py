@@ -17,7 +17,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from vlmforge.graph.core import Graph, Weight
+from vlmforge.graph.core import Graph
 from vlmforge.graph.scaling import scale_output
 from vlmforge.transform.blocks import KeyPath, key_paths
 from vlmforge.transform.statistics import Statistics
@@ -41,13 +41,13 @@ def scale_keys(graph: Graph, scales: dict[str, Tensor]) -> Graph:
     Raises:
         GraphError: something stands between a product and the attention besides a RoPE.
     """
-    changed: dict[str, Weight] = {}
     for path in key_paths(graph):
         key = scales[path.attention.name].repeat(1, 2)
         shared = path.attention.attrs["heads"] // path.attention.attrs["kv_heads"]
-        changed |= scale_output(graph, path.key, key.flatten())
-        changed |= scale_output(graph, path.query, 1 / key.repeat_interleave(shared, 0).flatten())
-    return graph.with_weights(changed)
+        graph = graph.with_weights(scale_output(graph, path.key, key.flatten()))
+        query = 1 / key.repeat_interleave(shared, 0).flatten()
+        graph = graph.with_weights(scale_output(graph, path.query, query))
+    return graph
 
 
 def _balanced(path: KeyPath, statistics: Statistics) -> Tensor:

@@ -13,8 +13,8 @@ from collections.abc import Iterable
 from torch import Tensor
 
 from vlmforge.errors import GraphError
-from vlmforge.graph.core import Graph, Node, Weight
-from vlmforge.graph.flow import readers
+from vlmforge.graph.core import Graph, Node
+from vlmforge.graph.flow import is_output, row_readers
 from vlmforge.graph.residual import Residual, residual
 from vlmforge.transform.rotate import rotate_input, rotate_output
 
@@ -31,15 +31,16 @@ def rotate_residual(graph: Graph, rotation: Tensor) -> Graph:
 
     Raises:
         GraphError: something other than weightless RMSNorms and residual additions touches the
-            stream; the message names the node and the reason.
+            stream, rows of it are cut, or the caller receives it; the message names the node and
+            the reason.
     """
     stream = residual(graph)
-    changed: dict[str, Weight] = {}
+    # A product may both read and write the stream, so each change builds on the one before.
     for node in require_writers(graph, stream):
-        changed |= rotate_output(graph, node, rotation)
+        graph = graph.with_weights(rotate_output(graph, node, rotation))
     for node in normalized_readers(graph, stream):
-        changed |= rotate_input(graph, node, rotation)
-    return graph.with_weights(changed)
+        graph = graph.with_weights(rotate_input(graph, node, rotation))
+    return graph
 
 
 def residual_norms(graph: Graph, stream: Residual) -> Iterable[Node]:
@@ -53,7 +54,10 @@ def residual_norms(graph: Graph, stream: Residual) -> Iterable[Node]:
 def normalized_readers(graph: Graph, stream: Residual) -> list[Node]:
     """The products behind the norms of the stream; raises :class:`GraphError` at another node."""
     norms = residual_norms(graph, stream)
-    products = [reader for norm in norms for reader in readers(graph, norm.name)]
+    for norm in norms:
+        if is_output(graph, norm.name):
+            _refuse(norm, "the caller receives what it normalizes")
+    products = [reader for norm in norms for reader in row_readers(graph, norm.name)]
     for product in products:
         if product.op != "linear":
             _refuse(product, "only products may read a normalized residual")
@@ -61,11 +65,19 @@ def normalized_readers(graph: Graph, stream: Residual) -> list[Node]:
 
 
 def require_writers(graph: Graph, stream: Residual) -> tuple[Node, ...]:
-    """The products that write the stream; raises :class:`GraphError` at another node."""
+    """The products that write the stream; raises :class:`GraphError` at another node.
+
+    Nothing outside of the stream may receive what they write.
+    """
+    for name in stream.values:
+        if name in graph.outputs:
+            what = "the residual stream cannot be rotated: the caller receives it"
+            raise GraphError(what, where=name)
     for node in stream.writers:
         if node.op not in PRODUCTS:
             _refuse(node, "only products may write the residual stream")
-        if node.name not in stream.values and len(graph.consumers(node.name)) > 1:
+        alone = len(graph.consumers(node.name)) == 1 and node.name not in graph.outputs
+        if node.name not in stream.values and not alone:
             _refuse(node, "its output is also read outside the residual stream")
     return stream.writers
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from vlmforge.errors import GraphError
 from vlmforge.graph.core import Graph, Node, Weight
 
 
@@ -17,8 +18,12 @@ def rotate_input(graph: Graph, product: Node, rotation: Tensor) -> dict[str, Wei
     """The weights of a linear whose input arrives multiplied by ``rotation`` [n, n].
 
     A product of k * n input features reads k rotated vectors side by side.
+
+    Raises:
+        GraphError: the input features are not whole vectors.
     """
     name = product.weights["weight"]
+    _require_whole(product, graph.weights[name].shape[1], len(rotation), "input features")
 
     def rows(weight: Tensor) -> Tensor:
         vectors = weight.double().unflatten(1, (-1, len(rotation)))
@@ -32,7 +37,15 @@ def rotate_output(graph: Graph, product: Node, rotation: Tensor) -> dict[str, We
 
     A product of k * n output channels writes k vectors side by side; they are rotated by one
     matrix ``[n, n]``, or each by its own of ``[k, n, n]``.
+
+    Raises:
+        GraphError: the output channels are not whole vectors, or not k.
     """
+    channels, size = graph.weights[product.weights["weight"]].shape[0], rotation.shape[-1]
+    _require_whole(product, channels, size, "output channels")
+    if rotation.dim() == 3 and channels != len(rotation) * size:
+        what = f"{len(rotation)} rotations of {size} do not fit its {channels} output channels"
+        raise GraphError(what, where=product.name)
 
     def columns(tensor: Tensor) -> Tensor:
         vectors = tensor.double().reshape(-1, rotation.shape[-1], tensor[0].numel())
@@ -45,10 +58,21 @@ def scale_input(graph: Graph, product: Node, factor: Tensor) -> dict[str, Weight
     """The weights of a linear whose input arrives multiplied by ``factor`` [n], float64.
 
     A product of k * n input features reads k scaled vectors side by side.
+
+    Raises:
+        GraphError: the input features are not whole vectors.
     """
     name = product.weights["weight"]
+    _require_whole(product, graph.weights[name].shape[1], len(factor), "input features")
 
     def rows(weight: Tensor) -> Tensor:
         return (weight.double().unflatten(1, (-1, len(factor))) / factor).flatten(1).float()
 
     return {name: graph.weights[name].map_rows(rows)}
+
+
+def _require_whole(product: Node, channels: int, size: int, what: str) -> None:
+    if channels % size:
+        raise GraphError(
+            f"its {channels} {what} are not whole vectors of {size}", where=product.name
+        )

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from vlmforge.graph.core import Graph, Weight
+from vlmforge.graph.core import Graph
 from vlmforge.transform.blocks import attentions, value_paths
 from vlmforge.transform.hadamard import random_rotation
 from vlmforge.transform.rotate import rotate_input, rotate_output
@@ -24,12 +24,11 @@ def rotate_values(graph: Graph, rotations: Mapping[str, Tensor]) -> Graph:
         GraphError: an attention's values do not come from a product of their own, or something
             other than one product reads it.
     """
-    changed: dict[str, Weight] = {}
     for path in value_paths(graph):
         rotation = rotations[path.attention.name]
-        changed |= rotate_output(graph, path.value, rotation)
-        changed |= rotate_input(graph, path.output, rotation)
-    return graph.with_weights(changed)
+        graph = graph.with_weights(rotate_output(graph, path.value, rotation))
+        graph = graph.with_weights(rotate_input(graph, path.output, rotation))
+    return graph
 
 
 def random_value_rotations(graph: Graph, seed: int) -> dict[str, Tensor]:

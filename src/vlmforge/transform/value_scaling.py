@@ -12,7 +12,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from vlmforge.graph.core import Graph, Node, Weight
+from vlmforge.graph.core import Graph, Node
 from vlmforge.graph.scaling import scale_output
 from vlmforge.transform.blocks import value_paths
 from vlmforge.transform.rotate import scale_input
@@ -37,14 +37,13 @@ def scale_values(graph: Graph, scales: dict[str, Tensor]) -> Graph:
     Raises:
         GraphError: an attention is not between such products.
     """
-    changed: dict[str, Weight] = {}
     for path in value_paths(graph):
         attrs = path.attention.attrs
         factor = 1 / scales[path.attention.name].double()
         kept = factor.reshape(attrs["kv_heads"], -1, attrs["head_dim"])[:, 0].flatten()
-        changed |= scale_output(graph, path.value, kept)
-        changed |= scale_input(graph, path.output, factor)
-    return graph.with_weights(changed)
+        graph = graph.with_weights(scale_output(graph, path.value, kept))
+        graph = graph.with_weights(scale_input(graph, path.output, factor))
+    return graph
 
 
 def _tie(attention: Node) -> Tensor:
