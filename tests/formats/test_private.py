@@ -52,6 +52,39 @@ def test_a_parent_every_user_can_write_is_refused_unless_sticky(tmp_path: Path) 
     private_directory(parent / "spinWeight")
 
 
+def test_a_parent_its_group_can_write_is_refused_unless_sticky(tmp_path: Path) -> None:
+    parent = tmp_path / "team"
+    parent.mkdir()
+    parent.chmod(0o775)
+    with pytest.raises(RotationError, match="can be written by its group") as caught:
+        private_directory(parent / "below" / "spinWeight")
+    assert caught.value.mend is not None
+    assert f"chmod go-w {parent}" in caught.value.mend
+    assert not (parent / "below").exists()
+    parent.chmod(0o1775)
+    private_directory(parent / "below" / "spinWeight")
+
+
+@pytest.mark.parametrize("relative", [True, False])
+def test_where_a_link_leads_must_be_safe_as_well(tmp_path: Path, relative: bool) -> None:
+    shared = tmp_path / "shared"
+    (shared / "target").mkdir(parents=True)
+    link = tmp_path / "link"
+    link.symlink_to("shared/target" if relative else shared / "target")
+    assert private_directory(link / "spinWeight") == link / "spinWeight"
+    shared.chmod(0o777)
+    with pytest.raises(RotationError, match="can be written by every user") as caught:
+        private_directory(link / "spinWeight")
+    assert caught.value.where == shared
+
+
+def test_links_in_a_circle_are_refused(tmp_path: Path) -> None:
+    for here, there in (("a", "b"), ("b", "a")):
+        (tmp_path / here).symlink_to(there)
+    with pytest.raises(RotationError, match="too many symbolic links"):
+        private_directory(tmp_path / "a" / "spinWeight")
+
+
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can give a directory away")
 def test_a_directory_of_another_user_is_refused(tmp_path: Path) -> None:
     path = private_directory(tmp_path / "qbcompiler" / "spinWeight")

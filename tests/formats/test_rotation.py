@@ -151,6 +151,15 @@ def test_a_pickle_is_never_executed(tmp_path: Path) -> None:
         read(path)
 
 
+def test_code_in_the_archive_is_never_executed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = written(tmp_path)
+    monkeypatch.setattr(torch.jit, "load", None)
+    monkeypatch.setattr(torch, "load", None)
+    assert torch.equal(read(path).matrix, rotation().matrix)
+
+
 def test_a_huge_file_is_not_read(tmp_path: Path) -> None:
     path = written(tmp_path)
     with path.open("r+b") as file:

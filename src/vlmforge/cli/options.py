@@ -69,6 +69,17 @@ class Device(str, Enum):
 
 Model = Annotated[str, typer.Argument(help="Local directory or Hugging Face Hub id.")]
 Part = Annotated[Component, typer.Argument(help="language or vision.")]
+
+
+def _private(path: Path | None) -> Path | None:
+    from vlmforge.formats.private import private_directory
+
+    return path and private_directory(path)
+
+
+Rotations = Annotated[
+    Path | None, typer.Option(callback=_private, help="Directory of rotations, yours alone.")
+]
 WorkDir = Annotated[Path, typer.Option(help="Directory of the stages' files.")]
 Samples = Annotated[int, typer.Option(min=1, help="Calibration samples of each component.")]
 NewTokens = Annotated[int, typer.Option(min=1, help="Most tokens of one answer.")]

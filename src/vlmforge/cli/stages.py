@@ -17,6 +17,7 @@ from vlmforge.cli.options import (
     On,
     Part,
     Recorded,
+    Rotations,
     Samples,
     Scheme,
     Seed,
@@ -121,7 +122,7 @@ def mxq(
     ] = None,
     calibration: Annotated[Path, typer.Option(help="Calibration data.")] = Path("calibration_data"),
     work_dir: WorkDir = Path(),
-    spin_weight_dir: Annotated[Path | None, typer.Option(help="Directory of rotations.")] = None,
+    spin_weight_dir: Rotations = None,
     config: ConfigFile = None,
     device: On = Device.CPU,
     inference_scheme: Scheme = InferenceScheme.ALL,
@@ -161,7 +162,7 @@ def package(
     model: Model,
     out: Annotated[Path, typer.Option(help="Package directory to make.")] = Path("package"),
     work_dir: WorkDir = Path(),
-    spin_weight_dir: Annotated[Path | None, typer.Option(help="Directory of rotations.")] = None,
+    spin_weight_dir: Rotations = None,
     config: ConfigFile = None,
 ) -> None:
     """Join programs, embedding, tokenizer and processor into a directory that runs."""

@@ -14,6 +14,7 @@ from vlmforge.formats.atomic import atomic_file
 from vlmforge.formats.document import Document, parse_object, validate
 from vlmforge.formats.kinds import ROTATION
 from vlmforge.formats.output import require_replaceable
+from vlmforge.formats.torchscript import read_tensor
 
 if TYPE_CHECKING:
     import torch
@@ -142,19 +143,21 @@ def _read_matrix(path: Path, size: int) -> torch.Tensor:
     """The matrix of the archive; its size is known before anything is read."""
     import torch
 
-    if path.stat().st_size > 8 * size * size + MAX_SIDECAR:
-        raise RotationError("the rotation's file is too large for its size", where=path, mend=MEND)
+    largest = 8 * size * size + MAX_SIDECAR
     try:
-        state = torch.jit.load(io.BytesIO(path.read_bytes()), map_location="cpu").state_dict()
-    except (OSError, RuntimeError, ValueError) as error:
-        what = "the rotation's file is not a TorchScript archive"
+        with path.open("rb") as file:
+            content = file.read(largest + 1)
+        if len(content) > largest:
+            raise FormatError("it is too large for its size")
+        matrix = read_tensor(content, "0")
+    except (OSError, FormatError) as error:
+        reason = getattr(error, "what", error)
+        what = f"the rotation's file is not a TorchScript archive of a matrix: {reason}"
         raise RotationError(what, where=path, mend=MEND) from error
-    matrix = state.get("0")
-    floating = (torch.float32, torch.float64)
-    if matrix is None or matrix.dtype not in floating or tuple(matrix.shape) != (size, size):
+    if matrix.shape != (size, size):
         what = f'the archive\'s state_dict()["0"] is no matrix of {size}x{size} floats'
         raise RotationError(what, where=path, mend=MEND)
-    return matrix
+    return torch.from_numpy(matrix)
 
 
 def _require_orthogonal(rotation: Rotation, path: Path) -> None:
