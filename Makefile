@@ -31,7 +31,7 @@ TEST_ENVIRONMENT := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=fa
 .PHONY: demo test lint compare check-native aarch64 sanitize install clean
 
 demo: install
-	$(BIN)/vlmforge compile $(SAMPLE) --out $(DEMO)
+	$(BIN)/vlmforge compile $(SAMPLE) --out $(DEMO) --images synthetic
 	$(BIN)/vlmforge eval $(DEMO) --questions src/vlmforge/sample/demo/questions.jsonl --reference $(SAMPLE)
 
 test: lint
@@ -45,7 +45,7 @@ lint: install
 	$(BIN)/python tools/check_sizes.py
 
 compare: install
-	$(BIN)/vlmforge compile $(SAMPLE) --out $(DEMO)
+	$(BIN)/vlmforge compile $(SAMPLE) --out $(DEMO) --images synthetic
 	$(BIN)/python tools/compare_machines.py $(DEMO)
 
 CHECKS := -DVLMFORGE_CHECKS=ON -DCMAKE_BUILD_TYPE=Release

@@ -27,6 +27,7 @@ from vlmforge.errors import (
     SourceError,
 )
 from vlmforge.formats.infer import read_infer
+from vlmforge.formats.mblt import read_mblt
 from vlmforge.formats.mxq import read_mxq
 from vlmforge.formats.package import open_package
 from vlmforge.pipeline import Summary, compile_model
@@ -44,7 +45,7 @@ from vlmforge.workspace import Workspace
 
 
 def compiled(model: Path, out: Path) -> Summary:
-    return compile_model(str(model), out, num_samples=3, max_new_tokens=6)
+    return compile_model(str(model), out, images="synthetic", num_samples=3, max_new_tokens=6)
 
 
 @pytest.fixture(scope="module")
@@ -266,14 +267,18 @@ def test_bits_and_overrides_reach_the_programs(space: Workspace) -> None:
 
 @pytest.mark.parametrize("key", ["activation16Bits", "weight8Bits"])
 def test_overrides_belong_to_either_component(key: str, package: Path) -> None:
-    work = package.with_name("package.work")
-    for name in ("lm_haed", "model_blocks_9_mlp_fc1"):
+    space = Workspace(package.with_name("package.work"), "Tiny-VL")
+    graphs = [read_mblt(space.mblt(component)) for component in ("language", "vision")]
+    for name, near, part in (
+        ("lm_haed", "lm_head", "language"),
+        ("model_blocks_9_mlp_fc1", "model_blocks_1_mlp_fc1", "vision"),
+    ):
         config = CompileConfig.parse({"bit": {"layerOverrides": {key: [name]}}})
-        with pytest.raises(ConfigError, match=name):
-            split_overrides(config, Workspace(work, "Tiny-VL"), ("language", "vision"))
+        with pytest.raises(ConfigError, match=rf"{name}(.|\n)*{near}.*{part}"):
+            split_overrides(config, graphs)
     names = ["model_blocks_0_mlp_fc1", "lm_head"]
     config = CompileConfig.parse({"bit": {"layerOverrides": {key: names}}})
-    parts = split_overrides(config, Workspace(work, "Tiny-VL"), ("language", "vision"))
+    parts = split_overrides(config, graphs)
     listed = {c: part.model_dump(by_alias=True)[key] for c, part in parts.items()}
     assert listed == {"language": ("lm_head",), "vision": ("model_blocks_0_mlp_fc1",)}
 
@@ -301,7 +306,7 @@ def test_a_killed_compile_starts_clean(
     out = tmp_path / "package"
     command = [
         *(sys.executable, "-m", "vlmforge", "compile", str(tiny_checkpoint), "--out", str(out)),
-        *("--num-samples", "3", "--max-new-tokens", "6"),
+        *("--num-samples", "3", "--max-new-tokens", "6", "--images", "synthetic"),
     ]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while process.poll() is None and not appeared(tmp_path, reached):

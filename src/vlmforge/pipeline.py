@@ -17,11 +17,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from vlmforge.calibrate.images import collect_images
+from vlmforge.calibrate.images import ImageSource, collect_images
 from vlmforge.calibrate.record import record_vision
 from vlmforge.calibrate.text import record_text
 from vlmforge.config import CompileConfig, InferenceScheme, require_supported
 from vlmforge.formats.kinds import FOLDER, PACKAGE
+from vlmforge.formats.mblt import read_mblt
 from vlmforge.formats.output import require_apart, require_replaceable
 from vlmforge.progress import Progress
 from vlmforge.source.checkpoint import Checkpoint
@@ -30,12 +31,12 @@ from vlmforge.stages.calibration import (
     Calibration,
     TextCalibration,
     calibrate_language,
-    require_calibration,
 )
 from vlmforge.stages.mblt import mblt_compile
 from vlmforge.stages.mxq import mxq_compile
 from vlmforge.stages.overrides import split_overrides
 from vlmforge.stages.package import package
+from vlmforge.stages.preflight import require_consistent, require_material, require_room
 from vlmforge.workspace import Workspace
 
 Result = TypeVar("Result")
@@ -60,7 +61,7 @@ def compile_model(
     model: str,
     out: Path,
     *,
-    images: Path | None = None,
+    images: ImageSource = None,
     text: TextCalibration | None = None,
     num_samples: int = 100,
     max_new_tokens: int = 500,
@@ -76,7 +77,8 @@ def compile_model(
     Args:
         model: a local directory or an id on the Hugging Face Hub.
         out: the package directory to make.
-        images: the user's own calibration images; COCO, or drawn scenes, without.
+        images: a directory of the user's own calibration images, ``"synthetic"`` for drawn scenes,
+            or None for COCO.
         text: what a plain decoder is calibrated with, and nothing else is.
         num_samples: calibration samples of each component.
         max_new_tokens: longest calibration answer.
@@ -88,8 +90,8 @@ def compile_model(
         progress: is told of every step.
 
     Raises:
-        CalibrationError: a plain decoder without texts, or texts for another model.
-        VlmforgeError: ``out`` or ``work_dir`` cannot be written, or holds files of the user's.
+        VlmforgeError: what can be known to go wrong, before the work begins; see
+            :mod:`vlmforge.stages.preflight` and :func:`require_replaceable`.
     """
     config = config or CompileConfig()
     require_supported(config)
@@ -104,6 +106,8 @@ def compile_model(
     stage = partial(_timed, summary)
 
     calibration = Calibration(images, text, num_samples, max_new_tokens)
+    require_consistent(checkpoint, space, config)
+    require_room(checkpoint, calibration, space, out)
     prepare_model(checkpoint, space, calibration, device, summary, progress)
     if choose is not None:
         config = stage("tune", choose, space, config)
@@ -127,11 +131,11 @@ def prepare_model(
     """The stages before quantization: samples and captured graphs, left in the workspace.
 
     Raises:
-        CalibrationError: a plain decoder without texts, or texts for another model.
+        CalibrationError, SourceError: as :func:`require_material`.
     """
-    require_calibration(checkpoint, calibration.text)
     summary = summary or Summary()
     stage, text = partial(_timed, summary), calibration.text
+    stage("check", require_material, checkpoint, calibration, progress)
     if text is not None:
         stage(
             "calibrate text", record_text, checkpoint, text.files, space.calibration,
@@ -153,7 +157,7 @@ def _calibrate_with_images(
     stage: Callable[..., Any],
     checkpoint: Checkpoint,
     space: Workspace,
-    images: Path | None,
+    images: ImageSource,
     num_samples: int,
     max_new_tokens: int,
     device: str,
@@ -175,7 +179,8 @@ def _quantize(
     config: CompileConfig,
     progress: Progress | None,
 ) -> None:
-    overrides = split_overrides(config, space, checkpoint.components)
+    graphs = [read_mblt(space.mblt(part), verify=False) for part in checkpoint.components]
+    overrides = split_overrides(config, graphs)
     for component in checkpoint.components:
         stage(
             f"mxq {component}", mxq_compile, space.mblt(component), space.mxq(component),

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from vlmforge.calibrate import coco
-from vlmforge.calibrate.images import collect_images, find_images
+from vlmforge.calibrate.images import SYNTHETIC, collect_images, find_images, require_images
 from vlmforge.errors import CalibrationError
 
 
@@ -73,7 +73,7 @@ def test_without_coco_scenes_are_drawn_aloud(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING):
-        collect_images(tmp_path / "images", 3, seed=7)
+        collect_images(tmp_path / "images", 3, seed=7, fallback=True)
     assert "no network" in caplog.text
     assert "3 synthetic scenes" in caplog.text
     assert len(find_images(tmp_path / "images")) == 3
@@ -81,9 +81,29 @@ def test_without_coco_scenes_are_drawn_aloud(
     assert record(tmp_path / "images")["seed"] == 7
 
 
+def test_without_coco_nothing_else_is_taken_for_it(tmp_path: Path) -> None:
+    for ask in (lambda: collect_images(tmp_path / "images", 3), lambda: require_images(None)):
+        with pytest.raises(CalibrationError, match="no network") as caught:
+            ask()
+        assert "--images DIR" in (caught.value.mend or "")
+        assert "--images synthetic" in (caught.value.mend or "")
+    assert not (tmp_path / "images").exists()
+
+
+def test_images_are_looked_for_before_the_work(tmp_path: Path) -> None:
+    require_images(SYNTHETIC)
+    require_images(own(tmp_path / "own", 1))
+    with pytest.raises(CalibrationError):
+        require_images(tmp_path / "none")
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "a.png").write_bytes(b"no image")
+    with pytest.raises(CalibrationError, match="can be read"):
+        require_images(tmp_path / "broken")
+
+
 def test_scenes_depend_only_on_the_seed(tmp_path: Path) -> None:
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
-        collect_images(tmp_path / name, 2, seed=seed)
+        collect_images(tmp_path / name, 2, SYNTHETIC, seed=seed)
     first, same, other = (
         (tmp_path / name / "image_0000.jpg").read_bytes() for name in ("a", "b", "c")
     )
@@ -98,7 +118,7 @@ def test_a_coco_that_breaks_off_leaves_no_mixture(
         raise ConnectionError("gone")
 
     serve(monkeypatch, rows())
-    collect_images(tmp_path / "images", 4)
+    collect_images(tmp_path / "images", 4, fallback=True)
     assert record(tmp_path / "images")["source"] == "scenes"
     assert len(record(tmp_path / "images")["images"]) == 4
 
@@ -107,7 +127,7 @@ def test_a_silent_hub_is_given_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     monkeypatch.setattr(coco, "_find", lambda: time.sleep(5))
     monkeypatch.setattr(coco, "HUB_SECONDS", 0.1)
     start = time.monotonic()
-    collect_images(tmp_path / "images", 1)
+    collect_images(tmp_path / "images", 1, fallback=True)
     assert time.monotonic() - start < 3
     assert record(tmp_path / "images")["source"] == "scenes"
 
@@ -144,7 +164,7 @@ def own(directory: Path, count: int) -> Path:
 
 def test_own_images(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     source = own(tmp_path / "own", 3)
-    collect_images(tmp_path / "images", 100, source_dir=source)
+    collect_images(tmp_path / "images", 100, source=source)
     facts = record(tmp_path / "images")
     assert facts["source"] == "directory"
     assert list(facts["images"].values()) == ["0.png", "1.png", "2.png"]
@@ -155,7 +175,7 @@ def test_own_images(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
 def test_some_of_many_own_images(tmp_path: Path) -> None:
     source = own(tmp_path / "own", 12)
     for name, seed in (("a", 0), ("b", 0), ("c", 5)):
-        collect_images(tmp_path / name, 4, source_dir=source, seed=seed)
+        collect_images(tmp_path / name, 4, source=source, seed=seed)
     first, same, other = (list(record(tmp_path / n)["images"].values()) for n in ("a", "b", "c"))
     assert first == sorted(first) == same != other
     assert len(first) == 4
@@ -164,7 +184,7 @@ def test_some_of_many_own_images(tmp_path: Path) -> None:
 def test_no_readable_own_image(tmp_path: Path) -> None:
     source = own(tmp_path / "own", 0)
     with pytest.raises(CalibrationError, match="no image can be read"):
-        collect_images(tmp_path / "images", 3, source_dir=source)
+        collect_images(tmp_path / "images", 3, source=source)
     assert not (tmp_path / "images").exists()
 
 
@@ -175,28 +195,28 @@ def test_no_images_to_find(tmp_path: Path, make: str | None) -> None:
     if make == "file":
         (tmp_path / "own").write_text("")
     with pytest.raises(CalibrationError) as caught:
-        collect_images(tmp_path / "images", 3, source_dir=tmp_path / "own")
+        collect_images(tmp_path / "images", 3, source=tmp_path / "own")
     assert "vlmforge images" in (caught.value.mend or "")
 
 
 def test_earlier_images_are_replaced_whole(tmp_path: Path) -> None:
-    collect_images(tmp_path / "images", 5)
-    collect_images(tmp_path / "images", 2)
+    collect_images(tmp_path / "images", 5, SYNTHETIC)
+    collect_images(tmp_path / "images", 2, SYNTHETIC)
     assert len(find_images(tmp_path / "images")) == 2
     assert [path.name for path in tmp_path.iterdir()] == ["images"]
 
 
 def test_a_failure_leaves_earlier_images(tmp_path: Path) -> None:
-    collect_images(tmp_path / "images", 2)
+    collect_images(tmp_path / "images", 2, SYNTHETIC)
     with pytest.raises(CalibrationError):
-        collect_images(tmp_path / "images", 3, source_dir=own(tmp_path / "own", 0))
+        collect_images(tmp_path / "images", 3, source=own(tmp_path / "own", 0))
     assert len(find_images(tmp_path / "images")) == 2
 
 
 def test_other_files_are_never_replaced(tmp_path: Path) -> None:
     source = own(tmp_path / "own", 2)
     with pytest.raises(CalibrationError, match="holds other files"):
-        collect_images(source, 3)
+        collect_images(source, 3, SYNTHETIC)
     assert (source / "note.txt").exists()
 
 

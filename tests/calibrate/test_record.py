@@ -100,7 +100,7 @@ def test_the_recorded_answer_is_the_models_own(
 
 
 def test_images_and_prompts_take_turns(checkpoint: Checkpoint, tmp_path: Path) -> None:
-    collect_images(tmp_path / "images", 2, source_dir=_two(tmp_path / "own"))
+    collect_images(tmp_path / "images", 2, source=_two(tmp_path / "own"))
     directory = record_vision(checkpoint, tmp_path / "images", tmp_path / "data", 4)
     samples = metadata(directory)["samples"]
     assert [s["image"] for s in samples] == ["image_0000.jpg", "image_0001.jpg"] * 2

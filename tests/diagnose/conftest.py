@@ -22,7 +22,7 @@ Plant = Callable[[Program], Program]
 def compiled(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny checkpoint, compiled; treat it as read-only."""
     out = tmp_path_factory.mktemp("diagnosed") / "package"
-    compile_model(str(tiny_checkpoint), out, num_samples=16, max_new_tokens=12)
+    compile_model(str(tiny_checkpoint), out, images="synthetic", num_samples=16, max_new_tokens=12)
     return out
 
 

@@ -159,7 +159,14 @@ EVERYTHING = {
 
 def test_transformations_that_follow_from_samples(tiny_checkpoint: Path, tmp_path: Path) -> None:
     package, config = tmp_path / "package", CompileConfig.parse(EVERYTHING)
-    compile_model(str(tiny_checkpoint), package, num_samples=2, max_new_tokens=6, config=config)
+    compile_model(
+        str(tiny_checkpoint),
+        package,
+        images="synthetic",
+        num_samples=2,
+        max_new_tokens=6,
+        config=config,
+    )
 
     culprits = diagnose_package(package, str(tiny_checkpoint), WANTED)["culprits"]
 

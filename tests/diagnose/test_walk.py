@@ -59,7 +59,12 @@ def test_codes_with_a_zero_point_are_read_as_what_they_stand_for(
 ) -> None:
     config = CompileConfig.parse({"calibration": {"method": 3}})
     compile_model(
-        str(tiny_checkpoint), tmp_path / "p", num_samples=3, max_new_tokens=2, config=config
+        str(tiny_checkpoint),
+        tmp_path / "p",
+        images="synthetic",
+        num_samples=3,
+        max_new_tokens=2,
+        config=config,
     )
     package, checkpoint = open_package(tmp_path / "p"), Checkpoint.open(str(tiny_checkpoint))
     assert package.vision is not None

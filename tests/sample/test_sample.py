@@ -11,7 +11,13 @@ from vlmforge.sample import checkpoint, questions
 
 
 def test_the_compiled_sample_answers_right(tmp_path: Path) -> None:
-    compile_model(str(checkpoint()), tmp_path / "scenes", num_samples=20, max_new_tokens=40)
+    compile_model(
+        str(checkpoint()),
+        tmp_path / "scenes",
+        images="synthetic",
+        num_samples=20,
+        max_new_tokens=40,
+    )
     report = evaluate(Session.open(tmp_path / "scenes"), read_questions(questions()))
     assert report["n"] >= 8
     assert report["accuracy"] == 1.0

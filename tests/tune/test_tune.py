@@ -36,7 +36,7 @@ EXTENT = Extent(samples=2, length=120, rows=24)
 def space(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """Graphs and samples of the tiny checkpoint."""
     work = tmp_path_factory.mktemp("tuned") / "work"
-    calibration = Calibration(num_samples=3, max_new_tokens=8)
+    calibration = Calibration("synthetic", num_samples=3, max_new_tokens=8)
     return find_space(str(tiny_checkpoint), work, calibration)
 
 
@@ -153,7 +153,13 @@ def test_the_result_is_a_configuration_that_compiles(
 
     out = tmp_path / "package"
     compile_model(
-        str(tiny_checkpoint), out, num_samples=2, max_new_tokens=4, config=FOUR_BITS, choose=choose
+        str(tiny_checkpoint),
+        out,
+        images="synthetic",
+        num_samples=2,
+        max_new_tokens=4,
+        config=FOUR_BITS,
+        choose=choose,
     )
 
     programs = [read_mxq(path) for path in out.glob("*.mxq")]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import threading
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from typing import Any, TypeVar
 
 from PIL import Image
@@ -31,7 +32,7 @@ def coco_images() -> Iterator[tuple[str, Image.Image]]:
     Raises:
         CalibrationError: the library, the Hub or the dataset cannot be had, or is too slow.
     """
-    _within(HUB_SECONDS, _find)
+    require_coco()
     rows = _within(IMAGE_SECONDS, lambda: iter(_stream()))
     while (row := _within(IMAGE_SECONDS, lambda: next(rows, None))) is not None:
         image = _decode(row["image"]["bytes"])
@@ -39,11 +40,22 @@ def coco_images() -> Iterator[tuple[str, Image.Image]]:
             yield f"{DATASET}/{SPLIT}/{row['image_id']}", image
 
 
+def require_coco() -> None:
+    """Check that COCO can be had; raises :class:`CalibrationError`."""
+    _within(HUB_SECONDS, _find)
+
+
 def _find() -> None:
     """Fail fast where there is no network: streaming itself would retry for minutes."""
     from huggingface_hub import HfApi
 
+    _require_library()
     HfApi().dataset_info(DATASET, timeout=HUB_SECONDS)
+
+
+def _require_library() -> None:
+    if find_spec("datasets") is None:
+        raise ModuleNotFoundError("the library datasets is not installed")
 
 
 def _stream() -> Any:
@@ -83,5 +95,6 @@ def _within(seconds: float, work: Callable[[], T]) -> T:
     raise CalibrationError(
         f"COCO cannot be had: {reason}",
         where=f"dataset {DATASET}",
-        mend="connect to the network and install vlmforge[coco], or name a directory of images",
+        mend="connect to the network and `pip install 'vlmforge[coco]'`, or name your own photos "
+        "with --images DIR; --images synthetic draws scenes, which suit the bundled sample alone",
     )

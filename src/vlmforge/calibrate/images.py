@@ -13,7 +13,7 @@ from typing import Any
 
 from PIL import Image
 
-from vlmforge.calibrate.coco import DATASET, SPLIT, coco_images
+from vlmforge.calibrate.coco import DATASET, SPLIT, coco_images, require_coco
 from vlmforge.calibrate.scenes import draw_scene
 from vlmforge.errors import CalibrationError, SourceError
 from vlmforge.formats.atomic import atomic_directory
@@ -27,46 +27,70 @@ logger = logging.getLogger(__name__)
 SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 QUALITY = 95
 
+SYNTHETIC = "synthetic"
+"""In place of a directory: drawn scenes, which serve the bundled sample alone."""
+
+ImageSource = Path | str | None
+
 Named = tuple[str, Image.Image]
 
 
 def collect_images(
     output_dir: Path | str,
     num_images: int = 100,
-    source_dir: Path | str | None = None,
+    source: ImageSource = None,
     seed: int = 0,
     progress: Progress | None = None,
+    *,
+    fallback: bool = False,
 ) -> Path:
     """Fill a directory with RGB JPEG images of 224 × 224 and a ``source.json``.
 
     Args:
         output_dir: replaced as a whole, and only if it is missing, empty or of this function.
         num_images: how many; fewer where the user has fewer.
-        source_dir: the user's own images; without it COCO 2017 validation, or synthetic
-            scenes where COCO cannot be had.
+        source: a directory of the user's own images, :data:`SYNTHETIC` scenes, or None for COCO
+            2017 validation.
         seed: draws the scenes; chooses among the user's images where there are more.
         progress: is told of every image.
+        fallback: whether scenes are drawn where COCO cannot be had.
 
     Returns:
         ``output_dir``.
 
     Raises:
-        CalibrationError: there is no readable image, or ``output_dir`` holds other files.
+        CalibrationError: COCO cannot be had, there is no readable image, or ``output_dir`` holds
+            other files.
     """
     output = Path(output_dir)
     if num_images < 1:
         raise CalibrationError("no images are asked for", mend="ask for 1 image or more")
     require_replaceable(output, IMAGES)
-    if source_dir is not None:
-        found = _own_images(Path(source_dir), num_images, seed)
+    if source == SYNTHETIC:
+        return _write_scenes(output, num_images, seed, progress)
+    if source is not None:
+        found = _own_images(Path(source), num_images, seed)
         return _write(output, found, {"source": "directory"}, num_images, progress)
     coco = {"source": "coco", "dataset": DATASET, "split": SPLIT}
     try:
         return _write(output, islice(coco_images(), num_images), coco, num_images, progress)
     except CalibrationError as error:
+        if not fallback:
+            raise
         logger.warning("%s\nDrawing %d synthetic scenes instead of photos.", error, num_images)
-    scenes = _scenes(num_images, seed)
-    return _write(output, scenes, {"source": "scenes", "seed": seed}, num_images, progress)
+    return _write_scenes(output, num_images, seed, progress)
+
+
+def require_images(source: ImageSource) -> None:
+    """Check, before any work, that images can be had; raises :class:`CalibrationError`."""
+    if source is None:
+        require_coco()
+    elif source != SYNTHETIC and next(readable(find_images(source)), None) is None:
+        raise CalibrationError(
+            "no image of the directory can be read",
+            where=source,
+            mend="name a directory of photos, such as PNG or JPEG files",
+        )
 
 
 def find_images(directory: Path | str) -> list[Path]:
@@ -103,6 +127,11 @@ def _own_images(directory: Path, count: int, seed: int) -> Iterator[Named]:
     random.Random(seed).shuffle(files)
     chosen = ((path.name, resize_image(image)) for path, image in readable(files))
     return iter(sorted(islice(chosen, count), key=lambda named: named[0]))
+
+
+def _write_scenes(output: Path, count: int, seed: int, progress: Progress | None) -> Path:
+    facts = {"source": "scenes", "seed": seed}
+    return _write(output, _scenes(count, seed), facts, count, progress)
 
 
 def _scenes(count: int, seed: int) -> Iterator[Named]:

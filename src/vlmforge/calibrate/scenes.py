@@ -1,7 +1,7 @@
 """Synthetic scenes: colored shapes on a textured background, drawn with Pillow from a seed.
 
 A scene is known exactly, so questions about it have exact answers. The sample model was
-trained on such scenes; `vlmforge images` falls back to them where COCO cannot be had.
+trained on such scenes; `--images synthetic` draws them.
 """
 
 from __future__ import annotations

@@ -14,6 +14,9 @@ from vlmforge.progress import Progress
 from vlmforge.source.checkpoint import EMBEDDING, Checkpoint
 from vlmforge.source.processor import load_tokenizer
 
+Window = tuple[str, int, np.ndarray]
+"""File name, first token and token ids."""
+
 SHORTEST = 8
 """Tokens of the shortest window worth observing."""
 
@@ -50,12 +53,7 @@ def record_text(
         CalibrationError: a file cannot be read, there is no window, or a number is out of range.
         SourceError: the checkpoint has no tokenizer.
     """
-    if length < SHORTEST or num_samples < 1:
-        raise CalibrationError(
-            f"{num_samples} samples of {length} tokens cannot be made",
-            mend=f"ask for at least one sample of at least {SHORTEST} tokens",
-        )
-    windows = _windows(load_tokenizer(checkpoint.path).backend_tokenizer, files, length)
+    windows = text_windows(checkpoint, files, num_samples, length)
     order = np.random.default_rng(seed).permutation(len(windows))[:num_samples]
     facts = {
         "model": checkpoint.model_id,
@@ -73,10 +71,19 @@ def record_text(
     return writer.path
 
 
-def _windows(
-    tokenizer: Tokenizer, files: Sequence[Path], length: int
-) -> list[tuple[str, int, np.ndarray]]:
-    """File name, first token and token ids of every window."""
+def text_windows(
+    checkpoint: Checkpoint, files: Sequence[Path], num_samples: int, length: int
+) -> list[Window]:
+    """What samples are chosen from; arguments and errors are those of :func:`record_text`."""
+    if length < SHORTEST or num_samples < 1:
+        raise CalibrationError(
+            f"{num_samples} samples of {length} tokens cannot be made",
+            mend=f"ask for at least one sample of at least {SHORTEST} tokens",
+        )
+    return _windows(load_tokenizer(checkpoint.path).backend_tokenizer, files, length)
+
+
+def _windows(tokenizer: Tokenizer, files: Sequence[Path], length: int) -> list[Window]:
     windows = []
     for file in files:
         ids = np.array(tokenizer.encode(_text(file), add_special_tokens=False).ids, np.int64)

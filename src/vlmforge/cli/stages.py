@@ -31,7 +31,9 @@ from vlmforge.config import InferenceScheme
 @app.command()
 def images(
     num_images: Annotated[int, typer.Option(min=1, help="How many.")] = 100,
-    source: Annotated[Path | None, typer.Option("--from", help="Your own images.")] = None,
+    source: Annotated[
+        str | None, typer.Option("--from", help="Your own images, or `synthetic`; else COCO.")
+    ] = None,
     output_dir: Annotated[Path, typer.Option(help="Directory to make.")] = Path("images"),
 ) -> None:
     """Collect calibration images: COCO 2017 validation, your own, or drawn scenes."""
@@ -129,6 +131,7 @@ def mxq(
 ) -> None:
     """Quantize a captured component to an integer program; the language model comes first."""
     from vlmforge.formats.kinds import FOLDER
+    from vlmforge.formats.mblt import read_mblt
     from vlmforge.formats.output import require_replaceable
     from vlmforge.stages.mxq import mxq_compile
     from vlmforge.stages.overrides import split_overrides
@@ -141,7 +144,8 @@ def mxq(
         require_replaceable(output, kind)
     chosen = load_config(config)
     captured = [name for name in COMPONENTS if space.mblt(name).is_file()]
-    overrides = split_overrides(chosen, space, captured) if captured else {}
+    graphs = [read_mblt(space.mblt(name), verify=False) for name in captured]
+    overrides = split_overrides(chosen, graphs) if graphs else {}
     with console.progress() as report:
         path = mxq_compile(
             source,

@@ -36,7 +36,9 @@ from vlmforge.cli.options import (
 def compile_(
     model: Model,
     out: Annotated[Path, typer.Option(help="Package directory to make.")],
-    images: Annotated[Path | None, typer.Option(help="Your own calibration images.")] = None,
+    images: Annotated[
+        str | None, typer.Option(help="Your own calibration images, or `synthetic`; else COCO.")
+    ] = None,
     calibration_text: Annotated[
         list[Path] | None, typer.Option(help="Text to calibrate a plain decoder with.")
     ] = None,
@@ -96,7 +98,9 @@ def tune_(
     work_dir: Annotated[
         Path | None, typer.Option(help="Of a model's stages; NAME.work by default.")
     ] = None,
-    images: Annotated[Path | None, typer.Option(help="Your own calibration images.")] = None,
+    images: Annotated[
+        str | None, typer.Option(help="Your own calibration images, or `synthetic`; else COCO.")
+    ] = None,
     calibration_text: Annotated[
         list[Path] | None, typer.Option(help="Text to calibrate a plain decoder with.")
     ] = None,

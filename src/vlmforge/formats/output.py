@@ -36,7 +36,7 @@ def require_replaceable(path: str | os.PathLike[str], kind: Kind) -> Path:
     target = real_path(named)
     facts = _facts(target)
     if facts is None:
-        _require_writable(_existing_parent(target), named)
+        _require_writable(existing_parent(target), named)
         return named
     _require_sort(facts, target, named, kind)
     found = kind.foreign(target)
@@ -102,7 +102,12 @@ def _require_sort(facts: os.stat_result, target: Path, named: Path, kind: Kind) 
         raise OutputError("the output is no plain file", where=named, mend="name a file")
 
 
-def _existing_parent(target: Path) -> Path:
+def existing_parent(target: Path) -> Path:
+    """The directory of an absolute path, or of its parents, that is there already.
+
+    Raises:
+        SystemFailure: a file stands where a directory is wanted.
+    """
     for parent in target.parents:
         facts = _facts(parent)
         if facts is None:

@@ -97,7 +97,7 @@ def _require_plain(info: zipfile.ZipInfo, name: str) -> None:
 
 
 def _view(tensor: StoredTensor, numbers: bytes, order: str) -> np.ndarray:
-    dtype = np.dtype(tensor.dtype).newbyteorder(order)
+    dtype = np.dtype(order + np.dtype(tensor.dtype).str[1:])
     if len(numbers) != tensor.elements * dtype.itemsize:
         raise FormatError(f"{NUMBERS} has {len(numbers)} bytes, not {tensor.elements} numbers")
     if tensor.storage != NUMBERS.removeprefix("data/"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ def build_package(
     vision: Path | None,
     rotation: Rotation | None,
     output: Path,
+    check: Callable[[Path], object] = open_package,
 ) -> Path:
     """Build and check a package; ``output`` is replaced only by a whole, consistent one.
 
@@ -36,6 +38,7 @@ def build_package(
         text, vision: the compiled ``.mxq`` files; a plain decoder has no vision program.
         rotation: the language model's R1, None if it was compiled without.
         output: the directory to make.
+        check: looks at the package before it takes its place, and raises what is wrong with it.
 
     Raises:
         PackageError: a part is missing, or the parts were not compiled for each other.
@@ -49,7 +52,7 @@ def build_package(
         write_config(checkpoint, partial / "config.json")
         write_embedding(checkpoint, rotation, partial / "model.safetensors")
         write_settings(checkpoint, partial)
-        open_package(partial)
+        check(partial)
     return output
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from vlmforge.calibrate.images import ImageSource
 from vlmforge.calibrate.record import record_language
 from vlmforge.errors import CalibrationError
 from vlmforge.progress import Progress
@@ -37,13 +38,13 @@ class Calibration:
     """What a model is calibrated with.
 
     Attributes:
-        images: the user's own; COCO, or drawn scenes, without.
+        images: a directory of the user's own, ``"synthetic"`` for drawn scenes, None for COCO.
         text: for a plain decoder, and nothing else.
         num_samples: of each component.
         max_new_tokens: longest answer.
     """
 
-    images: Path | None = None
+    images: ImageSource = None
     text: TextCalibration | None = None
     num_samples: int = 100
     max_new_tokens: int = 500

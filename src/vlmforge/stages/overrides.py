@@ -2,25 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Mapping, Sequence
 
 from vlmforge.config import BitConfig, CompileConfig
-from vlmforge.formats.mblt import read_mblt
+from vlmforge.errors import ConfigError
 from vlmforge.graph.core import Graph
-from vlmforge.quantize.scheme import require_nodes
-from vlmforge.workspace import Workspace
 
 
 def split_overrides(
-    config: CompileConfig, space: Workspace, components: Sequence[str]
+    config: CompileConfig, graphs: Sequence[Graph]
 ) -> dict[str, BitConfig.LayerOverrides]:
-    """The overrides of each component."""
-    graphs = [read_mblt(space.mblt(component), verify=False) for component in components]
-    names = config.bit.layer_overrides.model_dump()
-    elsewhere = {name for graph in graphs[1:] for name in graph.nodes}
-    for listed in names.values():
-        require_nodes(graphs[0], [name for name in listed if name not in elsewhere])
+    """The overrides of each component.
+
+    Raises:
+        ConfigError: a name is no node of any graph; the nearest one is named, and its component.
+    """
+    owners = {name: graph.component for graph in graphs for name in graph.nodes}
+    for key, listed in config.bit.layer_overrides.model_dump(by_alias=True).items():
+        for name in listed:
+            if name not in owners:
+                raise ConfigError(
+                    f"bit.layerOverrides.{key}: no node is called {name!r}",
+                    where=" and ".join(graph.component for graph in graphs),
+                    mend=_nearest(name, owners),
+                )
     return {graph.component: component_overrides(graph, config) for graph in graphs}
+
+
+def _nearest(name: str, owners: Mapping[str, str]) -> str:
+    near = difflib.get_close_matches(name, owners, n=1)
+    if near:
+        return f"did you mean {near[0]!r}, of {owners[near[0]]}?"
+    return "`vlmforge inspect MODEL.mblt` lists the names"
 
 
 def component_overrides(graph: Graph, config: CompileConfig) -> BitConfig.LayerOverrides:

@@ -24,7 +24,7 @@ def main() -> None:
     args = parser.parse_args()
     run(
         lambda tell: collect_images(
-            args.output_dir, args.num_images, args.source_dir, args.seed, tell
+            args.output_dir, args.num_images, args.source_dir, args.seed, tell, fallback=True
         )
     )
 

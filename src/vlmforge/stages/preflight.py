@@ -1,0 +1,122 @@
+"""What can be known of a compilation before its work is checked before its work."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from pathlib import Path
+
+from vlmforge.calibrate.images import require_images
+from vlmforge.calibrate.text import text_windows
+from vlmforge.capture.families import capture
+from vlmforge.config import CompileConfig
+from vlmforge.errors import CalibrationError, ConfigError, OutputError
+from vlmforge.formats.output import existing_parent
+from vlmforge.progress import Progress
+from vlmforge.source.checkpoint import EMBEDDING, Checkpoint
+from vlmforge.source.health import require_healthy
+from vlmforge.stages.agreement import require_agreement
+from vlmforge.stages.calibration import Calibration, require_calibration
+from vlmforge.stages.overrides import split_overrides
+from vlmforge.workspace import Workspace
+
+PROMPT_TOKENS = 128
+"""Roughly what a calibration prompt has beside its answer: an image and a question."""
+
+FLOAT32 = 4
+IMAGE_BYTES = 896 * 56 * 6 * FLOAT32
+
+
+def require_material(
+    checkpoint: Checkpoint, calibration: Calibration, progress: Progress | None = None
+) -> None:
+    """The model and what it is calibrated with are there, whole, and mean what they seem to.
+
+    Raises:
+        CalibrationError: images or texts are missing, unreadable, or for another model.
+        SourceError: settings or weights are missing or sick.
+    """
+    require_calibration(checkpoint, calibration.text)
+    samples, answer, text = calibration.num_samples, calibration.max_new_tokens, calibration.text
+    if samples < 1 or answer < 1:
+        raise CalibrationError(
+            f"{samples} samples with answers of {answer} tokens cannot be made",
+            mend="give --num-samples and --max-new-tokens of 1 or more",
+        )
+    require_agreement(checkpoint)
+    if text is None:
+        require_images(calibration.images)
+    else:
+        text_windows(checkpoint, text.files, samples, text.length)
+    require_healthy(checkpoint, progress)
+
+
+def require_consistent(checkpoint: Checkpoint, space: Workspace, config: CompileConfig) -> None:
+    """The configuration fits the model, and its parts fit each other.
+
+    Raises:
+        ConfigError: an override names no node, or the components would be rotated differently.
+    """
+    if "vision" in checkpoint.components:
+        _require_one_rotation(config, space.rotation)
+    overrides = config.bit.layer_overrides.model_dump()
+    if any(overrides.values()):
+        split_overrides(config, [capture(checkpoint, part) for part in checkpoint.components])
+
+
+def _require_one_rotation(config: CompileConfig, place: Path) -> None:
+    """The vision encoder's features are rotated by the R1 that this compilation writes."""
+    asked = config.equivalent_transformation
+    head = asked.head_out_ch_rotation
+    key = "equivalentTransformation.HeadOutChRotation"
+    matrix = head.matrix_path
+    if asked.spin_r1.apply and not head.apply:
+        raise ConfigError(
+            f"equivalentTransformation.SpinR1 applies, but {key} does not",
+            mend="apply both or neither: features and embeddings are rotated alike",
+        )
+    if matrix is not None and not asked.spin_r1.apply:
+        raise ConfigError(
+            f"{key}.matrixPath is given, but equivalentTransformation.SpinR1 does not apply",
+            mend="leave out matrixPath, or let SpinR1 apply",
+        )
+    if matrix is not None and matrix.expanduser().resolve() != place.resolve():
+        raise ConfigError(
+            f"{key}.matrixPath names another rotation than the one this compilation writes",
+            where=matrix,
+            mend="leave out matrixPath; it is for `vlmforge mxq vision`",
+        )
+
+
+def require_room(
+    checkpoint: Checkpoint, calibration: Calibration, space: Workspace, out: Path
+) -> None:
+    """The disks have room for what is going to be written; raises :class:`OutputError`."""
+    stored = sum(file.stat().st_size for file in checkpoint.shards.files)
+    vocabulary, hidden = checkpoint.shape(EMBEDDING)
+    tokens = PROMPT_TOKENS + calibration.max_new_tokens
+    if calibration.text is not None:
+        tokens = calibration.text.length
+    sample = tokens * hidden * FLOAT32 + IMAGE_BYTES
+    programs = stored * 3 // 4
+    needed: Counter[Path] = Counter()
+    needed[space.root] = stored + programs + calibration.num_samples * sample
+    needed[out] = programs + vocabulary * hidden * FLOAT32
+    _require_free(needed)
+
+
+def _require_free(needed: Counter[Path]) -> None:
+    """Outputs on one disk share its room."""
+    disks: Counter[int] = Counter()
+    for path, size in needed.items():
+        parent = existing_parent(path)
+        disk = parent.stat().st_dev
+        disks[disk] += size
+        free = shutil.disk_usage(parent).free
+        if free < disks[disk]:
+            wanted, left = disks[disk] / 1e9, free / 1e9
+            raise OutputError(
+                f"about {wanted:.1f} GB will be written, and {left:.1f} GB are free",
+                where=parent,
+                mend="free some room, or name another disk with --out and --work-dir",
+            )
