@@ -18,6 +18,7 @@ from vlmforge.pipeline import compile_model
 from vlmforge.quantize.grid import Grid
 from vlmforge.quantize.weights import WeightFormat, quantize_weight
 from vlmforge.stages.calibration import Calibration
+from vlmforge.stages.overrides import split_overrides
 from vlmforge.tune import tables
 from vlmforge.tune.component import Component
 from vlmforge.tune.judge import Extent
@@ -195,3 +196,25 @@ def test_a_budget_out_of_reach(space: Workspace) -> None:
 
 def test_a_work_directory_is_taken_as_it_is(space: Workspace) -> None:
     assert find_space(str(space.root), None, Calibration()) == space
+
+
+@pytest.mark.usefixtures("language")
+@pytest.mark.parametrize("config", [CompileConfig(), FOUR_BITS], ids=["default", "four bits"])
+def test_a_configuration_that_suffices_is_kept(space: Workspace, config: CompileConfig) -> None:
+    met = tune(space, config, Budget(1e9), EXTENT)
+    assert met.own is not None and met.config.bit.activation_16_share == 0
+    names = ["language", "vision"]
+    listed = [split_overrides(each, space, names) for each in (config, met.config)]
+    for name in names:
+        component = Component.load(space, name, config)
+        assert component.widened_by(met.config.bit, listed[1][name]) == component.widened_by(
+            config.bit, listed[0][name]
+        )
+    assert "as it is" in tables.facts(met)["met by"] and tables.document(met)["kept"]
+
+    again = tune(space, met.config, Budget(met.chosen.kl), EXTENT)
+    assert again.config.bit == met.config.bit
+
+
+def test_a_tighter_budget_is_searched(tuning: Tuning) -> None:
+    assert tuning.own is None and "met by" not in tables.facts(tuning)

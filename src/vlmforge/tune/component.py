@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from vlmforge.config import CompileConfig
+from vlmforge.config import BitConfig, CompileConfig
 from vlmforge.formats.mblt import read_mblt
 from vlmforge.graph.core import Graph
 from vlmforge.graph.flow import readers
 from vlmforge.progress import Progress
 from vlmforge.quantize.grid import Grid, grids
+from vlmforge.quantize.narrowing import narrow_products
 from vlmforge.quantize.observe import Range
 from vlmforge.quantize.rounding import weight_formats
 from vlmforge.quantize.scales import Bound, choose_scales
@@ -58,6 +59,18 @@ class Component:
     @property
     def graph(self) -> Graph:
         return self.transformed.graph
+
+    def widened_by(self, bit: BitConfig, overrides: BitConfig.LayerOverrides) -> set[str]:
+        """The values of :meth:`widenable` that settings make int16, by name or by their share.
+
+        Args:
+            bit: the settings.
+            overrides: those of this component.
+        """
+        wide = overrides.activation_16bits
+        narrow = narrow_products(self.graph, wide, self.ranges, self.bound, bit)
+        codes = assign_codes(self.graph, wide, narrow)
+        return {name for name in self.widenable() if codes[name] == "int16"}
 
     def widenable(self) -> list[str]:
         """Values that can be int8 or int16: read by products alone, in the graph's order."""

@@ -13,6 +13,7 @@ from vlmforge.formats.atomic import atomic_file
 from vlmforge.formats.kinds import CONFIGURATION, configuration_text
 from vlmforge.formats.output import require_replaceable
 from vlmforge.progress import Progress
+from vlmforge.stages.overrides import split_overrides
 from vlmforge.tune.candidates import Candidate, Cost, find_candidates, whole_cost
 from vlmforge.tune.component import Component
 from vlmforge.tune.judge import Extent, Judge, Score, Whole
@@ -64,6 +65,8 @@ class Tuning:
         narrow, chosen, wide: scores with nothing, the chosen, and everything widened.
         cost: what the chosen add, relative to the whole.
         budget: what was asked for.
+        own: the exceptions of the given configuration where that meets the budget as it is; then
+            they are chosen, and no others.
     """
 
     config: CompileConfig
@@ -74,6 +77,12 @@ class Tuning:
     wide: Score
     cost: float
     budget: Budget
+    own: Sequence[Ranked] | None = None
+
+    @property
+    def exceptions(self) -> Sequence[Ranked]:
+        """The chosen candidates."""
+        return self.ranked[: self.widened] if self.own is None else self.own
 
 
 def tune(
@@ -87,11 +96,12 @@ def tune(
 
     Every candidate alone is rounded in an otherwise float model; the divergence it causes, over
     its cost, gives the order in which candidates are widened. How many of them it takes is found
-    by trial of the wholly rounded model (weights to nearest).
+    by trial of the wholly rounded model (weights to nearest). A configuration that meets the budget
+    as it is keeps its exceptions, so that tuning never makes it worse.
 
     Args:
         space: with captured graphs and samples.
-        config: what is tuned; its own exceptions are dropped.
+        config: what is tuned; its own exceptions are dropped unless they meet the budget.
         budget: to keep.
         extent: how much is run.
         progress: is told of every step.
@@ -100,13 +110,17 @@ def tune(
         ConfigError: widening everything does not suffice.
     """
     require_supported(config)
-    config = _without_exceptions(config)
+    given, config = config, _without_exceptions(config)
     names = [name for name in COMPONENTS if space.mblt(name).is_file()]
     components = {name: Component.load(space, name, config, progress) for name in names}
     judge = Judge(
         space, components["language"], components.get("vision"), extent or Extent(), progress
     )
     ranked = rank(components, judge)
+    own = _own_exceptions(space, given, components, ranked)
+    score = _score(components, judge, own)
+    if budget.holds(score):
+        return _kept(components, judge, ranked, config, budget, own, score)
     return _search(components, judge, ranked, config, budget)
 
 
@@ -160,6 +174,46 @@ def _search(
         _configured(config, chosen), ranked, high, known[0], known[high], known[len(ranked)],
         sum(each.cost for each in chosen), budget,
     )  # fmt: skip
+
+
+def _own_exceptions(
+    space: Workspace,
+    config: CompileConfig,
+    components: dict[str, Component],
+    ranked: Sequence[Ranked],
+) -> list[Ranked]:
+    """The candidates that a configuration itself widens, by name or by its share."""
+    listed = split_overrides(config, space, list(components))
+    wide = {n: each.widened_by(config.bit, listed[n]) for n, each in components.items()}
+    weights = set(config.bit.layer_overrides.weight_8bits)
+    return [
+        each
+        for each in ranked
+        if each.candidate.name
+        in (wide[each.candidate.component] if each.candidate.kind == "activation" else weights)
+    ]
+
+
+def _kept(
+    components: dict[str, Component],
+    judge: Judge,
+    ranked: list[Ranked],
+    config: CompileConfig,
+    budget: Budget,
+    own: Sequence[Ranked],
+    score: Score,
+) -> Tuning:
+    """The outcome where the given configuration suffices: the same, exception by exception."""
+    known = _try(components, judge, ranked, (0, len(ranked)))
+    return Tuning(
+        _configured(config, own), ranked, 0, known[0], score, known[len(ranked)],
+        sum(each.cost for each in own), budget, own,
+    )  # fmt: skip
+
+
+def _score(components: dict[str, Component], judge: Judge, chosen: Sequence[Ranked]) -> Score:
+    trial = _together([each.candidate for each in chosen], components)
+    return judge.scores([trial], "rounding all of")[0]
 
 
 def _try(

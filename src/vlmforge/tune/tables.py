@@ -12,13 +12,16 @@ MEANING = {"activation": "16-bit activation", "weight": "8-bit weight"}
 LEFT_OUT = 5
 """The next candidates, shown below those chosen."""
 
+KEPT = "the configuration as it is; what it widens is now listed, and nothing else changed"
+
 COLUMNS = ("", "node", "gets", "KL alone", "cost", "why")
 
 
 def rows(tuning: Tuning) -> list[Sequence[str]]:
     """The candidates chosen, best gain first, and the first that were not needed."""
-    shown = tuning.ranked[: tuning.widened + LEFT_OUT]
-    return [_row(each, index < tuning.widened) for index, each in enumerate(shown)]
+    left_out = [each for each in tuning.ranked if each not in tuning.exceptions]
+    shown = [(each, True) for each in tuning.exceptions]
+    return [_row(*each) for each in (*shown, *((each, False) for each in left_out[:LEFT_OUT]))]
 
 
 def facts(tuning: Tuning) -> dict[str, str]:
@@ -26,8 +29,9 @@ def facts(tuning: Tuning) -> dict[str, str]:
     agreement = f", top-1 {tuning.budget.top1:.2%}" if tuning.budget.top1 else ""
     return {
         "budget": f"KL {tuning.budget.kl:g}{agreement}",
+        **({"met by": KEPT} if tuning.own is not None else {}),
         "nothing widened": _score(tuning.narrow),
-        f"{tuning.widened} of {len(tuning.ranked)} widened": _score(tuning.chosen),
+        f"{len(tuning.exceptions)} of {len(tuning.ranked)} widened": _score(tuning.chosen),
         "everything widened": _score(tuning.wide),
         "cost of the chosen": f"{tuning.cost:.2%} more bytes and products",
     }
@@ -37,6 +41,7 @@ def document(tuning: Tuning) -> dict[str, Any]:
     """The outcome, JSON-able."""
     return {
         "config": tuning.config.document(),
+        "kept": tuning.own is not None,
         "kl": {
             "nothing": tuning.narrow.kl, "chosen": tuning.chosen.kl, "everything": tuning.wide.kl,
         },
@@ -53,9 +58,9 @@ def document(tuning: Tuning) -> dict[str, Any]:
                 "setting": each.candidate.setting,
                 "kl": each.kl,
                 "cost": each.cost,
-                "chosen": index < tuning.widened,
+                "chosen": each in tuning.exceptions,
             }
-            for index, each in enumerate(tuning.ranked)
+            for each in tuning.ranked
         ],
     }  # fmt: skip
 
