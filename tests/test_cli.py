@@ -24,7 +24,7 @@ def work(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     data, images = root / "calibration_data", root / "images"
     calibrate = ("--images", images, "--output-dir", data, "--num-samples", 2)
     for command in (
-        ("images", "--num-images", 2, "--from", "synthetic", "--output-dir", images),
+        ("images", "--num-images", 2, "--images", "synthetic", "--output-dir", images),
         ("calibrate", "language", tiny_checkpoint, *calibrate, "--max-new-tokens", 4),
         ("calibrate", "vision", tiny_checkpoint, *calibrate),
         ("mblt", "language", tiny_checkpoint, "--calibration", data, "--work-dir", root),

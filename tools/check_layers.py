@@ -22,7 +22,7 @@ LAYERS = (
     ("formats",),
     ("source",),
     ("calibrate", "capture", "transform", "quantize", "package", "run", "integrations"),
-    ("workspace", "inspection", "evaluation", "bench"),
+    ("workspace", "inspection", "evaluation", "bench", "doctor"),
     ("stages",),
     ("pipeline",),
     ("diagnose", "tune"),

@@ -22,7 +22,7 @@ AMOUNT = re.compile(r"(--num-images|--num-samples|--max-new-tokens) \d+")
 def small(text: str, model: Path) -> str:
     """The commands for a model on disk, with few samples, on the CPU, without the network."""
     local = text.replace(HUB_MODEL, str(model)).replace(" --device gpu", "")
-    local = local.replace("vlmforge images", "vlmforge images --from synthetic")
+    local = local.replace("vlmforge images", "vlmforge images --images synthetic")
     local = local.replace(f"compile {model}", f"compile {model} --images synthetic")
     return AMOUNT.sub(r"\1 3", local)
 

@@ -91,3 +91,43 @@ def test_a_failure_is_written_and_the_chat_goes_on(
 
     assert "none.png" in later and "maximum length" in later
     assert first.splitlines()[-1] == later.splitlines()[-1]
+
+
+def test_a_system_message_comes_first(session: Session, transcript: Transcript) -> None:
+    options = Options(max_new_tokens=24)
+    question = {"role": "user", "content": "Hello?"}
+    told = [{"role": "system", "content": "Be brief."}, question]
+    expected, plain = (
+        Conversation(session).generate(messages, options).text for messages in (told, [question])
+    )
+    chat = Chat(session, transcript.append, options)
+
+    chat.run(["/system Be brief.", "Hello?", "/reset", "/system", "Hello?"])
+
+    assert expected != plain and transcript.take() == f"{expected}\n{plain}\n"
+
+
+def test_a_stopped_answer_is_kept_as_far_as_it_came(
+    session: Session, transcript: Transcript
+) -> None:
+    speeds: list[str] = []
+    stops = iter([False, True, True])
+    chat = Chat(session, transcript.append, SHORT, None, speeds.append, lambda: next(stops))
+    chat.handle("Hello?")
+    first = transcript.take().removesuffix("\n")
+    assert speeds[0].startswith("2 tokens")
+
+    chat.handle("Why?")
+
+    messages = [
+        {"role": "user", "content": "Hello?"},
+        {"role": "assistant", "content": first},
+        {"role": "user", "content": "Why?"},
+    ]
+    expected = next(Conversation(session).stream(messages)).text
+    assert transcript.take() == f"{expected}\n" and speeds[1].startswith("1 token ")
+
+
+def test_a_home_that_does_not_exist(chat: Chat, transcript: Transcript) -> None:
+    assert chat.handle("/image ~nosuchuser/a.png")
+    assert "user who does not exist" in transcript.take()

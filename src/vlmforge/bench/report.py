@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import platform
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from operator import attrgetter
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +18,7 @@ from vlmforge.bench.profile import Share, profile
 from vlmforge.bench.timing import Timing
 from vlmforge.bench.work import Work
 from vlmforge.bench.workload import Workload
-from vlmforge.run.cores import cores
+from vlmforge.run.cores import cores, processor
 from vlmforge.run.machine import Machine
 from vlmforge.run.session import Session
 
@@ -101,16 +99,9 @@ def _machine(machine: Machine, threads: int) -> Report:
         "implementation": type(machine).__name__,
         "instruction_set": getattr(machine, "isa", None),
         "threads": threads,
-        "processor": _processor(),
+        "processor": processor(),
         "processors": os.cpu_count(),
     }
-
-
-def _processor() -> str:
-    path = Path("/proc/cpuinfo")
-    lines = path.read_text("utf-8").splitlines() if path.is_file() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 def _mapped(session: Session) -> int:

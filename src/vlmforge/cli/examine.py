@@ -1,45 +1,24 @@
-"""Commands that tell of a package: inspect, bench and diagnose."""
+"""Commands that measure a package: bench and diagnose."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from vlmforge import console
-from vlmforge.cli.options import Json, app
-
-
-@app.command("inspect")
-def inspect_(
-    file: Annotated[Path, typer.Argument(help="A .mblt, a .mxq or a package directory.")],
-    as_json: Json = False,
-) -> None:
-    """Show what a file or package holds."""
-    from vlmforge.inspection import inspect, shown_nodes
-
-    facts = inspect(file)
-    if as_json:
-        console.print_json(facts)
-        return
-    parts = facts.get("programs", {file.name: facts})
-    for name, part in parts.items():
-        columns = ("node", "operator", "shape", "dtype", "scale")
-        console.print_table(name, columns, shown_nodes(part))
-    for name, part in {file.name: facts, **parts}.items():
-        hidden = ("nodes", "programs")
-        console.print_facts(name, {k: v for k, v in part.items() if k not in hidden})
+from vlmforge.cli.options import Json, PackageDir, Threads, app
+from vlmforge.cli.threads import use_threads
 
 
 @app.command()
 def bench(
-    package: Annotated[Path, typer.Argument(help="Package directory.")],
+    package: PackageDir,
     prefill: Annotated[str, typer.Option(help="Lengths of prompts, in tokens.")] = "128,512",
     decode: Annotated[int, typer.Option(min=1, help="Tokens to generate.")] = 64,
     sessions: Annotated[int, typer.Option(min=1, help="Conversations side by side.")] = 4,
-    threads: Annotated[int | None, typer.Option(min=1, help="All processors by default.")] = None,
+    threads: Threads = None,
     rounds: Annotated[int, typer.Option(min=1, help="How often each is timed.")] = 5,
     profile: Annotated[bool, typer.Option(help="Say where the time goes.")] = False,
     as_json: Json = False,
@@ -47,11 +26,11 @@ def bench(
     """Measure how fast a package runs, beside what this machine can do."""
     from vlmforge.bench import table
     from vlmforge.bench.report import Plan, benchmark
-    from vlmforge.run.cores import THREADS, cores
+    from vlmforge.run.cores import cores
     from vlmforge.run.session import Session
 
     count = threads or cores()
-    os.environ[THREADS] = str(count)
+    use_threads(count)
     plan = Plan(_lengths(prefill), decode, sessions, count, rounds, profile)
     report = benchmark(lambda: Session.open(package), plan)
     if as_json:
@@ -76,7 +55,7 @@ def _lengths(text: str) -> list[int]:
 
 @app.command("diagnose")
 def diagnose_(
-    package: Annotated[Path, typer.Argument(help="Package directory.")],
+    package: PackageDir,
     reference: Annotated[str, typer.Option(help="The model that was compiled.")],
     questions: Annotated[Path | None, typer.Option(help="JSONL: image, question, answer.")] = None,
     images: Annotated[Path | None, typer.Option(help="Images to ask about.")] = None,

@@ -10,7 +10,8 @@ import typer
 from typer.core import TyperGroup
 
 from vlmforge import __version__, console
-from vlmforge.config import CompileConfig, InferenceScheme
+from vlmforge.cli.presets import Weights
+from vlmforge.config import InferenceScheme
 
 
 class Commands(TyperGroup):
@@ -65,6 +66,7 @@ class Device(str, Enum):
 
     CPU = "cpu"
     GPU = "gpu"
+    CUDA = "cuda"
 
 
 Model = Annotated[str, typer.Argument(help="Local directory or Hugging Face Hub id.")]
@@ -84,8 +86,23 @@ WorkDir = Annotated[Path, typer.Option(help="Directory of the stages' files.")]
 Samples = Annotated[int, typer.Option(min=1, help="Calibration samples of each component.")]
 NewTokens = Annotated[int, typer.Option(min=1, help="Most tokens of one answer.")]
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="JSON, see docs/config.md.")]
+WeightBits = Annotated[
+    Weights | None, typer.Option("--weights", help="int8, or int4 in groups of 128.")
+]
 Length = Annotated[int, typer.Option(min=8, help="Tokens of a text sample.")]
-Seed = Annotated[int, typer.Option(min=0, help="Chooses among the windows of the texts.")]
+Seed = Annotated[int, typer.Option(min=0, help="Chooses among windows of texts.")]
+Images = Annotated[
+    str | None,
+    typer.Option(
+        metavar="DIR", help="Your own calibration images, or `synthetic`; COCO by default."
+    ),
+]
+OldSeed = Annotated[int | None, typer.Option("--calibration-seed", min=0, hidden=True)]
+PackageDir = Annotated[Path, typer.Argument(help="Package directory.")]
+Threads = Annotated[
+    int | None, typer.Option(min=1, max=1024, help="That compute; all processors by default.")
+]
+MaxLength = Annotated[int | None, typer.Option(help="Size of the KV cache.")]
 On = Annotated[Device, typer.Option(help="Where the compiler computes.")]
 Scheme = Annotated[InferenceScheme, typer.Option(help="How cores share the work.")]
 RunScheme = Annotated[
@@ -97,8 +114,3 @@ TargetTop1 = Annotated[
     float, typer.Option(min=0, max=1, help="Least share of predictions that stay the same.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Write JSON, for programs.")]
-
-
-def load_config(path: Path | None) -> CompileConfig:
-    """The configuration of a file, or the default one."""
-    return CompileConfig() if path is None else CompileConfig.load(path)

@@ -21,26 +21,30 @@ from vlmforge.cli.options import (
     Samples,
     Scheme,
     Seed,
+    WeightBits,
     WorkDir,
     app,
-    load_config,
 )
+from vlmforge.cli.presets import load_config
 from vlmforge.config import InferenceScheme
 
 
 @app.command()
 def images(
     num_images: Annotated[int, typer.Option(min=1, help="How many.")] = 100,
-    source: Annotated[
-        str | None, typer.Option("--from", help="Your own images, or `synthetic`; else COCO.")
+    own: Annotated[
+        str | None,
+        typer.Option("--images", metavar="DIR", help="Your own, or `synthetic`; COCO by default."),
     ] = None,
+    source: Annotated[str | None, typer.Option("--from", hidden=True)] = None,
     output_dir: Annotated[Path, typer.Option(help="Directory to make.")] = Path("images"),
+    seed: Annotated[int, typer.Option(min=0, help="Chooses among images, or draws.")] = 0,
 ) -> None:
     """Collect calibration images: COCO 2017 validation, your own, or drawn scenes."""
     from vlmforge.calibrate.images import collect_images
 
     with console.progress() as report:
-        collect_images(output_dir, num_images, source, progress=report)
+        collect_images(output_dir, num_images, own or source, seed, report)
 
 
 @app.command()
@@ -126,6 +130,7 @@ def mxq(
     work_dir: WorkDir = Path(),
     spin_weight_dir: Rotations = None,
     config: ConfigFile = None,
+    weights: WeightBits = None,
     device: On = Device.CPU,
     inference_scheme: Scheme = InferenceScheme.ALL,
 ) -> None:
@@ -137,12 +142,12 @@ def mxq(
     from vlmforge.stages.overrides import split_overrides
     from vlmforge.workspace import COMPONENTS, Workspace
 
+    chosen = load_config(config, weights)
     root = require_replaceable(work_dir, FOLDER)
     source = model or Workspace.find_mblt(root, component.value)
     space = Workspace.of_mblt(source, component.value, root, spin_weight_dir)
     for output, kind in space.program_outputs(component.value):
         require_replaceable(output, kind)
-    chosen = load_config(config)
     captured = [name for name in COMPONENTS if space.mblt(name).is_file()]
     graphs = [read_mblt(space.mblt(name), verify=False) for name in captured]
     overrides = split_overrides(chosen, graphs) if graphs else {}

@@ -17,37 +17,43 @@ if TYPE_CHECKING:
 from vlmforge.cli.options import (
     ConfigFile,
     Device,
+    Images,
     Json,
     Length,
     Model,
     NewTokens,
+    OldSeed,
     On,
     Samples,
     Scheme,
     Seed,
     TargetKl,
     TargetTop1,
+    Threads,
+    WeightBits,
     app,
-    load_config,
 )
+from vlmforge.cli.presets import load_config
+from vlmforge.cli.threads import use_threads
 
 
 @app.command("compile")
 def compile_(
     model: Model,
     out: Annotated[Path, typer.Option(help="Package directory to make.")],
-    images: Annotated[
-        str | None, typer.Option(help="Your own calibration images, or `synthetic`; else COCO.")
-    ] = None,
+    images: Images = None,
     calibration_text: Annotated[
         list[Path] | None, typer.Option(help="Text to calibrate a plain decoder with.")
     ] = None,
     calibration_length: Length = 512,
-    calibration_seed: Seed = 0,
+    seed: Seed = 0,
+    calibration_seed: OldSeed = None,
     num_samples: Samples = 100,
     max_new_tokens: NewTokens = 500,
     config: ConfigFile = None,
+    weights: WeightBits = None,
     device: On = Device.CPU,
+    threads: Threads = None,
     inference_scheme: Scheme = InferenceScheme.ALL,
     work_dir: Annotated[
         Path | None, typer.Option(help="For everything between; OUT.work by default.")
@@ -61,8 +67,10 @@ def compile_(
     from vlmforge.pipeline import compile_model
     from vlmforge.stages.calibration import TextCalibration
 
-    texts = calibration_text or []
-    text = TextCalibration(texts, calibration_length, calibration_seed) if texts else None
+    use_threads(threads)
+    chosen = load_config(config, weights)
+    texts, seed = calibration_text or [], seed if calibration_seed is None else calibration_seed
+    text = TextCalibration(texts, calibration_length, seed) if texts else None
     with console.progress() as report:
         summary = compile_model(
             model,
@@ -71,7 +79,7 @@ def compile_(
             text=text,
             num_samples=num_samples,
             max_new_tokens=max_new_tokens,
-            config=load_config(config),
+            config=chosen,
             device=device.value,
             scheme=inference_scheme,
             work_dir=work_dir,
@@ -98,9 +106,7 @@ def tune_(
     work_dir: Annotated[
         Path | None, typer.Option(help="Of a model's stages; NAME.work by default.")
     ] = None,
-    images: Annotated[
-        str | None, typer.Option(help="Your own calibration images, or `synthetic`; else COCO.")
-    ] = None,
+    images: Images = None,
     calibration_text: Annotated[
         list[Path] | None, typer.Option(help="Text to calibrate a plain decoder with.")
     ] = None,

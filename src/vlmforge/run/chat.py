@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from vlmforge.errors import RunError, VlmforgeError
+from vlmforge.formats.output import expanded
 from vlmforge.run.conversation import Conversation
 from vlmforge.run.generate import Options
 from vlmforge.run.preprocess import read_image
 from vlmforge.run.session import Session
 
 HELP = """/image FILE  show an image with the next question
+/system TEXT say how to answer from now on; without TEXT, as by default
 /reset       forget the conversation
+/help        this list
 /exit        leave
 """
 
@@ -23,15 +27,26 @@ class Chat:
 
     Args:
         session: the package.
-        write: receives all output, answers piece by piece.
+        write: receives answers piece by piece.
         options: how answers are generated.
+        tell: receives failures and help, ``write`` by default.
+        on_speed: receives after each answer how fast it was.
+        stopped: asked after each token whether the answer is to end there.
     """
 
     def __init__(
-        self, session: Session, write: Callable[[str], None], options: Options | None = None
+        self,
+        session: Session,
+        write: Callable[[str], None],
+        options: Options | None = None,
+        tell: Callable[[str], None] | None = None,
+        on_speed: Callable[[str], None] | None = None,
+        stopped: Callable[[], bool] = lambda: False,
     ) -> None:
         self._conversation = Conversation(session)
         self._write, self._options = write, options or Options()
+        self._tell, self._on_speed, self._stopped = tell or write, on_speed, stopped
+        self._system: list[dict[str, Any]] = []
         self._messages: list[dict[str, Any]] = []
         self._images: list[dict[str, Any]] = []
 
@@ -55,7 +70,7 @@ class Chat:
             elif command:
                 self.ask(line.strip())
         except VlmforgeError as error:
-            self._write(f"{error}\n")
+            self._tell(f"{error}\n")
         return True
 
     def show(self, image: Path) -> None:
@@ -63,21 +78,49 @@ class Chat:
         self._images.append({"type": "image", "image": read_image(image)})
 
     def ask(self, text: str) -> None:
-        """Ask, and write the answer as it is generated; raises :class:`RunError`."""
+        """Ask, and write the answer as it is generated; raises :class:`RunError`.
+
+        Of an answer that is stopped the conversation keeps what was written.
+        """
         parts = [*self._images, {"type": "text", "text": text}]
         content = parts if self._images else text  # templates of plain decoders take texts only
         messages = [*self._messages, {"role": "user", "content": content}]
-        answer = self._conversation.generate(messages, self._options, self._write)
-        self._write("\n")
-        reply = {"role": "assistant", "content": answer.text}
+        answer = self._answer([*self._system, *messages])
+        reply = {"role": "assistant", "content": answer}
         self._messages, self._images = [*messages, reply], []
+
+    def _answer(self, messages: list[dict[str, Any]]) -> str:
+        texts: list[str] = []
+        times = [time.perf_counter()]
+        for step in self._conversation.stream(messages, self._options):
+            times.append(time.perf_counter())
+            texts.append(step.text)
+            if step.text:
+                self._write(step.text)
+            if self._stopped():
+                break
+        self._write("\n")
+        if self._on_speed is not None:
+            self._on_speed(_speed(times))
+        return "".join(texts)
 
     def _command(self, command: str, argument: str) -> None:
         if command == "/image":
-            self.show(Path(argument).expanduser())
+            self.show(expanded(argument))
+        elif command == "/system":
+            self._system = [{"role": "system", "content": argument}] if argument else []
         elif command == "/reset":
             self._messages, self._images = [], []
         elif command == "/help":
-            self._write(HELP)
+            self._tell(HELP)
         else:
             raise RunError(f"there is no command {command}", mend="see /help")
+
+
+def _speed(times: list[float]) -> str:
+    """How fast tokens came, of the moments of the question and of each token."""
+    first, tokens = times[1] - times[0], len(times) - 1
+    if tokens == 1:
+        return f"1 token after {first:.2f} s"
+    rate = (tokens - 1) / max(times[-1] - times[1], 1e-9)
+    return f"{tokens} tokens, the first after {first:.2f} s, {rate:.1f} tokens/s"

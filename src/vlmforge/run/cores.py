@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import platform
+from pathlib import Path
 
 from vlmforge.errors import RunError
 
@@ -23,3 +25,11 @@ def cores() -> int:
     if not text.isdecimal() or not 1 <= int(text) <= 1024:
         raise RunError(f"{THREADS} is {text!r}", mend="set it to a number from 1 to 1024")
     return int(text)
+
+
+def processor() -> str:
+    """The name of the processor."""
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text("utf-8").splitlines() if path.is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()

@@ -138,6 +138,11 @@ def instruction_sets() -> list[str]:
     return _native.instruction_sets()
 
 
+def used_instruction_set() -> str:
+    """The one programs run with: as ``VLMFORGE_ISA`` says, or the fastest; raises RunError."""
+    return _isa(None)
+
+
 def threads_of(wanted: int | None) -> int:
     """The number of threads: as wanted, as the environment says, or the processors at hand."""
     if wanted is None:

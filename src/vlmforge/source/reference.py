@@ -184,6 +184,11 @@ def torch_device(device: str) -> torch.device:
     return torch.device("cuda")
 
 
+def gpu_name() -> str | None:
+    """The name of the GPU that ``"gpu"`` stands for, None without one."""
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else None
+
+
 def _greedy(config: GenerationConfig) -> GenerationConfig:
     """Greedy decoding that keeps only the special tokens of the model's own settings."""
     return GenerationConfig(

@@ -1,54 +1,32 @@
-"""What a ``.mblt``, a ``.mxq`` or a package holds, as plain values for tables and JSON."""
+"""Graphs, programs and packages as plain values."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from vlmforge.errors import FormatError
-from vlmforge.formats.mblt import read_mblt
-from vlmforge.formats.mxq import read_mxq
 from vlmforge.formats.package import open_package
 from vlmforge.graph.core import Graph
 from vlmforge.program.core import Instruction, Program
 
 
-def inspect(path: Path) -> dict[str, Any]:
-    """Facts about a file or package directory, JSON-able.
-
-    Raises:
-        FormatError: the path is neither; or the file is not intact.
-    """
-    if path.is_dir():
-        return _package(path)
-    if path.suffix == ".mblt":
-        return _graph(read_mblt(path))
-    if path.suffix == ".mxq":
-        return _program(read_mxq(path))
-    raise FormatError(
-        "only .mblt, .mxq and package directories can be inspected",
-        where=path,
-        mend="open other safetensors files with the safetensors library",
-    )
-
-
-def _package(path: Path) -> dict[str, Any]:
+def package_facts(path: Path) -> dict[str, Any]:
     package = open_package(path)
     programs = {"text": package.text} | ({"vision": package.vision} if package.vision else {})
     return {
         "kind": "package",
         "files": {p.name: p.stat().st_size for p in sorted(path.iterdir()) if p.is_file()},
         "embedding": list(package.embeddings.shape),
-        "programs": {name: _program(program) for name, program in programs.items()},
+        "programs": {name: program_facts(program) for name, program in programs.items()},
     }
 
 
-def _graph(graph: Graph) -> dict[str, Any]:
+def graph_facts(graph: Graph) -> dict[str, Any]:
     nodes = [
         {"name": node.name, "op": node.op, "inputs": node.inputs, "shape": node.shape}
         for node in graph.nodes.values()
@@ -66,7 +44,7 @@ def _graph(graph: Graph) -> dict[str, Any]:
     }
 
 
-def _program(program: Program) -> dict[str, Any]:
+def program_facts(program: Program) -> dict[str, Any]:
     nodes = [
         {
             "name": step.name,
@@ -123,17 +101,3 @@ def _bits_a_weight(program: Program) -> float:
 
 def _counts(names: Sequence[str]) -> dict[str, int]:
     return dict(sorted(Counter(names).items()))
-
-
-def shown_nodes(facts: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    """The nodes of a graph or program as rows: name, operator, shape, dtype, scale."""
-    return [
-        (
-            node["name"],
-            node["op"],
-            " × ".join(map(str, node["shape"])),
-            node.get("dtype", "float32"),
-            f"{node['scale']:.4g}" if node.get("scale") else "",
-        )
-        for node in facts["nodes"]
-    ]

@@ -1,8 +1,8 @@
-"""Commands that run a package: chat and eval."""
+"""The command eval."""
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,43 +13,13 @@ from vlmforge import console
 if TYPE_CHECKING:
     from vlmforge.run.session import Session
 
-from vlmforge.cli.options import Device, Json, NewTokens, RunScheme, app
-
-
-@app.command()
-def chat(
-    package: Annotated[Path, typer.Argument(help="Package directory.")],
-    image: Annotated[list[Path] | None, typer.Option(help="Image to ask about.")] = None,
-    prompt: Annotated[str | None, typer.Option(help="The question; a chat without.")] = None,
-    max_new_tokens: NewTokens = 500,
-    temperature: Annotated[float, typer.Option(help="0 is greedy.")] = 0.0,
-    top_k: Annotated[int, typer.Option(help="0 is off.")] = 0,
-    top_p: Annotated[float, typer.Option(help="1 is off.")] = 1.0,
-    repetition_penalty: Annotated[float, typer.Option(help="1 is off.")] = 1.0,
-    seed: Annotated[int | None, typer.Option(help="Of sampling.")] = None,
-    max_length: Annotated[int | None, typer.Option(help="Size of the KV cache.")] = None,
-    inference_scheme: RunScheme = None,
-) -> None:
-    """Ask a package about images, once or in a conversation."""
-    from vlmforge.run.chat import Chat
-    from vlmforge.run.generate import Options
-    from vlmforge.run.sampling import Sampling
-    from vlmforge.run.session import Session
-
-    sampling = Sampling(repetition_penalty, temperature, top_k, top_p, seed=seed)
-    options = Options(max_new_tokens, sampling)
-    conversation = Chat(Session.open(package, max_length, inference_scheme), _write, options)
-    for file in image or []:
-        conversation.show(file)
-    if prompt is not None:
-        conversation.ask(prompt)
-    else:
-        conversation.run(_typed_lines())
+from vlmforge.cli.options import Device, Json, NewTokens, PackageDir, RunScheme, Threads, app
+from vlmforge.cli.threads import use_threads
 
 
 @app.command("eval")
 def evaluate(
-    package: Annotated[Path, typer.Argument(help="Package directory.")],
+    package: PackageDir,
     questions: Annotated[Path | None, typer.Option(help="JSONL: image, question, answer.")] = None,
     text: Annotated[list[Path] | None, typer.Option(help="Text to predict instead.")] = None,
     reference: Annotated[str | None, typer.Option(help="Original model to compare with.")] = None,
@@ -62,10 +32,13 @@ def evaluate(
     max_tokens: Annotated[int | None, typer.Option(min=1, help="Tokens read of the texts.")] = None,
     device: Annotated[Device, typer.Option(help="Where the reference computes.")] = Device.CPU,
     inference_scheme: RunScheme = None,
+    threads: Threads = None,
     as_json: Json = False,
 ) -> None:
     """Answer questions greedily and count exact matches, or predict texts."""
     from vlmforge.run.session import Session
+
+    use_threads(threads)
 
     if (questions is None) == (not text):
         raise typer.BadParameter("name either --questions FILE or --text FILE")
@@ -95,7 +68,7 @@ def _evaluate_text(
     if as_json:
         console.print_json(facts)
         return
-    console.print_facts("Evaluation", facts)
+    _print_evaluation(facts)
 
 
 def _evaluate_questions(
@@ -130,7 +103,22 @@ def _evaluate_questions(
         console.print_json(facts)
         return
     console.print_table("Answers", ("question", "answer", "right"), answered)
-    console.print_facts("Evaluation", {k: v for k, v in facts.items() if k != "kinds"})
+    kinds = facts.pop("kinds", {})
+    if kinds:
+        rows = [(kind, each["n"], _figure(each["accuracy"])) for kind, each in kinds.items()]
+        console.print_table("By kind", ("kind", "n", "accuracy"), rows)
+    _print_evaluation(facts)
+
+
+def _print_evaluation(facts: Mapping[str, Any]) -> None:
+    console.print_facts("Evaluation", {key: _figure(value) for key, value in facts.items()})
+
+
+def _figure(value: object) -> str:
+    """A result as people read it: six digits suffice, and lists need no brackets."""
+    if isinstance(value, float):
+        return str(float(f"{value:.6g}"))
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _reference(model: str, device: Device) -> Any:
@@ -138,16 +126,3 @@ def _reference(model: str, device: Device) -> Any:
     from vlmforge.source.reference import ReferenceModel
 
     return ReferenceModel.load(Checkpoint.open(model), device.value)
-
-
-def _write(text: str) -> None:
-    sys.stdout.write(text)
-    sys.stdout.flush()
-
-
-def _typed_lines() -> Any:
-    while True:
-        try:
-            yield input("> ")
-        except EOFError:
-            return

@@ -1,0 +1,94 @@
+"""The command chat."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vlmforge import __version__, console
+from vlmforge.cli.interrupt import Interrupt
+from vlmforge.cli.lines import is_terminal, typed_lines
+from vlmforge.cli.options import MaxLength, NewTokens, PackageDir, RunScheme, Threads, app
+from vlmforge.cli.threads import use_threads
+from vlmforge.text import shown
+
+if TYPE_CHECKING:
+    from vlmforge.run.chat import Chat
+    from vlmforge.run.session import Session
+
+
+@app.command()
+def chat(
+    package: PackageDir,
+    image: Annotated[list[Path] | None, typer.Option(help="Image to ask about.")] = None,
+    prompt: Annotated[str | None, typer.Option(help="The question; a chat without.")] = None,
+    max_new_tokens: NewTokens = 500,
+    temperature: Annotated[float, typer.Option(help="0 is greedy.")] = 0.0,
+    top_k: Annotated[int, typer.Option(help="0 is off.")] = 0,
+    top_p: Annotated[float, typer.Option(help="1 is off.")] = 1.0,
+    repetition_penalty: Annotated[float, typer.Option(help="1 is off.")] = 1.0,
+    seed: Annotated[int | None, typer.Option(help="Of sampling.")] = None,
+    max_length: MaxLength = None,
+    inference_scheme: RunScheme = None,
+    threads: Threads = None,
+) -> None:
+    """Ask a package about images, once or in a conversation."""
+    from vlmforge.run.chat import Chat
+    from vlmforge.run.generate import Options
+    from vlmforge.run.sampling import Sampling
+    from vlmforge.run.session import Session
+
+    use_threads(threads)
+    sampling = Sampling(repetition_penalty, temperature, top_k, top_p, seed=seed)
+    options = Options(max_new_tokens, sampling)
+    session = Session.open(package, max_length, inference_scheme)
+    interrupt, talking = Interrupt(), is_terminal() and prompt is None
+    conversation = Chat(
+        session, _write, options, _tell, _tell_speed if talking else None, interrupt.pressed
+    )
+    for file in image or []:
+        conversation.show(file)
+    if prompt is not None:
+        conversation.ask(prompt)
+    elif talking:
+        _tell(_banner(package, session))
+        _talk(conversation, typed_lines(interrupt.pressed, _tell), interrupt)
+    else:
+        conversation.run(sys.stdin)
+
+
+def _talk(conversation: Chat, lines: Iterable[str], interrupt: Interrupt) -> None:
+    """Handle lines; Ctrl-C ends an answer and not the chat."""
+    for line in lines:
+        with interrupt.listening():
+            goes_on = conversation.handle(line)
+        if not goes_on:
+            return
+
+
+def _banner(package: Path, session: Session) -> str:
+    model = session.package.text.meta.get("model", "unknown")
+    runs = getattr(session.text, "isa", None) or "the reference machine"
+    return (
+        f"vlmforge {__version__}: {package} (model {model}), on {runs}\n"
+        "Type a question, or /image FILE, /system TEXT, /reset, /help, /exit.\n"
+        "Ctrl-C ends an answer.\n"
+    )
+
+
+def _write(text: str) -> None:
+    sys.stdout.write(shown(text))
+    sys.stdout.flush()
+
+
+def _tell(text: str) -> None:
+    """Write what is not an answer, to standard error."""
+    console.warn(text.removesuffix("\n"))
+
+
+def _tell_speed(text: str) -> None:
+    _tell(f"[{text}]")

@@ -1,0 +1,27 @@
+"""The command doctor."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import typer
+
+from vlmforge import console
+from vlmforge.cli.options import Json, app
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Say what this computer has of what vlmforge needs, and how to mend the rest."""
+    from vlmforge.doctor import examine
+
+    findings = examine()
+    runs = all(finding.state != "broken" for finding in findings)
+    if as_json:
+        console.print_json({"packages_run": runs, "findings": [asdict(each) for each in findings]})
+    else:
+        rows = [(each.name, each.state, each.found, each.mend or "") for each in findings]
+        console.print_table("Doctor", ("", "state", "found", "to mend it"), rows)
+        console.print_text("Packages run here." if runs else "Packages do not run here.")
+    if not runs:
+        raise typer.Exit(console.FAILED)

@@ -1,0 +1,56 @@
+"""What any file or directory of this project holds, as plain values for tables and JSON."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from vlmforge.errors import FormatError
+from vlmforge.formats.kinds import IMAGES_RECORD, SAMPLES_RECORD
+from vlmforge.formats.mblt import read_mblt
+from vlmforge.formats.mxq import read_mxq
+from vlmforge.inspection.programs import graph_facts, package_facts, program_facts
+from vlmforge.inspection.values import (
+    calibration_facts,
+    image_facts,
+    infer_facts,
+    kv_facts,
+    sample_facts,
+)
+
+COMPONENTS = ("language", "vision")
+
+
+def inspect(path: Path) -> dict[str, Any]:
+    """Facts about a file, a package or calibration data, JSON-able.
+
+    Raises:
+        FormatError: the path is none of these, or not intact.
+        PackageError, CalibrationError: as its files say.
+    """
+    if path.is_dir():
+        return _directory(path)
+    if path.suffix == ".mblt":
+        return graph_facts(read_mblt(path))
+    if path.suffix == ".mxq":
+        return program_facts(read_mxq(path))
+    if path.suffix == ".infer":
+        return infer_facts(path)
+    if path.suffix == ".kv":
+        return kv_facts(path)
+    raise FormatError(
+        "only .mblt, .mxq, .infer, .kv, packages and calibration data can be inspected",
+        where=path,
+        mend="check the path; the safetensors library opens other safetensors files",
+    )
+
+
+def _directory(path: Path) -> dict[str, Any]:
+    if (path / SAMPLES_RECORD).is_file():
+        return sample_facts(path)
+    if (path / IMAGES_RECORD).is_file():
+        return image_facts(path)
+    parts = [name for name in COMPONENTS if (path / name / SAMPLES_RECORD).is_file()]
+    if parts:
+        return calibration_facts(path, parts)
+    return package_facts(path)
