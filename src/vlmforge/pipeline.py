@@ -21,9 +21,7 @@ from vlmforge.calibrate.images import ImageSource, collect_images
 from vlmforge.calibrate.record import record_vision
 from vlmforge.calibrate.text import record_text
 from vlmforge.config import CompileConfig, InferenceScheme, require_supported
-from vlmforge.formats.kinds import FOLDER, PACKAGE
 from vlmforge.formats.mblt import read_mblt
-from vlmforge.formats.output import require_apart, require_replaceable
 from vlmforge.progress import Progress
 from vlmforge.source.checkpoint import Checkpoint
 from vlmforge.source.reference import torch_device
@@ -36,7 +34,12 @@ from vlmforge.stages.mblt import mblt_compile
 from vlmforge.stages.mxq import mxq_compile
 from vlmforge.stages.overrides import split_overrides
 from vlmforge.stages.package import package
-from vlmforge.stages.preflight import require_consistent, require_material, require_room
+from vlmforge.stages.preflight import (
+    require_consistent,
+    require_material,
+    require_outputs,
+    require_room,
+)
 from vlmforge.workspace import Workspace
 
 Result = TypeVar("Result")
@@ -65,6 +68,7 @@ def compile_model(
     text: TextCalibration | None = None,
     num_samples: int = 100,
     max_new_tokens: int = 500,
+    seed: int = 0,
     config: CompileConfig | None = None,
     device: str = "cpu",
     scheme: InferenceScheme = InferenceScheme.ALL,
@@ -82,6 +86,7 @@ def compile_model(
         text: what a plain decoder is calibrated with, and nothing else is.
         num_samples: calibration samples of each component.
         max_new_tokens: longest calibration answer.
+        seed: of the choice of images or texts.
         config: how to quantize.
         device: ``"cpu"`` or ``"gpu"``.
         scheme: how the cores of the target share the work.
@@ -91,21 +96,18 @@ def compile_model(
 
     Raises:
         VlmforgeError: what can be known to go wrong, before the work begins; see
-            :mod:`vlmforge.stages.preflight` and :func:`require_replaceable`.
+            :mod:`vlmforge.stages.preflight`.
     """
     config = config or CompileConfig()
     require_supported(config)
     torch_device(device)
-    out = require_replaceable(out, PACKAGE)
-    root = require_replaceable(work_dir or f"{out}.work", FOLDER)
-    require_apart(out, root)
+    out, root = require_outputs(out, work_dir)
     checkpoint = Checkpoint.open(model)
     space = Workspace(root, checkpoint.name)
     space.require_replaceable()
     summary = Summary()
     stage = partial(_timed, summary)
-
-    calibration = Calibration(images, text, num_samples, max_new_tokens)
+    calibration = Calibration(images, text, num_samples, max_new_tokens, seed)
     require_consistent(checkpoint, space, config)
     require_room(checkpoint, calibration, space, out)
     prepare_model(checkpoint, space, calibration, device, summary, progress)
@@ -139,11 +141,10 @@ def prepare_model(
     if text is not None:
         stage(
             "calibrate text", record_text, checkpoint, text.files, space.calibration,
-            calibration.num_samples, text.length, text.seed, progress,
+            calibration.num_samples, text.length, calibration.seed, progress,
         )  # fmt: skip
     else:
-        settings = (calibration.images, calibration.num_samples, calibration.max_new_tokens)
-        _calibrate_with_images(stage, checkpoint, space, *settings, device, progress)
+        _calibrate_with_images(stage, checkpoint, space, calibration, device, progress)
     for component in checkpoint.components:
         report = stage(
             f"mblt {component}", mblt_compile, checkpoint, component,
@@ -157,15 +158,14 @@ def _calibrate_with_images(
     stage: Callable[..., Any],
     checkpoint: Checkpoint,
     space: Workspace,
-    images: ImageSource,
-    num_samples: int,
-    max_new_tokens: int,
+    calibration: Calibration,
     device: str,
     progress: Progress | None,
 ) -> None:
-    source = stage("images", collect_images, space.images, num_samples, images, progress=progress)
-    where = (checkpoint, source, space.calibration, num_samples)
-    options = (max_new_tokens, device, progress)
+    chosen = (calibration.num_samples, calibration.images, calibration.seed)
+    source = stage("images", collect_images, space.images, *chosen, progress)
+    where = (checkpoint, source, space.calibration, calibration.num_samples)
+    options = (calibration.max_new_tokens, device, progress)
     stage("calibrate language", calibrate_language, *where, *options)
     stage("calibrate vision", record_vision, *where, progress=progress)
 

@@ -15,7 +15,8 @@ COMMAND = (sys.executable, "-m", "vlmforge")
 
 def drawing(folder: Path) -> subprocess.Popen[str]:
     """A command that draws scenes for a long time, and has begun."""
-    command = [*COMMAND, "images", "--num-images", "100000", "--output-dir", str(folder / "made")]
+    drawn = ("--images", "synthetic", "--num-images", "100000")
+    command = [*COMMAND, "images", *drawn, "--output-dir", str(folder / "made")]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     while process.poll() is None and not list(folder.glob("made.partial-*/new/*")):
         time.sleep(0.01)

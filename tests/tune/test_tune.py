@@ -204,7 +204,8 @@ def test_a_configuration_that_suffices_is_kept(space: Workspace, config: Compile
     met = tune(space, config, Budget(1e9), EXTENT)
     assert met.own is not None and met.config.bit.activation_16_share == 0
     names = ["language", "vision"]
-    listed = [split_overrides(each, space, names) for each in (config, met.config)]
+    graphs = [read_mblt(space.mblt(name)) for name in names]
+    listed = [split_overrides(each, graphs) for each in (config, met.config)]
     for name in names:
         component = Component.load(space, name, config)
         assert component.widened_by(met.config.bit, listed[1][name]) == component.widened_by(

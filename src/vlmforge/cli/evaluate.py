@@ -13,12 +13,14 @@ from vlmforge import console
 if TYPE_CHECKING:
     from vlmforge.run.session import Session
 
+from vlmforge.cli.combinations import refuse_beside
 from vlmforge.cli.options import Device, Json, NewTokens, PackageDir, RunScheme, Threads, app
 from vlmforge.cli.threads import use_threads
 
 
 @app.command("eval")
 def evaluate(
+    ctx: typer.Context,
     package: PackageDir,
     questions: Annotated[Path | None, typer.Option(help="JSONL: image, question, answer.")] = None,
     text: Annotated[list[Path] | None, typer.Option(help="Text to predict instead.")] = None,
@@ -42,10 +44,14 @@ def evaluate(
 
     if (questions is None) == (not text):
         raise typer.BadParameter("name either --questions FILE or --text FILE")
+    if reference is None:
+        refuse_beside(ctx, "without --reference", "device")
     if text:
+        refuse_beside(ctx, "beside --text", "max_new_tokens", "inference_scheme")
         windowing = (context, stride, min_context, max_tokens)
         _evaluate_text(package, text, reference, windowing, device, as_json)
     elif questions is not None:
+        refuse_beside(ctx, "without --text", "context", "stride", "min_context", "max_tokens")
         session = Session.open(package, scheme=inference_scheme)
         _evaluate_questions(session, questions, reference, max_new_tokens, device, as_json)
 

@@ -90,7 +90,7 @@ WeightBits = Annotated[
     Weights | None, typer.Option("--weights", help="int8, or int4 in groups of 128.")
 ]
 Length = Annotated[int, typer.Option(min=8, help="Tokens of a text sample.")]
-Seed = Annotated[int, typer.Option(min=0, help="Chooses among windows of texts.")]
+Seed = Annotated[int, typer.Option(min=0, help="Of what is chosen at random.")]
 Images = Annotated[
     str | None,
     typer.Option(

@@ -26,6 +26,7 @@ from vlmforge.cli.options import (
     app,
 )
 from vlmforge.cli.presets import load_config
+from vlmforge.cli.ready import print_ready
 from vlmforge.config import InferenceScheme
 
 
@@ -186,5 +187,4 @@ def package(
     build(
         checkpoint, Workspace(work_dir, checkpoint.name, spin_weight_dir), out, load_config(config)
     )
-    image = " --image FILE" if "vision" in checkpoint.components else ""
-    console.print_text(f"{out} is ready: vlmforge chat {out}{image}")
+    print_ready(out, sees="vision" in checkpoint.components)

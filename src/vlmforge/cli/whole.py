@@ -12,8 +12,10 @@ from vlmforge import console
 from vlmforge.config import CompileConfig, InferenceScheme
 
 if TYPE_CHECKING:
+    from vlmforge.pipeline import Summary
     from vlmforge.workspace import Workspace
 
+from vlmforge.cli.combinations import refuse_idle_calibration
 from vlmforge.cli.options import (
     ConfigFile,
     Device,
@@ -34,11 +36,13 @@ from vlmforge.cli.options import (
     app,
 )
 from vlmforge.cli.presets import load_config
+from vlmforge.cli.ready import print_ready
 from vlmforge.cli.threads import use_threads
 
 
 @app.command("compile")
 def compile_(
+    context: typer.Context,
     model: Model,
     out: Annotated[Path, typer.Option(help="Package directory to make.")],
     images: Images = None,
@@ -69,8 +73,9 @@ def compile_(
 
     use_threads(threads)
     chosen = load_config(config, weights)
-    texts, seed = calibration_text or [], seed if calibration_seed is None else calibration_seed
-    text = TextCalibration(texts, calibration_length, seed) if texts else None
+    texts = calibration_text or []
+    refuse_idle_calibration(context, bool(texts))
+    text = TextCalibration(texts, calibration_length) if texts else None
     with console.progress() as report:
         summary = compile_model(
             model,
@@ -79,6 +84,7 @@ def compile_(
             text=text,
             num_samples=num_samples,
             max_new_tokens=max_new_tokens,
+            seed=seed if calibration_seed is None else calibration_seed,
             config=chosen,
             device=device.value,
             scheme=inference_scheme,
@@ -88,16 +94,22 @@ def compile_(
         )
     if as_json:
         console.print_json(vars(summary))
-        return
+    else:
+        _print_summary(summary, out)
+
+
+def _print_summary(summary: Summary, out: Path) -> None:
     console.print_table("Stages", ("stage", "seconds"), _rounded(summary.seconds, ".1f"))
     errors = _rounded(summary.checks, ".1e")
     console.print_table("Captured against the original", ("component", "relative error"), errors)
     sizes = [(name, console.human_size(size)) for name, size in summary.files.items()]
     console.print_table("Files", ("file", "size"), sizes)
+    print_ready(out, sees="vision" in summary.checks)
 
 
 @app.command("tune")
 def tune_(
+    context: typer.Context,
     model: Annotated[str, typer.Argument(help="A model, or a work directory of its compilation.")],
     target_kl: TargetKl,
     target_top1: TargetTop1 = 0.0,
@@ -128,6 +140,7 @@ def tune_(
 
     out = require_replaceable(out, CONFIGURATION)
     texts = calibration_text or []
+    refuse_idle_calibration(context, bool(texts))
     text = TextCalibration(texts, calibration_length) if texts else None
     calibration = Calibration(images, text, num_samples, max_new_tokens)
     extent = Extent(samples, length)

@@ -25,12 +25,10 @@ class TextCalibration:
     Attributes:
         files: UTF-8 texts.
         length: tokens of a sample.
-        seed: of the choice of samples.
     """
 
     files: Sequence[Path]
     length: int = 512
-    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -42,12 +40,14 @@ class Calibration:
         text: for a plain decoder, and nothing else.
         num_samples: of each component.
         max_new_tokens: longest answer.
+        seed: chooses among the user's images or windows of texts, or draws scenes.
     """
 
     images: ImageSource = None
     text: TextCalibration | None = None
     num_samples: int = 100
     max_new_tokens: int = 500
+    seed: int = 0
 
 
 def require_calibration(checkpoint: Checkpoint, text: TextCalibration | None) -> None:

@@ -11,7 +11,8 @@ from vlmforge.calibrate.text import text_windows
 from vlmforge.capture.families import capture
 from vlmforge.config import CompileConfig
 from vlmforge.errors import CalibrationError, ConfigError, OutputError
-from vlmforge.formats.output import existing_parent
+from vlmforge.formats.kinds import FOLDER, PACKAGE
+from vlmforge.formats.output import existing_parent, require_apart, require_replaceable
 from vlmforge.progress import Progress
 from vlmforge.source.checkpoint import EMBEDDING, Checkpoint
 from vlmforge.source.health import require_healthy
@@ -25,6 +26,25 @@ PROMPT_TOKENS = 128
 
 FLOAT32 = 4
 IMAGE_BYTES = 896 * 56 * 6 * FLOAT32
+
+
+def require_outputs(out: Path, work_dir: Path | None) -> tuple[Path, Path]:
+    """A package, and a work directory outside it, can be made, and replace nothing of the user's.
+
+    Args:
+        out: the package.
+        work_dir: for everything between; ``<out>.work`` by default.
+
+    Returns:
+        Both, absolute.
+
+    Raises:
+        VlmforgeError: as :func:`vlmforge.formats.output.require_replaceable`.
+    """
+    package = require_replaceable(out, PACKAGE)
+    root = require_replaceable(work_dir or f"{package}.work", FOLDER)
+    require_apart(package, root)
+    return package, root
 
 
 def require_material(

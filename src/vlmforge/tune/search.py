@@ -11,6 +11,7 @@ from vlmforge.config import BitConfig, CompileConfig, require_supported
 from vlmforge.errors import ConfigError
 from vlmforge.formats.atomic import atomic_file
 from vlmforge.formats.kinds import CONFIGURATION, configuration_text
+from vlmforge.formats.mblt import read_mblt
 from vlmforge.formats.output import require_replaceable
 from vlmforge.progress import Progress
 from vlmforge.stages.overrides import split_overrides
@@ -183,7 +184,7 @@ def _own_exceptions(
     ranked: Sequence[Ranked],
 ) -> list[Ranked]:
     """The candidates that a configuration itself widens, by name or by its share."""
-    listed = split_overrides(config, space, list(components))
+    listed = split_overrides(config, [read_mblt(space.mblt(n), verify=False) for n in components])
     wide = {n: each.widened_by(config.bit, listed[n]) for n, each in components.items()}
     weights = set(config.bit.layer_overrides.weight_8bits)
     return [
