@@ -6,7 +6,7 @@ import os
 import sys
 import tempfile
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 
 from rich.text import Text
@@ -32,11 +32,14 @@ OUT_OF_MEMORY = ("can't allocate memory", "out of memory", "Unable to allocate")
 
 
 @contextmanager
-def expected_failures() -> Iterator[None]:
+def expected_failures(scripts: Mapping[str, str] | None = None) -> Iterator[None]:
     """End the program after a failure as its user can understand it.
 
     Exit status 2 after a failure with a known cause, 1 after any other, 130 after Ctrl-C. Errors
     of the command line itself pass.
+
+    Args:
+        scripts: what the user runs in place of commands that mends name, the longest first.
     """
     try:
         yield
@@ -52,7 +55,7 @@ def expected_failures() -> Iterator[None]:
             raise
         _debug()
         known = known_failure(error)
-        tell(known) if known is not None else _tell_unexpected(error)
+        tell(known, scripts or {}) if known is not None else _tell_unexpected(error)
         if isinstance(error, OSError):
             _silence()
         sys.exit(UNEXPECTED if known is None else FAILED)
@@ -72,13 +75,16 @@ def known_failure(error: Exception) -> VlmforgeError | None:
     return None
 
 
-def tell(error: VlmforgeError) -> None:
-    """Write a failure to standard error."""
+def tell(error: VlmforgeError, scripts: Mapping[str, str] | None = None) -> None:
+    """Write a failure to standard error; ``scripts`` as in :func:`expected_failures`."""
+    mend = error.mend
+    for command, script in (scripts or {}).items():
+        mend = mend and mend.replace(command, script)
     lines = [shown(error.what)]
     if error.where is not None:
         lines.append(f"  where: {shown(error.where, keep='')}")
-    if error.mend is not None:
-        lines.append(f"  mend:  {shown(error.mend)}")
+    if mend is not None:
+        lines.append(f"  mend:  {shown(mend)}")
     ERRORS.print(Text("error: ", "bold red"), end="")
     ERRORS.print("\n".join(lines), soft_wrap=True)
 

@@ -6,13 +6,12 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from vlmforge.errors import PackageError
 from vlmforge.formats.atomic import atomic_directory
 from vlmforge.formats.kinds import PACKAGE
 from vlmforge.formats.output import require_replaceable
-from vlmforge.formats.package import open_package, write_embeddings
+from vlmforge.formats.package import CONFIG_FILE, open_package, write_embeddings
 from vlmforge.formats.rotation import Rotation
 from vlmforge.formats.tensor_writer import COPY_CHUNK
 from vlmforge.package.config import package_config, text_file, vision_file
@@ -49,7 +48,7 @@ def build_package(
         _copy(text, partial / text_file(checkpoint.name))
         if vision is not None:
             _copy(vision, partial / vision_file(checkpoint.name))
-        write_config(checkpoint, partial / "config.json")
+        (partial / CONFIG_FILE).write_bytes(config_text(checkpoint))
         write_embedding(checkpoint, rotation, partial / "model.safetensors")
         write_settings(checkpoint, partial)
         check(partial)
@@ -62,12 +61,12 @@ def _copy(program: Path, target: Path) -> None:
         shutil.copyfileobj(source, copy, COPY_CHUNK)
 
 
-def write_config(checkpoint: Checkpoint, path: Path) -> None:
-    """Write the package's ``config.json``."""
+def config_text(checkpoint: Checkpoint) -> bytes:
+    """The package's ``config.json``."""
     vision = "vision" in checkpoint.components
     architecture = checkpoint.architecture
     config = package_config(checkpoint.config, checkpoint.name, architecture, vision=vision)
-    _write_json(path, config)
+    return (json.dumps(config, indent=2) + "\n").encode()
 
 
 def write_embedding(checkpoint: Checkpoint, rotation: Rotation | None, path: Path) -> None:
@@ -81,10 +80,6 @@ def write_embedding(checkpoint: Checkpoint, rotation: Rotation | None, path: Pat
     write_embeddings(
         path, rotated_rows(embedding, rotation), (embedding.shape[0], embedding.shape[1]), facts
     )
-
-
-def _write_json(path: Path, value: dict[str, Any]) -> None:
-    path.write_bytes((json.dumps(value, indent=2) + "\n").encode())
 
 
 def _require_files(text: Path, vision: Path | None) -> None:

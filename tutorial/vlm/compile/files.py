@@ -19,6 +19,21 @@ MODEL = "Qwen/Qwen2-VL-2B-Instruct"
 CALIBRATION = Path("../calibration/calibration_data")
 SPIN_WEIGHT_DIR = Path("/tmp/qbcompiler/spinWeight")
 
+SCRIPTS = {
+    **{
+        f"vlmforge {command} {part}{model}": f"python {script}_{part}.py"
+        for part in ("language", "vision")
+        for command, model, script in (
+            ("mblt", " MODEL", "mblt_compile"),
+            ("mxq", "", "mxq_compile"),
+        )
+    },
+    "vlmforge calibrate": "python ../calibration/generate_language_calibration_data.py",
+    "vlmforge images": "python ../calibration/download_images.py",
+    "vlmforge package": "python get_config.py and python get_safetensors.py",
+}
+"""What stands for the commands that messages name."""
+
 
 def arguments(description: str) -> argparse.ArgumentParser:
     """A parser that knows which model is compiled."""
@@ -40,8 +55,9 @@ def workspace(model_name: str, spin_weight_dir: Path | None = None) -> Workspace
 
 def run(work: Callable[[Report], object]) -> None:
     """Do the work under a progress bar; an expected failure exits with status 2."""
-    with console.expected_failures(), console.progress() as report:
-        console.OUTPUT.print(work(report))
+    with console.expected_failures(SCRIPTS), console.progress() as report:
+        made = work(report)
+    console.print_text(str(made))
 
 
 def capture(component: str, description: str) -> None:

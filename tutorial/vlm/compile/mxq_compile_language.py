@@ -12,9 +12,9 @@ from vlmforge.config import CompileConfig, InferenceScheme
 CONFIG = CompileConfig.parse(
     {
         "bit": {"layerOverrides": {"activation16Bits": ["inputs_embeds/reshape"]}},
-        "calibration": {"mode": 1},
         "equivalentTransformation": {
             "QK": {"apply": True},
+            "UD": {"apply": True, "learn": True},
             "SpinR1": {"apply": True},
             "SpinR2": {"apply": True},
         },
