@@ -30,6 +30,7 @@ from vlmforge.stages.calibration import (
     TextCalibration,
     calibrate_language,
 )
+from vlmforge.stages.forecast import forecast
 from vlmforge.stages.mblt import mblt_compile
 from vlmforge.stages.mxq import mxq_compile
 from vlmforge.stages.overrides import split_overrides
@@ -74,6 +75,7 @@ def compile_model(
     scheme: InferenceScheme = InferenceScheme.ALL,
     work_dir: Path | None = None,
     choose: Callable[[Workspace, CompileConfig], CompileConfig] | None = None,
+    announce: Callable[[str], None] | None = None,
     progress: Progress | None = None,
 ) -> Summary:
     """Compile a checkpoint into a package.
@@ -92,6 +94,7 @@ def compile_model(
         scheme: how the cores of the target share the work.
         work_dir: for everything between; ``<out>.work`` by default.
         choose: gives the configuration to quantize with, once graphs and samples are there.
+        announce: is told what is about to be done, and about how long it takes.
         progress: is told of every step.
 
     Raises:
@@ -110,6 +113,8 @@ def compile_model(
     calibration = Calibration(images, text, num_samples, max_new_tokens, seed)
     require_consistent(checkpoint, space, config)
     require_room(checkpoint, calibration, space, out)
+    if announce is not None:
+        announce(forecast(checkpoint, calibration, device).sentence())
     prepare_model(checkpoint, space, calibration, device, summary, progress)
     if choose is not None:
         config = stage("tune", choose, space, config)

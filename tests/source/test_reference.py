@@ -138,3 +138,27 @@ def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:
         torch_device("tpu")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert torch_device("cuda") == torch_device("gpu") == torch.device("cuda")
+
+
+def test_a_batch_answers_as_each_question_alone(reference: ReferenceModel) -> None:
+    asked = ("Hi.", "Describe the image.", "How many shapes are there in the image, and why?", "?")
+    questions = [
+        reference.inputs(question, [noise(seed)] * (seed % 3))
+        for seed, question in enumerate(asked)
+    ]
+    steps: list[int] = []
+    together = reference.generate_all(questions, 24, steps.append)
+    assert together == [reference.generate(question, 24) for question in questions]
+    assert len({question.length for question in questions}) == 4
+    assert steps == sorted(steps) and steps[-1] == max(map(len, together))
+
+
+def test_an_answer_ends_with_its_first_stop_token(reference: ReferenceModel) -> None:
+    questions = [reference.inputs("Hi.", [noise(seed)]) for seed in range(3)]
+    free = reference.generate_all(questions, 12)
+    config = reference.model.generation_config
+    stopped, config.eos_token_id = config.eos_token_id, [free[0][3], 7]
+    try:
+        assert reference.generate_all(questions, 12)[0] == free[0][: free[0].index(free[0][3]) + 1]
+    finally:
+        config.eos_token_id = stopped

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,9 @@ from vlmforge.source.checkpoint import Checkpoint
 from vlmforge.source.image import IMAGE_SIZE, resize_image
 from vlmforge.source.processor import ImageTextProcessor, load_processor, pixel_values_to_images
 from vlmforge.source.reference import ReferenceModel
+
+BATCH = 16
+"""Questions answered at once."""
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -93,11 +98,13 @@ def record_language(
     facts = _facts(checkpoint, images_dir, image_size, progress)
     facts["max_new_tokens"] = max_new_tokens
     with SampleWriter(Path(output_dir), "language", facts) as writer:
-        for question in _questions(Path(images_dir), count):
-            arrays, prompt_length = _answered(reference, question, max_new_tokens)
-            writer.add(arrays, **question.facts, prompt_length=prompt_length)
-            if progress is not None:
-                progress("language samples", question.index + 1, count)
+        for batch in _batches(_questions(Path(images_dir), count)):
+            tell = partial(progress, _answering(batch)) if progress is not None else None
+            answered = _answered(reference, batch, max_new_tokens, tell)
+            for question, (arrays, prompt_length) in zip(batch, answered, strict=True):
+                writer.add(arrays, **question.facts, prompt_length=prompt_length)
+                if progress is not None:
+                    progress("language samples", question.index + 1, count)
     return writer.path
 
 
@@ -127,19 +134,36 @@ def record_vision(
     return writer.path
 
 
+def _batches(questions: Iterable[Question]) -> Iterator[list[Question]]:
+    waiting = iter(questions)
+    while batch := list(islice(waiting, BATCH)):
+        yield batch
+
+
+def _answering(batch: Sequence[Question]) -> str:
+    return f"answers {batch[0].index + 1} to {batch[-1].index + 1}"
+
+
 def _answered(
-    reference: ReferenceModel, question: Question, max_new_tokens: int
-) -> tuple[dict[str, np.ndarray], int]:
-    """The arrays of a language sample, and the length of its prompt in tokens."""
-    prompt = reference.inputs(question.prompt.text, [question.image])
-    answer = reference.generate(prompt, max_new_tokens)
-    embedded = reference.embed(prompt.followed_by(answer))
-    arrays = {
-        "inputs_embeds": embedded.inputs_embeds.numpy(),
-        "position_ids": embedded.position_ids.numpy(),
-        "token_types": embedded.token_types.numpy(),
-    }
-    return arrays, prompt.length
+    reference: ReferenceModel,
+    batch: Sequence[Question],
+    max_new_tokens: int,
+    tell: Callable[[int, int], None] | None,
+) -> Iterator[tuple[dict[str, np.ndarray], int]]:
+    """The arrays of each question's language sample, and the length of its prompt in tokens."""
+    prompts = [reference.inputs(each.prompt.text, [each.image]) for each in batch]
+    on_step = None if tell is None else lambda done: tell(done, max_new_tokens)
+    answers = reference.generate_all(prompts, max_new_tokens, on_step)
+    if tell is not None:
+        tell(max_new_tokens, max_new_tokens)
+    for prompt, answer in zip(prompts, answers, strict=True):
+        embedded = reference.embed(prompt.followed_by(answer))
+        arrays = {
+            "inputs_embeds": embedded.inputs_embeds.numpy(),
+            "position_ids": embedded.position_ids.numpy(),
+            "token_types": embedded.token_types.numpy(),
+        }
+        yield arrays, prompt.length
 
 
 def _pixels(processor: ImageTextProcessor, image: Image.Image) -> np.ndarray:

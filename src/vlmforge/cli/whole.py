@@ -90,6 +90,7 @@ def compile_(
             scheme=inference_scheme,
             work_dir=work_dir,
             choose=None if target_kl is None else partial(_tuned, target_kl, report),
+            announce=console.warn,
             progress=report,
         )
     if as_json:

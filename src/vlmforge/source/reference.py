@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from PIL import Image
-from transformers import GenerationConfig, Qwen2VLForConditionalGeneration
+from torch import Tensor
+from transformers import (
+    GenerationConfig,
+    Qwen2VLForConditionalGeneration,
+    StoppingCriteriaList,
+)
 
 from vlmforge.errors import SourceError
+from vlmforge.source.batch import answers, left_padded
 from vlmforge.source.checkpoint import Checkpoint
 from vlmforge.source.image import IMAGE_SIZE, read_image, resize_image
 from vlmforge.source.inputs import Embedded, ReferenceInputs
@@ -107,23 +113,44 @@ class ReferenceModel:
         types = inputs.token_types[0].to(torch.int8)
         return Embedded(embeds.float().cpu(), positions[:, 0], types)
 
-    @torch.inference_mode()
     def generate(self, inputs: ReferenceInputs, max_new_tokens: int) -> list[int]:
         """The greedy answer's token ids, at most ``max_new_tokens``, the end token included."""
-        device = self.model.device
-        tensors = {
-            "input_ids": inputs.input_ids,
-            "attention_mask": torch.ones_like(inputs.input_ids),
-            "mm_token_type_ids": inputs.token_types,
-            "pixel_values": inputs.pixel_values,
-            "image_grid_thw": inputs.grid,
-        }
-        output = self.model.generate(
-            **{name: t.to(device) for name, t in tensors.items() if t is not None},
+        return self.generate_all([inputs], max_new_tokens)[0]
+
+    @torch.inference_mode()
+    def generate_all(
+        self,
+        questions: Sequence[ReferenceInputs],
+        max_new_tokens: int,
+        on_step: Callable[[int], None] | None = None,
+    ) -> list[list[int]]:
+        """The greedy answers to questions asked at once; each as :meth:`generate` gives it alone.
+
+        Weights are read once for all questions, where one at a time would read them for each.
+
+        Args:
+            questions: of any lengths.
+            max_new_tokens: most of each answer.
+            on_step: is told how many tokens of each answer there are.
+        """
+        config = self.model.generation_config
+        stop = _token_ids(config.eos_token_id)
+        pad = next(iter([*_token_ids(config.pad_token_id), *stop, 0]))
+        batch = left_padded(questions, pad)
+        start = batch["input_ids"].shape[1]
+
+        def told(ids: Tensor, scores: object, **_: object) -> Tensor:
+            if on_step is not None:
+                on_step(ids.shape[1] - start)
+            return torch.zeros(len(ids), dtype=torch.bool, device=ids.device)
+
+        generated = self.model.generate(
+            **{name: tensor.to(self.model.device) for name, tensor in batch.items()},
             max_new_tokens=max_new_tokens,
+            pad_token_id=pad,
+            stopping_criteria=StoppingCriteriaList([told]),
         )
-        ids: list[int] = output[0, inputs.length :].tolist()
-        return ids
+        return answers(generated[:, start:], stop)
 
     @torch.inference_mode()
     def logits(
@@ -187,6 +214,12 @@ def torch_device(device: str) -> torch.device:
 def gpu_name() -> str | None:
     """The name of the GPU that ``"gpu"`` stands for, None without one."""
     return torch.cuda.get_device_name() if torch.cuda.is_available() else None
+
+
+def _token_ids(ids: int | list[int] | None) -> list[int]:
+    if ids is None:
+        return []
+    return ids if isinstance(ids, list) else [ids]
 
 
 def _greedy(config: GenerationConfig) -> GenerationConfig:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 
 import torch
@@ -14,8 +16,14 @@ from vlmforge.errors import CalibrationError
 from vlmforge.progress import Progress
 from vlmforge.source.checkpoint import Checkpoint
 
+PROMPT_TOKENS = 128
+"""Roughly what a calibration prompt has: an image and a question."""
+
 FLOAT32_BYTES = 1 << 30
-"""A model larger than this answers the calibration prompts in bfloat16."""
+"""A model that is no larger in float32 answers the calibration prompts in it."""
+
+FLOAT32_SHARE = 0.6
+"""Most of the memory that the model may take in float32."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +75,23 @@ def require_calibration(checkpoint: Checkpoint, text: TextCalibration | None) ->
         )
 
 
+def answering_dtype(checkpoint: Checkpoint, device: str = "cpu") -> str:
+    """``"bfloat16"`` for a large model, where that is faster or all that memory holds.
+
+    Processors without instructions for bfloat16 imitate it, several times slower than float32.
+    """
+    elements = sum(prod(checkpoint.shape(name)) for name in checkpoint.names())
+    if 4 * elements <= FLOAT32_BYTES:
+        return "float32"
+    fast = device != "cpu" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return "bfloat16" if fast or 4 * elements > FLOAT32_SHARE * _memory() else "float32"
+
+
+def _memory() -> int:
+    """Bytes of the computer's memory."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
 def calibrate_language(
     checkpoint: Checkpoint,
     images: Path,
@@ -76,8 +101,7 @@ def calibrate_language(
     device: str = "cpu",
     progress: Progress | None = None,
 ) -> Path:
-    """Language samples; a large model answers in bfloat16, so that no float copy is held."""
-    elements = sum(torch.Size(checkpoint.shape(name)).numel() for name in checkpoint.names())
-    dtype = "float32" if 4 * elements <= FLOAT32_BYTES else "bfloat16"
+    """Language samples, in the arithmetic that :func:`answering_dtype` chooses."""
+    dtype = answering_dtype(checkpoint, device)
     where = (checkpoint, images, output_dir, num_samples)
     return record_language(*where, max_new_tokens, device, dtype, progress=progress)

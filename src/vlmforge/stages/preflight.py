@@ -17,12 +17,9 @@ from vlmforge.progress import Progress
 from vlmforge.source.checkpoint import EMBEDDING, Checkpoint
 from vlmforge.source.health import require_healthy
 from vlmforge.stages.agreement import require_agreement
-from vlmforge.stages.calibration import Calibration, require_calibration
+from vlmforge.stages.calibration import PROMPT_TOKENS, Calibration, require_calibration
 from vlmforge.stages.overrides import split_overrides
 from vlmforge.workspace import Workspace
-
-PROMPT_TOKENS = 128
-"""Roughly what a calibration prompt has beside its answer: an image and a question."""
 
 FLOAT32 = 4
 IMAGE_BYTES = 896 * 56 * 6 * FLOAT32

@@ -1,0 +1,53 @@
+"""How long a compilation takes is said in one line, and grows with what is asked for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from vlmforge.source.checkpoint import Checkpoint
+from vlmforge.stages import forecast as forecasts
+from vlmforge.stages.calibration import Calibration, TextCalibration
+from vlmforge.stages.forecast import Forecast, forecast
+
+FOUND = Forecast("Qwen2-VL-2B-Instruct", 2_208_985_600, 100, 4000.0, 9000.0, "bfloat16")
+
+
+@pytest.fixture(autouse=True)
+def fixed_speed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A computer that multiplies a row of a layer in a millisecond."""
+    monkeypatch.setattr(forecasts, "_seconds", lambda shapes, rows, dtype, place: rows / 1000)
+
+
+def test_the_sentence_names_what_is_done() -> None:
+    assert FOUND.sentence() == (
+        "Qwen2-VL-2B-Instruct, 2.2 billion parameters: at most 67 min for 100 answers of it in "
+        "bfloat16, about 2.5 h to quantize it"
+    )
+    decoder = replace(FOUND, parameters=494_000_000, answers=0, quantize_seconds=12)
+    assert decoder.sentence() == (
+        "Qwen2-VL-2B-Instruct, 494.0 million parameters: about 12 s to quantize it"
+    )
+
+
+def test_more_samples_take_longer(tiny_checkpoint: Path) -> None:
+    checkpoint = Checkpoint.open(str(tiny_checkpoint))
+    few, many = (forecast(checkpoint, Calibration(num_samples=n)) for n in (16, 32))
+    assert few.answers == 16 and few.dtype == "float32"
+    assert many.answer_seconds == pytest.approx(2 * few.answer_seconds)
+    assert many.quantize_seconds == pytest.approx(2 * few.quantize_seconds)
+
+
+def test_answers_are_counted_by_batches(tiny_checkpoint: Path) -> None:
+    checkpoint = Checkpoint.open(str(tiny_checkpoint))
+    short, long = (
+        forecast(checkpoint, Calibration(num_samples=16, max_new_tokens=n)) for n in (100, 200)
+    )
+    assert long.answer_seconds - short.answer_seconds == pytest.approx(100 * (3 * 0.016 + 0.016))
+
+
+def test_a_decoder_answers_nothing(tiny_decoder: Path) -> None:
+    found = forecast(Checkpoint.open(str(tiny_decoder)), Calibration(text=TextCalibration([], 64)))
+    assert found.answers == 0 and found.quantize_seconds > 0
