@@ -133,9 +133,9 @@ def gpu() -> Finding:
     if find_spec("torch") is None:
         return Finding("gpu", "note", "torch is not installed", "pip install torch, to compile")
     try:
-        from vlmforge.source.reference import gpu_name
+        import torch
 
-        name = gpu_name()
+        name = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     except Exception as error:  # whatever a broken installation of torch raises
         return Finding("gpu", "note", f"torch cannot be loaded: {error}", "install torch again")
     if name is None:

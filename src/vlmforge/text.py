@@ -9,7 +9,7 @@ SURROGATE = re.compile("[\ud800-\udfff]")
 
 OBEYED = re.compile(
     "[\x00-\x1f\x7f-\x9f"  # control characters; with an escape, sequences begin
-    "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # change the direction of what follows
+    "\u202a-\u202e\u2066-\u2069"  # change the direction of what follows
     "\u2028\u2029\ufeff"  # line ends and a mark that nobody sees
     "\ud800-\udfff]"
 )

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.conftest import default_signals
 from vlmforge.cli.interrupt import Interrupt
 from vlmforge.cli.lines import typed_lines
 
@@ -67,7 +68,7 @@ class Terminal:
         command = [*COMMAND, "chat", str(package), "--max-new-tokens", str(tokens)]
         self.process = subprocess.Popen(
             command, stdin=follower, stdout=follower, stderr=follower, env=environment,
-            start_new_session=True,
+            start_new_session=True, preexec_fn=default_signals,
         )  # fmt: skip
         os.close(follower)
         self.leader, self.text = leader, ""
@@ -137,6 +138,7 @@ def test_ctrl_c_twice_at_the_prompt_leaves(terminal: Terminal) -> None:
 
 
 def test_ctrl_c_during_an_answer_is_noted_once() -> None:
+    default_signals()
     interrupt = Interrupt()
     with interrupt.listening():
         assert not interrupt.pressed()

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.conftest import default_signals
+
 COMMAND = (sys.executable, "-m", "vlmforge")
 
 
@@ -17,7 +19,9 @@ def drawing(folder: Path) -> subprocess.Popen[str]:
     """A command that draws scenes for a long time, and has begun."""
     drawn = ("--images", "synthetic", "--num-images", "100000")
     command = [*COMMAND, "images", *drawn, "--output-dir", str(folder / "made")]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, preexec_fn=default_signals
+    )
     while process.poll() is None and not list(folder.glob("made.partial-*/new/*")):
         time.sleep(0.01)
     return process
@@ -63,3 +67,13 @@ def test_version_and_short_help() -> None:
 def test_wrong_usage_is_status_2(arguments: tuple[str, ...]) -> None:
     done = subprocess.run([*COMMAND, *arguments], capture_output=True, text=True)
     assert done.returncode == 2 and "Usage" in done.stderr
+
+
+def test_an_edited_configuration_is_not_tuned_over(tmp_path: Path) -> None:
+    work = tmp_path / "out.work"
+    work.mkdir()
+    (work / "tuned.json").write_text('{"seed": 7}')
+    out = ("--out", str(tmp_path / "out"), "--target-kl", "0.1")
+    done = subprocess.run([*COMMAND, "compile", "/nowhere", *out], capture_output=True, text=True)
+    assert done.returncode == 2 and "tuned.json" in done.stderr
+    assert (work / "tuned.json").read_text() == '{"seed": 7}'

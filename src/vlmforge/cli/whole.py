@@ -39,6 +39,9 @@ from vlmforge.cli.presets import load_config
 from vlmforge.cli.ready import print_ready
 from vlmforge.cli.threads import use_threads
 
+TUNED = "tuned.json"
+"""The configuration that tuning leaves in the work directory."""
+
 
 @app.command("compile")
 def compile_(
@@ -76,6 +79,8 @@ def compile_(
     texts = calibration_text or []
     refuse_idle_calibration(context, bool(texts))
     text = TextCalibration(texts, calibration_length) if texts else None
+    if target_kl is not None:
+        _require_tuned_replaceable(out, work_dir)
     with console.progress() as report:
         summary = compile_model(
             model,
@@ -124,6 +129,7 @@ def tune_(
         list[Path] | None, typer.Option(help="Text to calibrate a plain decoder with.")
     ] = None,
     calibration_length: Length = 512,
+    seed: Seed = 0,
     num_samples: Samples = 100,
     max_new_tokens: NewTokens = 500,
     samples: Annotated[int, typer.Option(min=1, help="Samples that choices are judged on.")] = 2,
@@ -143,7 +149,7 @@ def tune_(
     texts = calibration_text or []
     refuse_idle_calibration(context, bool(texts))
     text = TextCalibration(texts, calibration_length) if texts else None
-    calibration = Calibration(images, text, num_samples, max_new_tokens)
+    calibration = Calibration(images, text, num_samples, max_new_tokens, seed)
     extent = Extent(samples, length)
     with console.progress() as report:
         space = find_space(model, work_dir, calibration, report)
@@ -156,6 +162,14 @@ def tune_(
     console.print_facts(f"Written to {out}", tables.facts(found))
 
 
+def _require_tuned_replaceable(out: Path, work_dir: Path | None) -> None:
+    """Before all work: the configuration that tuning leaves replaces none that was edited."""
+    from vlmforge.formats.kinds import CONFIGURATION
+    from vlmforge.formats.output import require_replaceable
+
+    require_replaceable((work_dir or Path(f"{out}.work")) / TUNED, CONFIGURATION)
+
+
 def _tuned(
     target_kl: float, report: console.Report, space: Workspace, config: CompileConfig
 ) -> CompileConfig:
@@ -163,7 +177,7 @@ def _tuned(
     from vlmforge.tune.search import Budget, save, tune
 
     found = tune(space, config, Budget(target_kl), progress=report)
-    save(found, space.root / "tuned.json")
+    save(found, space.root / TUNED)
     return found.config
 
 

@@ -135,7 +135,7 @@ def _refusal(path: Path, found: Path, kind: Kind | None) -> VlmforgeError:
 def _keep_mode(old: Path, new: Path) -> None:
     """Let who could read or write the old one do so with the new one."""
     with suppress(OSError):
-        new.chmod(stat.S_IMODE(old.stat().st_mode))
+        new.chmod(stat.S_IMODE(old.stat().st_mode) | stat.S_IRWXU & new.stat().st_mode)
 
 
 def _is_here(path: Path) -> bool:

@@ -208,7 +208,8 @@ def _require_file(path: Path) -> None:
 
 def _read_config(directory: Path) -> dict[str, Any]:
     path = directory / CONFIG_FILE
-    restore(directory)
+    if not directory.is_dir():
+        restore(directory)
     if not directory.is_dir():
         raise PackageError("the package directory does not exist", where=directory, mend=COMPILE)
     if not path.is_file():

@@ -211,11 +211,6 @@ def torch_device(device: str) -> torch.device:
     return torch.device("cuda")
 
 
-def gpu_name() -> str | None:
-    """The name of the GPU that ``"gpu"`` stands for, None without one."""
-    return torch.cuda.get_device_name() if torch.cuda.is_available() else None
-
-
 def _token_ids(ids: int | list[int] | None) -> list[int]:
     if ids is None:
         return []
