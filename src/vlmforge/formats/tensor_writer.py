@@ -7,6 +7,7 @@ import json
 import struct
 import tempfile
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
@@ -55,8 +56,9 @@ class TensorWriter:
         self.close()
 
     def close(self) -> None:
-        """Give up what was not finished."""
-        self._data.close()
+        """Give up what was not finished, and what a full disk kept from being written."""
+        with suppress(OSError):
+            self._data.close()
 
     def add(self, name: str, array: np.ndarray) -> None:
         """Append a tensor."""
