@@ -18,6 +18,7 @@
 
 #include "bench/machine_limits.h"
 #include "runtime/machine.h"
+#include "runtime/sizes.h"
 
 namespace nb = nanobind;
 using namespace vlmforge::runtime;
@@ -196,6 +197,17 @@ double int8_peak(int threads) {
 }  // namespace
 
 NB_MODULE(_native, module) {
+  // Raised with the number of bytes asked for.
+  static nb::handle out_of_memory = PyErr_NewException("vlmforge._native.OutOfMemory",
+                                                       PyExc_MemoryError, nullptr);
+  module.attr("OutOfMemory") = out_of_memory;
+  nb::register_exception_translator([](const std::exception_ptr& pointer, void*) {
+    try {
+      std::rethrow_exception(pointer);
+    } catch (const OutOfMemory& error) {
+      PyErr_SetObject(out_of_memory.ptr(), nb::int_(error.bytes()).ptr());
+    }
+  });
   module.def("instruction_sets", &instruction_sets);
   module.def("read_bandwidth", &read_bandwidth, nb::call_guard<nb::gil_scoped_release>());
   module.def("int8_peak", &int8_peak, nb::call_guard<nb::gil_scoped_release>());

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "runtime/operation.h"
+#include "runtime/sizes.h"
 
 namespace vlmforge::runtime {
 namespace {
@@ -76,7 +77,7 @@ AttentionOperation::AttentionOperation(Workshop& workshop, const Instruction& in
   const auto bytes = [this](const Frame& frame) {
     std::size_t total = 0;
     for (int request = 0; request < frame.requests(); ++request) {
-      total += own_bytes(frame, request);
+      total = plus(total, own_bytes(frame, request));
     }
     return total;
   };

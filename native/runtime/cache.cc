@@ -2,6 +2,8 @@
 
 #include <new>
 
+#include "runtime/sizes.h"
+
 namespace vlmforge::runtime {
 namespace {
 
@@ -18,7 +20,9 @@ kernels::KvShape head_shape_of(CacheShape shape, std::int64_t capacity) {
 }  // namespace
 
 AlignedBytes::AlignedBytes(std::size_t size)
-    : data_(static_cast<std::byte*>(::operator new(size, kAlignment))) {}
+    : data_(static_cast<std::byte*>(::operator new(size, kAlignment, std::nothrow))) {
+  if (data_ == nullptr) throw OutOfMemory(size);
+}
 
 void AlignedBytes::Free::operator()(std::byte* data) const { ::operator delete(data, kAlignment); }
 
@@ -32,8 +36,10 @@ KvStore::KvStore(CacheShape shape, std::int64_t capacity, std::byte* memory)
     : shape_(shape), head_(head_shape_of(shape, capacity)), memory_(memory) {}
 
 std::size_t KvStore::bytes(CacheShape shape, std::int64_t capacity) {
+  counted(capacity);
   const kernels::KvShape head = head_shape_of(shape, capacity);
-  return static_cast<std::size_t>(shape.kv_heads * (head.key_bytes() + head.value_bytes()));
+  return times(static_cast<std::size_t>(shape.kv_heads),
+               static_cast<std::size_t>(head.key_bytes() + head.value_bytes()));
 }
 
 kernels::KvHead KvStore::head(std::int64_t index) const {

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "runtime/sizes.h"
+
 namespace vlmforge::runtime {
 
 Frame::Frame(std::vector<std::vector<std::int64_t>> sizes, std::vector<CacheView> caches,
@@ -13,7 +15,8 @@ Frame::Frame(std::vector<std::vector<std::int64_t>> sizes, std::vector<CacheView
     std::vector<std::int64_t>& begins = begins_.emplace_back();
     for (const std::int64_t size : of_requests) {
       begins.push_back(total);
-      total += size;
+      total += static_cast<std::int64_t>(counted(size));
+      counted(total);
     }
     totals_.push_back(total);
   }
@@ -36,6 +39,12 @@ std::int64_t Frame::begin(Dim dim, int request) const {
 std::int64_t Frame::elements(const std::vector<Dim>& shape) const {
   std::int64_t product = 1;
   for (const Dim dim : shape) product *= total(dim);
+  return product;
+}
+
+std::size_t Frame::bytes(const Buffer& buffer) const {
+  std::size_t product = size_of(buffer.dtype);
+  for (const Dim dim : buffer.shape) product = times(product, counted(total(dim)));
   return product;
 }
 

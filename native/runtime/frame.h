@@ -22,7 +22,7 @@ struct CacheView {
 // has a size in each request, and their sum in a buffer.
 class Frame {
  public:
-  // sizes[symbol][request]
+  // sizes[symbol][request]; throws OutOfMemory where there are more than kMaxRows of a symbol.
   Frame(std::vector<std::vector<std::int64_t>> sizes, std::vector<CacheView> caches, int threads);
 
   int requests() const { return static_cast<int>(caches_.size()); }
@@ -36,6 +36,8 @@ class Frame {
   std::int64_t total(Dim dim) const;
   std::int64_t begin(Dim dim, int request) const;
   std::int64_t elements(const std::vector<Dim>& shape) const;
+  // Of a buffer; throws OutOfMemory where they cannot be counted.
+  std::size_t bytes(const Buffer& buffer) const;
 
   // Sums of the dynamic dimensions; with the sizes of the caches, all that memory depends on.
   const std::vector<std::int64_t>& totals() const { return totals_; }

@@ -69,7 +69,7 @@ void for_each_piece(const Frame& frame, const Buffer& buffer, int request, const
 }  // namespace
 
 Machine::Machine(Program program, const std::string& isa)
-    : program_(std::move(program)),
+    : program_((require_limits(program), std::move(program))),
       cache_shapes_(cache_shapes_of(program_)),
       cached_rows_(cached_rows_of(program_)),
       plan_(program_, kernels_named(isa), linear_of(isa), true),

@@ -52,10 +52,7 @@ int Storages::of(int buffer) {
   int& storage = buffers_[static_cast<std::size_t>(buffer)];
   if (storage < 0) {
     const Buffer& kind = program_.buffers[static_cast<std::size_t>(buffer)];
-    const auto size = [&kind](const Frame& frame) {
-      return static_cast<std::size_t>(frame.elements(kind.shape)) * size_of(kind.dtype);
-    };
-    storage = add(size, signature_of(kind));
+    storage = add([&kind](const Frame& frame) { return frame.bytes(kind); }, signature_of(kind));
   }
   return storage;
 }

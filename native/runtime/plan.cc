@@ -6,12 +6,16 @@
 #include <set>
 #include <utility>
 
+#include "runtime/sizes.h"
+
 namespace vlmforge::runtime {
 namespace {
 
 constexpr std::size_t kAlignment = 64;
 
-std::size_t aligned(std::size_t size) { return (size + kAlignment - 1) / kAlignment * kAlignment; }
+std::size_t aligned(std::size_t size) {
+  return plus(size, kAlignment - 1) / kAlignment * kAlignment;
+}
 
 // First and last step that uses a storage.
 struct Life {
@@ -160,15 +164,17 @@ void Plan::place(Frame& frame, Workspace& workspace) const {
   std::size_t total = 0;
   for (const std::size_t size : sizes) {
     offsets.push_back(total);
-    total += size;
+    total = plus(total, size);
   }
   std::size_t scratch = 0;
   for (const OperationPointer& operation : operations_) {
     if (operation != nullptr) scratch = std::max(scratch, operation->scratch_bytes(frame));
   }
   scratch = aligned(scratch) + kAlignment;  // threads keep off each other's lines
-  const std::size_t needed = total + scratch * static_cast<std::size_t>(frame.threads());
+  const std::size_t needed =
+      plus(total, times(scratch, static_cast<std::size_t>(frame.threads())));
   if (needed > workspace.bytes) {
+    workspace.bytes = 0;
     workspace.arena.reset();
     workspace.arena = std::make_unique<AlignedBytes>(needed);
     workspace.bytes = needed;

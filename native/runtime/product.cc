@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "runtime/operation.h"
+#include "runtime/sizes.h"
 
 namespace vlmforge::runtime {
 namespace {
@@ -105,7 +106,9 @@ class Product final : public Operation {
     const Dim rows = rows_;
     const std::int64_t bytes = patches_.height * patches_.line_bytes;
     x_ = workshop.storages.add(
-        [=](const Frame& frame) { return static_cast<std::size_t>(frame.total(rows) * bytes); },
+        [=](const Frame& frame) {
+          return times(static_cast<std::size_t>(bytes), counted(frame.total(rows)));
+        },
         "patches");
     add(Task::gather, {{{source_, false, false}, {x_, true, true}}, rows_});
   }
@@ -154,9 +157,10 @@ class Product final : public Operation {
     const std::int64_t row_unit = linear_.row_unit(x_element_, count);
     const bool by_blocks = blocks >= unit * frame.threads() || count <= row_unit;
     const std::int64_t items = by_blocks ? blocks : count, step = by_blocks ? unit : row_unit;
-    const std::int64_t work = count * weight_.in_features * weight_.out_features;
+    const double work = static_cast<double>(count) * static_cast<double>(weight_.in_features) *
+                        static_cast<double>(weight_.out_features);
     const std::int64_t most = std::min((items + step - 1) / step, frame.threads() * kPartsOfThread);
-    const auto parts = static_cast<int>(std::clamp<std::int64_t>(work / kLeastWork, 1, most));
+    const auto parts = static_cast<int>(std::clamp<double>(work / kLeastWork, 1, most));
     return {by_blocks, items, step, parts};
   }
 

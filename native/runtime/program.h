@@ -67,4 +67,8 @@ struct Program {
   int symbols = 0;           // dynamic dimensions
 };
 
+// Throws std::invalid_argument unless the program's buffers and attributes are of sizes that the
+// machine can count with.
+void require_limits(const Program& program);
+
 }  // namespace vlmforge::runtime

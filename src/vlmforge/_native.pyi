@@ -17,6 +17,9 @@ def int8_peak(threads: int) -> float:
     The best of five times; 0 without an instruction that is known here.
     """
 
+class OutOfMemory(MemoryError):
+    """Its only argument is how many bytes were asked for; 2^64 - 1 for more than can be counted."""
+
 class Cache:
     """Keys and values of every caching attention, in program order."""
 

@@ -11,7 +11,7 @@ import io
 import re
 import struct
 import zipfile
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 
@@ -28,7 +28,7 @@ BESIDE: Final = (
 """Members that say nothing about the tensor."""
 
 CODE: Final = re.compile(r"code/(\w[\w.-]*/)*\w[\w.-]*\.(py|debug_pkl)")
-ORDERS: Final = {b"little": "<", b"big": ">"}
+ORDERS: Final[dict[bytes, Literal["<", ">"]]] = {b"little": "<", b"big": ">"}
 ENCRYPTED: Final = 1
 
 UNREADABLE = (
@@ -96,8 +96,8 @@ def _require_plain(info: zipfile.ZipInfo, name: str) -> None:
         raise FormatError(f"{name} is compressed or encrypted, which no TorchScript archive does")
 
 
-def _view(tensor: StoredTensor, numbers: bytes, order: str) -> np.ndarray:
-    dtype = np.dtype(order + np.dtype(tensor.dtype).str[1:])
+def _view(tensor: StoredTensor, numbers: bytes, order: Literal["<", ">"]) -> np.ndarray:
+    dtype = np.dtype(tensor.dtype).newbyteorder(order)
     if len(numbers) != tensor.elements * dtype.itemsize:
         raise FormatError(f"{NUMBERS} has {len(numbers)} bytes, not {tensor.elements} numbers")
     if tensor.storage != NUMBERS.removeprefix("data/"):

@@ -15,6 +15,7 @@ import numpy as np
 from vlmforge.errors import FormatError
 from vlmforge.program.core import Buffer, Instruction, Program
 from vlmforge.program.instructions import CODES, DTYPES, INSTRUCTIONS
+from vlmforge.program.limits import MAX_CACHE_LENGTH, require_size, require_total
 from vlmforge.program.spec import (
     Case,
     InstructionSpec,
@@ -60,6 +61,7 @@ def _verify_buffer(name: str, buffer: Buffer) -> None:
     require(isinstance(buffer.dtype, str) and buffer.dtype in DTYPES, f"its dtype is of {DTYPES}")
     sized = isinstance(buffer.shape, tuple) and all(map(is_dim, buffer.shape))
     require(sized, f"its shape {buffer.shape!r} is of positive sizes and names")
+    require_size(buffer)
     if buffer.scale is not None:
         real = isinstance(buffer.scale, float) and 0 < buffer.scale < float("inf")
         require(real and buffer.dtype in CODES, "a scale is positive, of an integer buffer")
@@ -75,8 +77,10 @@ def _verify_interface(program: Program) -> None:
     for buffer in program.buffers.values():
         free = [dim for dim in buffer.shape if isinstance(dim, str) and dim not in bound]
         require(not free, f"the dimension {free} of {buffer.name!r} is that of an input")
+    require_total(program)
     length = program.meta.get("cache_length", 1)
-    require(is_count(length), f"cache_length {length!r} is a positive integer")
+    fits = is_count(length) and length <= MAX_CACHE_LENGTH
+    require(fits, f"cache_length {length!r} is a positive integer up to {MAX_CACHE_LENGTH}")
 
 
 def _verify_instruction(program: Program, instruction: Instruction, written: set[str]) -> None:

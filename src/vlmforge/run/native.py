@@ -13,6 +13,7 @@ from vlmforge.errors import RunError
 from vlmforge.program.core import Program
 from vlmforge.run.cache import Cache
 from vlmforge.run.cores import cores
+from vlmforge.run.memory import allocate, memory_told
 from vlmforge.run.native_cache import NativeCache
 from vlmforge.run.request import (
     Request,
@@ -51,6 +52,7 @@ class NativeMachine:
         self.threads = threads_of(threads)
         self.isa = _isa(isa)
         self._rules = RequestRules(program)
+        self._where = f"the {program.component} program"
         dims = (dim for name in program.inputs for dim in program.buffers[name].shape)
         self._symbols = list(dict.fromkeys(dim for dim in dims if isinstance(dim, str)))
         self._machine = _build(program, self._symbols, self.isa)
@@ -58,7 +60,8 @@ class NativeMachine:
     def new_cache(self, capacity: int) -> NativeCache:
         """See :meth:`vlmforge.run.machine.Machine.new_cache`."""
         self._rules.check_capacity(capacity)
-        return NativeCache(self._machine, self._rules.widths, capacity)
+        with memory_told(f"a cache of {capacity} positions"):
+            return NativeCache(self._machine, self._rules.widths, capacity)
 
     def run(
         self,
@@ -92,11 +95,12 @@ class NativeMachine:
     def _run(
         self, requests: Sequence[Request], trace: Trace | None = None
     ) -> list[dict[str, np.ndarray]]:
-        sizes = [self._rules.check(*request) for request in requests]
-        results = [self._outputs(each) for each in sizes]
-        natives = list(map(self._request, requests, sizes, results))
-        viewer = None if trace is None else self._viewer(trace, sizes[0])
-        failure = self._machine.run(natives, self.threads, viewer)
+        with memory_told(self._where):
+            sizes = [self._rules.check(*request) for request in requests]
+            results = [self._outputs(each) for each in sizes]
+            natives = list(map(self._request, requests, sizes, results))
+            viewer = None if trace is None else self._viewer(trace, sizes[0])
+            failure = self._machine.run(natives, self.threads, viewer)
         if failure is not None:
             step = self.program.instructions[failure[0]]
             raise index_error(step.op, step.name, *failure[1:])
@@ -108,7 +112,7 @@ class NativeMachine:
     def _outputs(self, sizes: Sizes) -> dict[str, np.ndarray]:
         """Arrays for the outputs of a request, not yet filled."""
         buffers = [self.program.buffers[name] for name in self.program.outputs]
-        return {b.name: np.empty(resolve(b.shape, sizes), b.dtype) for b in buffers}
+        return {b.name: allocate(resolve(b.shape, sizes), b.dtype, self._where) for b in buffers}
 
     def _request(
         self, request: Request, sizes: Sizes, outputs: dict[str, np.ndarray]
@@ -181,8 +185,9 @@ def _build(program: Program, symbols: list[str], isa: str) -> _native.Machine:
         attributes: dict[str, Any] = {k: v for k, v in each.attrs.items() if k != "shape"}
         inputs = [numbers[name] for name in each.inputs]
         builder.add_instruction(each.op, inputs, numbers[each.name], tensors, attributes)
-    return builder.build(
-        [numbers[name] for name in program.inputs],
-        [numbers[name] for name in program.outputs],
-        isa,
-    )
+    inputs, outputs = ([numbers[n] for n in names] for names in (program.inputs, program.outputs))
+    try:
+        return builder.build(inputs, outputs, isa)
+    except ValueError as error:
+        mend = "verify the program, which tells what is wrong with it"
+        raise RunError(f"the program cannot be run: {error}", mend=mend) from error

@@ -13,6 +13,7 @@ from vlmforge.run import reference_lookup as lookup
 from vlmforge.run import reference_products as products
 from vlmforge.run import reference_vector as vector
 from vlmforge.run.cache import Cache, KVCache
+from vlmforge.run.memory import memory_told
 from vlmforge.run.reference_attention import attention
 from vlmforge.run.reference_step import Frame, Kernel, Step
 from vlmforge.run.request import Request, RequestRules, one_by_one
@@ -58,7 +59,8 @@ class ReferenceMachine:
     def new_cache(self, capacity: int) -> KVCache:
         """See :meth:`vlmforge.run.machine.Machine.new_cache`."""
         self._rules.check_capacity(capacity)
-        return KVCache(self._rules.widths, capacity)
+        with memory_told(f"a cache of {capacity} positions"):
+            return KVCache(self._rules.widths, capacity)
 
     def run(
         self,
@@ -67,6 +69,15 @@ class ReferenceMachine:
         trace: Callable[[str, np.ndarray], None] | None = None,
     ) -> dict[str, np.ndarray]:
         """See :meth:`vlmforge.run.machine.Machine.run`."""
+        with memory_told(f"the {self.program.component} program"):
+            return self._run(inputs, cache, trace)
+
+    def _run(
+        self,
+        inputs: Mapping[str, np.ndarray],
+        cache: Cache | None,
+        trace: Callable[[str, np.ndarray], None] | None,
+    ) -> dict[str, np.ndarray]:
         own = _own(cache)
         frame = Frame(self._rules.check(inputs, own), own)
         buffers = dict(inputs)

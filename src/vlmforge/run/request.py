@@ -11,6 +11,7 @@ import numpy as np
 from vlmforge.errors import RunError
 from vlmforge.fixed_point import LIMITS
 from vlmforge.program.core import Dim, Program
+from vlmforge.program.limits import MAX_CACHE_LENGTH
 from vlmforge.run.cache import Cache
 
 Sizes = dict[str, int]
@@ -95,7 +96,7 @@ class RequestRules:
 
     def check_capacity(self, capacity: int) -> None:
         """Raise :class:`RunError` unless 1 ≤ capacity ≤ the compiled length."""
-        limit = self._program.meta.get("cache_length", capacity)
+        limit = self._program.meta.get("cache_length", MAX_CACHE_LENGTH)
         if not 1 <= capacity <= limit:
             raise self._error(
                 f"a cache of {capacity} positions is outside 1 to {limit}",
