@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from vlmforge.formats.tensor_file import TensorFile
 
 @pytest.fixture
 def hashed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Path]:
-    """The files hashed so far, with an empty record and nothing too fresh to be recorded."""
+    """The files hashed so far, with an empty record and nothing too small or fresh for it."""
     found: list[Path] = []
     original = TensorFile.sha256
 
@@ -27,6 +28,7 @@ def hashed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Path]:
     monkeypatch.setattr(TensorFile, "sha256", sha256)
     monkeypatch.setenv("VLMFORGE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(intact, "SETTLED", -1.0)
+    monkeypatch.setattr(intact, "ALWAYS", 0)
     return found
 
 
@@ -88,3 +90,24 @@ def test_without_a_place_for_the_record(
     for _ in range(2):
         Container.open(file, "mxq")
     assert len(hashed) == 2
+
+
+def test_small_files_are_always_hashed(
+    hashed: list[Path], file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Container.open(file, "mxq")
+    monkeypatch.setattr(intact, "ALWAYS", file.stat().st_size + 1)
+    for _ in range(2):
+        Container.open(file, "mxq")
+    assert len(hashed) == 3
+    monkeypatch.setattr(intact, "ALWAYS", file.stat().st_size)
+    Container.open(file, "mxq")
+    assert len(hashed) == 3
+
+
+def test_a_byte_written_through_a_kept_mapping_is_found(file: Path) -> None:
+    with file.open("r+b") as opened, mmap.mmap(opened.fileno(), 0) as kept:
+        Container.open(file, "mxq")
+        kept[len(kept) - 1] ^= 1
+        with pytest.raises(FormatError, match="altered"):
+            Container.open(file, "mxq")

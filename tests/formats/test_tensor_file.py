@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import struct
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from vlmforge.errors import FormatError
+from vlmforge.errors import FormatError, RunError
 from vlmforge.formats.header import ALIGNMENT, MAX_HEADER
 from vlmforge.formats.tensor_file import TensorFile
 from vlmforge.formats.tensor_writer import TensorWriter
@@ -214,3 +215,36 @@ def test_a_damaged_file_gives_a_named_error_or_other_data(
     except FormatError:
         return
     assert sum(array.nbytes for array in arrays.values()) <= len(content)
+
+
+def test_a_file_that_was_written_or_cut_in_its_place_is_refused(tmp_path: Path) -> None:
+    def rewrite(path: Path) -> None:
+        path.write_bytes(path.read_bytes())
+
+    for change in (rewrite, lambda path: os.truncate(path, 100), lambda path: os.truncate(path, 0)):
+        file = TensorFile.open(write(tmp_path / "a.safetensors"))
+        file.require_unchanged()
+        change(file.path)
+        with pytest.raises(RunError, match=r"a\.safetensors was changed") as caught:
+            file.require_unchanged()
+        assert caught.value.where == file.path
+        file.path.unlink()
+
+
+def test_a_cut_is_noticed_behind_another_name(tmp_path: Path) -> None:
+    file = TensorFile.open(write(tmp_path / "a.safetensors"))
+    (tmp_path / "b").hardlink_to(file.path)
+    file.path.unlink()
+    file.require_unchanged()
+    os.truncate(tmp_path / "b", 100)
+    with pytest.raises(RunError, match="was changed"):
+        file.require_unchanged()
+
+
+def test_a_file_that_was_replaced_or_removed_is_still_there(tmp_path: Path) -> None:
+    file = TensorFile.open(write(tmp_path / "a.safetensors"))
+    write(tmp_path / "b", {"other": np.zeros(3, np.int8)}).replace(file.path)
+    file.require_unchanged()
+    file.path.unlink()
+    file.require_unchanged()
+    np.testing.assert_array_equal(file.arrays["rows"], ARRAYS["rows"])

@@ -18,6 +18,7 @@ from tests.run.dialogues import assistant, counting, picture, user
 from vlmforge.errors import PackageError, RunError
 from vlmforge.run.context import Context
 from vlmforge.run.conversation import Conversation
+from vlmforge.run.engine import Engine
 from vlmforge.run.generate import Options
 from vlmforge.run.inputs import Inputs
 from vlmforge.run.reading import CHUNK, extend, fill
@@ -175,6 +176,45 @@ def test_a_missing_file_is_named(tiny_package: Path, tmp_path: Path, name: str) 
 
     with pytest.raises(PackageError, match=name):
         Session.open(broken)
+
+
+def mapped_files(package: Path) -> list[Path]:
+    return sorted([*package.glob("*.mxq"), package / "model.safetensors"])
+
+
+@pytest.mark.parametrize("number", range(3))
+@pytest.mark.parametrize("size", [0, 5000, None], ids=["emptied", "cut", "written"])
+def test_a_file_changed_in_its_place_fails_the_run(
+    tiny_package: Path, tmp_path: Path, number: int, size: int | None
+) -> None:
+    package = shutil.copytree(tiny_package, tmp_path / "package")
+    session = Session.open(package)
+    conversation, question = Conversation(session), [user(picture(0), "What is it?")]
+    conversation.generate(question, SHORT)
+    file = mapped_files(package)[number]
+    if size is None:
+        file.write_bytes(file.read_bytes())
+    else:
+        os.truncate(file, size)
+    ways = (
+        lambda: conversation.generate([*question, assistant("A star."), user("And?")], SHORT),
+        lambda: Conversation(session).generate([user("Hi")], SHORT),
+        lambda: session.vision.many([np.zeros_like(session.preprocess(picture(0)["image"]))]),
+        lambda: list(Engine(session).map([question], SHORT)),
+    )
+    for way in ways:
+        with pytest.raises(RunError, match=f"{file.name} was changed"):
+            way()
+
+
+def test_files_may_be_exchanged_under_a_running_session(tiny_package: Path, tmp_path: Path) -> None:
+    package = shutil.copytree(tiny_package, tmp_path / "package")
+    session, question = Session.open(package), [user(picture(0), "What is it?")]
+    before = Conversation(session).generate(question, SHORT)
+    for file in mapped_files(package):
+        file.with_suffix(".new").write_bytes(b"another")
+        file.with_suffix(".new").replace(file)
+    assert Conversation(session).generate(question, SHORT) == before
 
 
 BLOCKED = """

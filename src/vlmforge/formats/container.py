@@ -88,12 +88,14 @@ class Container:
         document: the JSON document.
         arrays: tensor name to a read-only view of the mapped file; bfloat16 as raw uint16 bits.
         entries: tensor name to dtype, shape and place.
+        file: what was mapped.
     """
 
     path: Path
     document: dict[str, Any]
     arrays: dict[str, np.ndarray]
     entries: dict[str, TensorEntry]
+    file: TensorFile
 
     @staticmethod
     def open(path: str | Path, kind: str, verify: bool = True) -> Container:
@@ -117,7 +119,7 @@ class Container:
         if verify:
             _require_intact_tensors(file, digests)
         document = parse_object(file.metadata["document"], "the document", file.path)
-        return Container(file.path, document, file.arrays, file.entries)
+        return Container(file.path, document, file.arrays, file.entries, file)
 
 
 def header_sha256(entries: dict[str, TensorEntry], metadata: dict[str, str]) -> str:

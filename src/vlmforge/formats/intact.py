@@ -1,8 +1,11 @@
 """What was found intact before, so that opening a file need not hash gigabytes every time.
 
-A file whose tensors matched their hashes leaves an empty file behind, named after its state:
-device, inode, size and times of the last change. Any later change gives another state. The record
-is in ``VLMFORGE_CACHE``, by default ``~/.cache/vlmforge``; without it every file is hashed.
+A file below :data:`ALWAYS` bytes is hashed every time. A larger one whose tensors matched their
+hashes leaves an empty file behind, named after its state: device, inode, size and times of the
+last change. The record says that the file matched once and that the file system has told of no
+change since. That is no proof: what is written through a mapping that was made before, or to the
+disk below the file system, may show in the times late or never. The record is in
+``VLMFORGE_CACHE``, by default ``~/.cache/vlmforge``; without it every file is hashed.
 """
 
 from __future__ import annotations
@@ -16,13 +19,19 @@ from pathlib import Path
 
 from vlmforge.formats.tensor_file import FileState, TensorFile
 
+ALWAYS = 64_000_000
+"""Bytes up to which hashing takes less time than anybody notices."""
+
 SETTLED = 2.0
 """Seconds after a change in which another one might leave the same times."""
 
 
 def first_altered(file: TensorFile, digests: Mapping[str, str]) -> str | None:
-    """The name of the first tensor that does not match its SHA-256, None if all do."""
-    record = _record_of(file.state)
+    """The name of the first tensor that does not match its SHA-256, None if all do.
+
+    Of a large file that matched before, see above, None is said without looking.
+    """
+    record = _record_of(file.state) if file.state.size >= ALWAYS else None
     if record is not None and record.exists():
         return None
     for name, digest in file.sha256().items():

@@ -87,6 +87,7 @@ def read_mxq(path: str | Path, verify: bool = True) -> Program:
         document.instructions,
         file.arrays,
         dict(document.meta),
+        file.file.require_unchanged,
     )
     verify_program(program)
     return program

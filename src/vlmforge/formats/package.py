@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +113,8 @@ class Package:
         dir: the directory.
         config: its ``config.json``.
         settings: the same, as far as running needs it.
-        text: the language program.
+        text: the language program; its guard, as that of the vision program, looks at all mapped
+            files of the package.
         vision: the vision program, None in a package without one.
         embeddings: ``[vocab, hidden]`` float32, rotated by R1, a read-only view of the file.
         fingerprint: SHA-256 over the hashes of programs and embedding, in hex; packages that may
@@ -164,8 +165,21 @@ def open_package(directory: str | Path, verify: bool = True) -> Package:
     array = embeddings.arrays[EMBEDDING]
     _require_same_hidden_size(text, vision, array, directory)
     _require_vocabulary(text, array, directory)
+    guard = _all_of(text.guard, embeddings.require_unchanged, *((vision.guard,) if vision else ()))
+    text = replace(text, guard=guard)
+    vision = replace(vision, guard=guard) if vision else None
     fingerprint = _fingerprint(files, embeddings)
     return Package(directory, config, settings, text, vision, array, fingerprint)
+
+
+def _all_of(*guards: Callable[[], None]) -> Callable[[], None]:
+    """Every mapped file of a package is looked at before any of its programs runs."""
+
+    def guard() -> None:
+        for each in guards:
+            each()
+
+    return guard
 
 
 def write_embeddings(

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vlmforge.errors import FormatError
+from vlmforge.errors import FormatError, RunError
 from vlmforge.formats.document import refuse
 from vlmforge.formats.dtypes import DTYPES
 from vlmforge.formats.header import TensorEntry, read_header
@@ -91,6 +91,31 @@ class TensorFile:
         takes the time of a row, and resident memory counts only what is in use.
         """
         _advise(self.mapping, "MADV_NOHUGEPAGE", "MADV_RANDOM")
+
+    def require_unchanged(self) -> None:
+        """Raise :class:`RunError` if the file was written to, or cut, since it was mapped.
+
+        Reading a mapping beyond the end of its file ends the process. A file in whose place
+        another was renamed, or that was removed, is as it was for those who mapped it. It costs
+        microseconds.
+        """
+        if self.mapping.size() != self.state.size:
+            raise self._changed()
+        try:
+            now = FileState.of(self.path.stat())
+        except OSError:
+            return
+        same = (now.device, now.inode) == (self.state.device, self.state.inode)
+        if same and (now.size, now.mtime_ns) != (self.state.size, self.state.mtime_ns):
+            raise self._changed()
+
+    def _changed(self) -> RunError:
+        return RunError(
+            f"{self.path.name} was changed while a program that runs had it open",
+            where=self.path,
+            mend="restore the file or make it again, and open it anew; to exchange a file in use, "
+            "write the new one beside it and rename it (mv)",
+        )
 
     def sha256(self) -> dict[str, str]:
         """The SHA-256 of each tensor's bytes, in hex; reads the whole file.

@@ -5,7 +5,7 @@ The instructions and their exact arithmetic are specified in ``docs/numbers.md``
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -62,6 +62,8 @@ class Program:
         instructions: in execution order.
         tensors: name to array, usually mapped straight from the file.
         meta: provenance, fingerprints and limits (``cache_length``), JSON-able.
+        guard: called by a machine before every run; raises :class:`RunError` if the files behind
+            the tensors, or others the run needs, were changed since they were mapped.
     """
 
     component: str
@@ -71,6 +73,7 @@ class Program:
     instructions: tuple[Instruction, ...]
     tensors: Mapping[str, np.ndarray]
     meta: dict[str, Any] = field(default_factory=dict)
+    guard: Callable[[], None] = field(default=lambda: None, compare=False, repr=False)
 
     def finished_after(self) -> dict[str, list[str]]:
         """Instruction to the buffers nothing reads after it; outputs are never finished."""

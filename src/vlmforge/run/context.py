@@ -77,6 +77,7 @@ class Context:
             positions: int64 ``[3, seq]``, theirs.
             wanted: int64 ``[logits]``, the rows whose logits are wanted.
         """
+        self.machine.program.guard()
         embeds = self.embeddings[inputs.token_ids]
         if inputs.rows.size:
             embeds[inputs.keys < 0] = inputs.rows

@@ -58,7 +58,8 @@ class Machine(Protocol):
 
         Raises:
             RunError: inputs do not fit the program, a position is beyond the tables, a row index
-                is out of range, or the cache is full; the cache then keeps its length.
+                is out of range, the cache is full, there is no memory, or a file of the program
+                was changed; the cache then keeps its length.
         """
         ...
 

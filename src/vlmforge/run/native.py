@@ -95,6 +95,7 @@ class NativeMachine:
     def _run(
         self, requests: Sequence[Request], trace: Trace | None = None
     ) -> list[dict[str, np.ndarray]]:
+        self.program.guard()
         with memory_told(self._where):
             sizes = [self._rules.check(*request) for request in requests]
             results = [self._outputs(each) for each in sizes]

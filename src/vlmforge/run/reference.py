@@ -69,6 +69,7 @@ class ReferenceMachine:
         trace: Callable[[str, np.ndarray], None] | None = None,
     ) -> dict[str, np.ndarray]:
         """See :meth:`vlmforge.run.machine.Machine.run`."""
+        self.program.guard()
         with memory_told(f"the {self.program.component} program"):
             return self._run(inputs, cache, trace)
 
