@@ -6,6 +6,7 @@
 # make aarch64       the same for AArch64, cross-compiled and run under QEMU; needs the Debian
 #                    packages g++-aarch64-linux-gnu and qemu-user
 # make sanitize      the native machine under AddressSanitizer, UBSan and ThreadSanitizer
+# make soak          damaged inputs of every kind for SOAK_MINUTES (10) minutes
 # make clean  remove everything the others made
 #
 # All of them first install the package, in editable form, into the virtual environment VENV.
@@ -16,6 +17,8 @@ PYTHON ?= python3
 VENV ?= .venv
 TORCH_INDEX ?=
 TEST_JOBS ?= 2
+SOAK_MINUTES ?= 10
+SOAK_SEED ?= 0
 
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.vlmforge-installed
@@ -28,7 +31,7 @@ PIP := $(BIN)/python -m pip install --quiet --no-input --disable-pip-version-che
 # Tests use few threads each, as several run side by side, and never the network.
 TEST_ENVIRONMENT := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false
 
-.PHONY: demo test lint compare check-native aarch64 sanitize install clean
+.PHONY: demo test lint compare check-native aarch64 sanitize soak install clean
 
 demo: install
 	$(BIN)/vlmforge compile $(SAMPLE) --out $(DEMO) --images synthetic
@@ -67,6 +70,10 @@ sanitize: install
 	$(PIP) nanobind cmake
 	PATH="$(abspath $(BIN)):$$PATH" tools/sanitize.sh address $(abspath $(BIN))/python
 	PATH="$(abspath $(BIN)):$$PATH" tools/sanitize.sh thread $(abspath $(BIN))/python
+
+soak: install
+	$(TEST_ENVIRONMENT) TRANSFORMERS_VERBOSITY=error PYTHONPATH=tools:. \
+		$(BIN)/python -m soak --minutes $(SOAK_MINUTES) --seed $(SOAK_SEED)
 
 install: $(INSTALLED)
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The native machine under a sanitizer: its checks, then the test suites and the loader through
-# Python, on a copy of the package beside which the sanitized module lies.
+# Python, on a copy of the package beside which the sanitized module lies. With SOAK_MINUTES also
+# damaged programs for so long, under AddressSanitizer.
 #
 #     tools/sanitize.sh address|thread PYTHON
 #
@@ -31,9 +32,15 @@ rm -rf "$build/src" && mkdir -p "$build/src" && cp -r src/vlmforge "$build/src"
 rm -f "$build"/src/vlmforge/_native*.so && cp "$build"/_native*.so "$build/src/vlmforge"
 # The sanitizer looks for the C++ library when it is loaded, before Python loads the module.
 preload="$(c++ -print-file-name=$runtime) $(c++ -print-file-name=libstdc++.so)"
-PYTHONMALLOC=malloc OMP_NUM_THREADS=1 LD_PRELOAD=$preload \
-    PYTHONPATH="$PWD/$build/src:$PWD/tools:$PWD" \
-    "$python" -m pytest -p from_path -p no:cacheprovider --capture=sys -o "pythonpath=$build/src" \
+export PYTHONMALLOC=malloc OMP_NUM_THREADS=1 PYTHONPATH="$PWD/$build/src:$PWD/tools:$PWD"
+LD_PRELOAD=$preload "$python" -m pytest -p from_path -p no:cacheprovider --capture=sys -o "pythonpath=$build/src" \
     -k "not $skip" tests/run/test_native.py tests/run/test_native_program.py \
     tests/run/test_native_fuzz.py tests/formats/test_mxq.py tests/formats/test_container.py \
     tests/program
+
+# from_path lets Python find the copy; the sanitizer of threads does not follow into forks.
+if [ "$kind" = address ] && [ -n "${SOAK_MINUTES:-}" ]; then
+    LD_PRELOAD=$preload "$python" -c \
+        'import from_path, runpy; runpy.run_module("soak", run_name="__main__")' \
+        --only programs --minutes "$SOAK_MINUTES"
+fi

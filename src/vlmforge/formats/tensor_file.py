@@ -18,6 +18,9 @@ from vlmforge.formats.document import refuse
 from vlmforge.formats.dtypes import DTYPES
 from vlmforge.formats.header import TensorEntry, read_header
 
+POOLED = 1 << 20
+"""Bytes of a file from which on it pays to start threads for its hashes."""
+
 
 class FileState(NamedTuple):
     """What tells a file's present content from another, as far as the file system knows.
@@ -122,6 +125,8 @@ class TensorFile:
 
         Processors share the work, the largest tensors first.
         """
+        if self.state.size < POOLED:
+            return {name: _digest(array) for name, array in self.arrays.items()}
         names = sorted(self.arrays, key=lambda name: -self.arrays[name].nbytes)
         with ThreadPoolExecutor() as pool:
             digests = pool.map(_digest, (self.arrays[name] for name in names))
