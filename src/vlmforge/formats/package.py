@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import math
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -44,6 +46,9 @@ PACKAGE_FILES = (CONFIG_FILE, EMBEDDING_FILE, PROCESSOR_FILE, *TOKENIZER_FILES)
 SHARED_FACTS = ("rotation", "model_fingerprint")
 MEND = "build the package again: vlmforge package"
 COMPILE = "name a package; one is made with `vlmforge compile MODEL --out PACKAGE`"
+
+RECENT = 0.0005
+"""Seconds for which a look at a package's files holds."""
 
 
 class _TextMeta(Document):
@@ -173,11 +178,19 @@ def open_package(directory: str | Path, verify: bool = True) -> Package:
 
 
 def _all_of(*guards: Callable[[], None]) -> Callable[[], None]:
-    """Every mapped file of a package is looked at before any of its programs runs."""
+    """Every mapped file of a package is looked at before any of its programs runs.
+
+    A step of a batch asks for each request, and again for the program: once is enough.
+    """
+    looked = -math.inf
 
     def guard() -> None:
-        for each in guards:
-            each()
+        nonlocal looked
+        now = time.monotonic()
+        if now - looked > RECENT:
+            for each in guards:
+                each()
+            looked = now
 
     return guard
 

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import mmap
 import os
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,6 +58,7 @@ class TensorFile:
         entries: tensor name to dtype, shape and place.
         state: of the file when it was mapped.
         mapping: what the arrays are views of.
+        descriptor: of the file, as long as this object lives.
     """
 
     path: Path
@@ -65,6 +67,10 @@ class TensorFile:
     entries: dict[str, TensorEntry]
     state: FileState
     mapping: mmap.mmap
+    descriptor: int
+
+    def __post_init__(self) -> None:
+        weakref.finalize(self, os.close, self.descriptor)
 
     @staticmethod
     def open(path: str | Path) -> TensorFile:
@@ -77,7 +83,15 @@ class TensorFile:
             FormatError: the file is missing, unreadable or not a valid safetensors file.
         """
         path = Path(path)
-        mapping, state = _map(path)
+        descriptor, mapping, state = _map(path)
+        with contextlib.ExitStack() as failed:
+            failed.callback(os.close, descriptor)
+            file = TensorFile._of(path, descriptor, mapping, state)
+            failed.pop_all()
+        return file
+
+    @staticmethod
+    def _of(path: Path, descriptor: int, mapping: mmap.mmap, state: FileState) -> TensorFile:
         _advise(mapping, "MADV_HUGEPAGE")
         view = memoryview(mapping)
         header = read_header(view, path)
@@ -85,7 +99,8 @@ class TensorFile:
             name: _view(view, header.data_start, name, entry, path)
             for name, entry in header.entries.items()
         }
-        return TensorFile(path, header.metadata, arrays, header.entries, state, mapping)
+        facts = (header.metadata, arrays, header.entries)
+        return TensorFile(path, *facts, state, mapping, descriptor)
 
     def expect_rows(self) -> None:
         """Expect that from now on single rows are read, here and there.
@@ -99,17 +114,10 @@ class TensorFile:
         """Raise :class:`RunError` if the file was written to, or cut, since it was mapped.
 
         Reading a mapping beyond the end of its file ends the process. A file in whose place
-        another was renamed, or that was removed, is as it was for those who mapped it. It costs
-        microseconds.
+        another was renamed, or that was removed, is as it was for those who mapped it.
         """
-        if self.mapping.size() != self.state.size:
-            raise self._changed()
-        try:
-            now = FileState.of(self.path.stat())
-        except OSError:
-            return
-        same = (now.device, now.inode) == (self.state.device, self.state.inode)
-        if same and (now.size, now.mtime_ns) != (self.state.size, self.state.mtime_ns):
+        now = os.fstat(self.descriptor)
+        if (now.st_size, now.st_mtime_ns) != (self.state.size, self.state.mtime_ns):
             raise self._changed()
 
     def _changed(self) -> RunError:
@@ -134,17 +142,25 @@ class TensorFile:
         return {name: found[name] for name in self.arrays}
 
 
-def _map(path: Path) -> tuple[mmap.mmap, FileState]:
+def _map(path: Path) -> tuple[int, mmap.mmap, FileState]:
     try:
-        with path.open("rb") as file:
-            state = FileState.of(os.fstat(file.fileno()))
-            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    try:
+        state = FileState.of(os.fstat(descriptor))
+        return descriptor, mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ), state
     except ValueError as error:
+        os.close(descriptor)
         raise refuse("the file is not a safetensors file: it is empty", path) from error
     except OSError as error:
-        what = f"the file cannot be read: {error.strerror or error}"
-        raise FormatError(what, where=path, mend="check the path") from error
-    return mapped, state
+        os.close(descriptor)
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: OSError) -> FormatError:
+    what = f"the file cannot be read: {error.strerror or error}"
+    return FormatError(what, where=path, mend="check the path")
 
 
 def _advise(mapping: mmap.mmap, *advice: str) -> None:
