@@ -123,3 +123,19 @@ def test_failures_say_where_and_how_to_mend(arguments: tuple[str, ...]) -> None:
     assert "error:" in done.stderr
     assert "mend:" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "command", [("mxq", "language"), ("package", "tests/none")], ids=lambda each: each[0]
+)
+def test_a_directory_of_rotations_that_others_can_write_is_refused(
+    tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    team = tmp_path / "team"
+    team.mkdir()
+    team.chmod(0o775)
+    done = vlmforge(*command, "--spin-weight-dir", team / "spinWeight")
+    assert done.returncode == 2
+    assert "can be written by its group" in done.stderr.replace("\n", " ")
+    assert "chmod go-w" in done.stderr
+    assert "Traceback" not in done.stderr

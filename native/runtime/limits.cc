@@ -8,7 +8,7 @@
 namespace vlmforge::runtime {
 namespace {
 
-constexpr std::size_t kMaxBuffers = std::size_t{1} << 16;
+constexpr std::size_t kMaxBuffers = std::size_t{1} << 14;
 constexpr std::size_t kMaxRank = 8;
 constexpr std::int64_t kMaxSize = (std::int64_t{1} << 31) - 1;
 constexpr std::size_t kMaxBufferBytes = std::size_t{1} << 36;
@@ -47,7 +47,7 @@ void require_attributes(const Instruction& instruction) {
 }  // namespace
 
 void require_limits(const Program& program) {
-  require(program.buffers.size() <= kMaxBuffers, "the program", "it has at most 65536 buffers");
+  require(program.buffers.size() <= kMaxBuffers, "the program", "it has at most 16384 buffers");
   std::size_t bytes = 0;
   for (const Buffer& buffer : program.buffers) bytes = plus(bytes, bytes_of(buffer));
   require(bytes <= kMaxProgramBytes, "the program", "its buffers have at most 2^40 bytes");

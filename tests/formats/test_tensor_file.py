@@ -248,3 +248,9 @@ def test_a_file_that_was_replaced_or_removed_is_still_there(tmp_path: Path) -> N
     file.path.unlink()
     file.require_unchanged()
     np.testing.assert_array_equal(file.arrays["rows"], ARRAYS["rows"])
+
+
+def test_a_pipe_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(FormatError):
+        TensorFile.open(tmp_path / "pipe")

@@ -100,7 +100,7 @@ def test_the_native_machine_counts_rows_that_wrap_around(size: int) -> None:
         (gathers((2**31, 1)), "positive sizes"),
         (gathers((1, 2**31 - 1, 33)), "at most 68719476736 bytes"),
         (gathers(*[(1, 2**31 - 1, 31)] * 9), "all buffers have at most 1099511627776 bytes"),
-        (gathers(*[(1, 1)] * 2**15), "at most 65536 buffers, not 65537"),
+        (gathers(*[(1, 1)] * 2**13), "at most 16384 buffers, not 16385"),
     ],
 )
 def test_sizes_beyond_the_limits_are_refused(program: Program, rule: str) -> None:

@@ -144,7 +144,7 @@ class TensorFile:
 
 def _map(path: Path) -> tuple[int, mmap.mmap, FileState]:
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
         raise _unreadable(path, error) from error
     try:

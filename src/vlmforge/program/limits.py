@@ -16,7 +16,7 @@ from vlmforge.program.spec import require
 MAX_RANK: Final = 8
 """Most dimensions of a buffer; each is below 2^31."""
 
-MAX_BUFFERS: Final = 1 << 16
+MAX_BUFFERS: Final = 1 << 14
 
 MAX_BUFFER_BYTES: Final = 1 << 36
 """Most bytes of a buffer, with every dynamic dimension counted as 1."""
