@@ -81,6 +81,19 @@ def take_memory() -> None:
     del taken
 
 
+class Panic(BaseException):
+    """As libraries of Rust raise it."""
+
+
+def test_what_is_no_exception_is_a_failure_as_well() -> None:
+    def panic(number: int) -> None:
+        raise Panic
+
+    tally = watched(panic)
+    assert tally.outcomes == {"failed": 6}
+    assert tally.failures[0].what.startswith("Panic at test_soak.py:")
+
+
 @pytest.mark.parametrize(
     ("act", "seconds", "what"),
     [

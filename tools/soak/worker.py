@@ -18,6 +18,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NoReturn
 
 from soak.kind import Kind, generator
 from vlmforge.errors import VlmforgeError
@@ -67,14 +68,14 @@ def attempt(kind: Kind, seed: int, number: int, directory: Path) -> Failure | st
             kind.attempt(kind.make(generator(seed, kind.name, number)), directory)
     except VlmforgeError:
         return "refused"
-    except Exception as error:
+    except BaseException as error:  # what a library of Rust panics with is no Exception
         return Failure(kind.name, number, _cause(error), traceback.format_exc()[-4000:])
     finally:
         shutil.rmtree(directory, ignore_errors=True)
     return "read"
 
 
-def _cause(error: Exception) -> str:
+def _cause(error: BaseException) -> str:
     """The kind of error and the deepest line of this project that it passed."""
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if "/vlmforge/" in frame.filename] or frames
@@ -187,9 +188,19 @@ class _Worker:
         return True
 
 
-def _work(kind: Kind, seed: int, asked: int, writing: int, until: float, folder: Path) -> None:
+def _work(kind: Kind, seed: int, asked: int, writing: int, until: float, folder: Path) -> NoReturn:
     """The process: inputs by number, until there are no more or the time is over."""
-    _limit_memory()
+    status = 1
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+        _limit_memory()
+        _answer(kind, seed, asked, writing, until, folder)
+        status = 0
+    finally:
+        os._exit(status)
+
+
+def _answer(kind: Kind, seed: int, asked: int, writing: int, until: float, folder: Path) -> None:
     with os.fdopen(asked, "r") as questions, os.fdopen(writing, "w") as answers:
         for line in questions:
             if int(line) < 0 or time.monotonic() > until:
@@ -200,7 +211,6 @@ def _work(kind: Kind, seed: int, asked: int, writing: int, until: float, folder:
                 told = {"outcome": "failed", "what": found.what, "details": found.details}
             answers.write(json.dumps(told) + "\n")
             answers.flush()
-    os._exit(0)
 
 
 def _limit_memory() -> None:
