@@ -101,17 +101,12 @@ def compile_model(
         VlmforgeError: what can be known to go wrong, before the work begins; see
             :mod:`vlmforge.stages.preflight`.
     """
-    config = config or CompileConfig()
-    require_supported(config)
-    torch_device(device)
-    out, root = require_outputs(out, work_dir)
-    checkpoint = Checkpoint.open(model)
-    space = Workspace(root, checkpoint.name)
-    space.require_replaceable()
-    summary = Summary()
+    config, summary = config or CompileConfig(), Summary()
     stage = partial(_timed, summary)
     calibration = Calibration(images, text, num_samples, max_new_tokens, seed)
-    require_consistent(checkpoint, space, config)
+    torch_device(device)
+    out, root = require_outputs(out, work_dir)
+    checkpoint, space = _require_ready(model, root, config)
     require_room(checkpoint, calibration, space, out)
     if announce is not None:
         announce(forecast(checkpoint, calibration, device).sentence())
@@ -125,6 +120,16 @@ def compile_model(
         str(p): p.stat().st_size for p in [*graphs, *sorted(out.iterdir())] if p.is_file()
     }
     return summary
+
+
+def _require_ready(model: str, root: Path, config: CompileConfig) -> tuple[Checkpoint, Workspace]:
+    """The model and its workspace, which the configuration fits."""
+    require_supported(config)
+    checkpoint = Checkpoint.open(model)
+    space = Workspace(root, checkpoint.name)
+    space.require_replaceable()
+    require_consistent(checkpoint, space, config)
+    return checkpoint, space
 
 
 def prepare_model(
