@@ -69,7 +69,7 @@ def test_calibration_data(tmp_path: Path) -> None:
 
 
 def test_images(tmp_path: Path) -> None:
-    collect_images(tmp_path / "images", 2)
+    collect_images(tmp_path / "images", 2, "synthetic")
     facts = inspect(tmp_path / "images")
     assert (facts["kind"], facts["count"], facts["source"]) == ("images", 2, "scenes")
 
