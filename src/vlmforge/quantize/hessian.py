@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor
 
@@ -13,6 +16,9 @@ change least on unseen rows is about as large, for 896 and 4864 columns and 1024
 
 BLOCK = 512
 """Columns whose products with the columns before them are not computed: they are known."""
+
+PANEL = 1024
+"""Columns factored at once, on one thread."""
 
 ATTEMPTS = 6
 """Tenfold increases of the damping before a matrix is given up as not positive definite."""
@@ -52,6 +58,43 @@ class Hessian:
         return matrix
 
 
+def cholesky(matrix: Tensor) -> Tensor | None:
+    """The lower triangular L with ``matrix = L L^T``, with the same bits on any number of threads.
+
+    The library's factorization sums in an order that depends on its threads. So it factors panels
+    alone, on one thread; the rest are products, each of whose elements one thread sums.
+
+    Args:
+        matrix: ``[n, n]``, symmetric; its lower triangle becomes L.
+
+    Returns:
+        L, None where the matrix is not positive definite.
+    """
+    for start in range(0, len(matrix), PANEL):
+        stop = min(start + PANEL, len(matrix))
+        with _one_thread():
+            panel, info = torch.linalg.cholesky_ex(matrix[start:stop, start:stop])
+        if info.item():
+            return None
+        matrix[start:stop, start:stop] = panel
+        below = matrix[stop:, start:stop]
+        below.copy_(torch.linalg.solve_triangular(panel, below.T, upper=False).T)
+        for column in range(stop, len(matrix), PANEL):
+            rows = below[column - stop :]
+            matrix[column:, column : column + PANEL] -= rows @ rows[:PANEL].T
+    return matrix.tril_()
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
 def inverse_factor(matrix: Tensor) -> Tensor:
     """The upper triangular U with ``U^T U = matrix^-1``.
 
@@ -64,8 +107,8 @@ def inverse_factor(matrix: Tensor) -> Tensor:
     """
     mean = matrix.diagonal().mean()
     for attempt in range(ATTEMPTS):
-        factor, info = torch.linalg.cholesky_ex(matrix.flip(0, 1))
-        if not info.item() and factor.isfinite().all():
+        factor = cholesky(matrix.flip(0, 1))
+        if factor is not None and factor.isfinite().all():
             upper = factor.flip(0, 1)
             del factor
             eye = torch.eye(len(matrix), dtype=matrix.dtype, device=matrix.device)
