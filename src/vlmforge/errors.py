@@ -64,6 +64,10 @@ class RunError(VlmforgeError):
     """A request the compiled program cannot serve, such as a sequence longer than its cache."""
 
 
+class ImageError(SourceError, RunError):
+    """An image that is missing, unreadable or too large, of a request as of a source."""
+
+
 class OutputError(VlmforgeError):
     """An output path that holds what is not this project's, or that nothing can be written to."""
 

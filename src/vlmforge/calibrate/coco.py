@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import threading
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
@@ -10,7 +9,8 @@ from typing import Any, TypeVar
 
 from PIL import Image
 
-from vlmforge.errors import CalibrationError
+from vlmforge.errors import CalibrationError, ImageError
+from vlmforge.formats.image import decode_image
 
 DATASET = "detection-datasets/coco"
 """COCO 2017 on the Hub: columns ``image`` and ``image_id``, split ``val``."""
@@ -68,11 +68,9 @@ def _stream() -> Any:
 
 def _decode(data: bytes) -> Image.Image | None:
     try:
-        image = Image.open(io.BytesIO(data))
-        image.load()
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return decode_image(data)
+    except ImageError:
         return None
-    return image
 
 
 def _within(seconds: float, work: Callable[[], T]) -> T:

@@ -15,12 +15,13 @@ from PIL import Image
 
 from vlmforge.calibrate.coco import DATASET, SPLIT, coco_images, require_coco
 from vlmforge.calibrate.scenes import draw_scene
-from vlmforge.errors import CalibrationError, SourceError
+from vlmforge.errors import CalibrationError, ImageError
 from vlmforge.formats.atomic import atomic_directory
+from vlmforge.formats.image import read_image
 from vlmforge.formats.kinds import IMAGES, IMAGES_RECORD
 from vlmforge.formats.output import require_replaceable
 from vlmforge.progress import Progress
-from vlmforge.source.image import IMAGE_SIZE, read_image, resize_image
+from vlmforge.source.image import IMAGE_SIZE, resize_image
 
 logger = logging.getLogger(__name__)
 
@@ -117,7 +118,7 @@ def readable(paths: Iterable[Path]) -> Iterator[tuple[Path, Image.Image]]:
     for path in paths:
         try:
             yield path, read_image(path)
-        except SourceError as error:
+        except ImageError as error:
             logger.warning("Skipping %s: %s", path.name, error.what)
 
 

@@ -13,10 +13,10 @@ from vlmforge.calibrate.images import find_images
 from vlmforge.calibrate.prompts import prompt_for
 from vlmforge.calibrate.scenes import draw_scene
 from vlmforge.errors import RunError
+from vlmforge.formats.image import ImageSource
 from vlmforge.run.conversation import Conversation
 from vlmforge.run.evaluate import read_questions
 from vlmforge.run.generate import Options
-from vlmforge.run.prompt import ImageSource
 from vlmforge.run.session import Session
 from vlmforge.run.template import Message
 

@@ -8,22 +8,21 @@ from itertools import repeat
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from vlmforge.diagnose.cases import Case
 from vlmforge.diagnose.node import CLASSES, NodeRecord
 from vlmforge.diagnose.original import Originals
 from vlmforge.diagnose.walk import Side, Walk
+from vlmforge.formats.image import ImageSource
 from vlmforge.formats.rotation import Rotation
 from vlmforge.program.core import Program
 from vlmforge.progress import Progress
 from vlmforge.run.divergence import compare
 from vlmforge.run.positions import rope_index
-from vlmforge.run.prompt import ImageSource
 from vlmforge.run.session import Session
 from vlmforge.source.checkpoint import EMBEDDING, Checkpoint
-from vlmforge.source.image import read_image, resize_image
+from vlmforge.source.image import resize_image
 from vlmforge.source.processor import load_processor, pixel_values_to_images
 
 PIXELS, EMBEDDINGS = "preprocess", "embed_tokens"
@@ -149,9 +148,8 @@ def _features(cases: Sequence[Case], sides: Sequence[Side], output: str) -> list
 
 def _original_pixels(processor: object, image: ImageSource, size: tuple[int, int]) -> np.ndarray:
     """What Hugging Face's processor makes of an image, laid out for the vision program."""
-    opened = image if isinstance(image, Image.Image) else read_image(str(image))
     batch = processor(  # type: ignore[operator]
-        images=[resize_image(opened, size)], do_resize=False, return_tensors="np"
+        images=[resize_image(image, size)], do_resize=False, return_tensors="np"
     )
     layout = (processor.patch_size, processor.merge_size, processor.temporal_patch_size)  # type: ignore[attr-defined]
     return pixel_values_to_images(batch["pixel_values"], *layout).astype(np.float32)

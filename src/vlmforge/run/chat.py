@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from vlmforge.errors import RunError, VlmforgeError
+from vlmforge.formats.image import read_image
 from vlmforge.formats.output import expanded
 from vlmforge.run.conversation import Conversation
 from vlmforge.run.generate import Options
-from vlmforge.run.preprocess import read_image
 from vlmforge.run.session import Session
 
 HELP = """/image FILE  show an image with the next question
@@ -74,7 +74,7 @@ class Chat:
         return True
 
     def show(self, image: Path) -> None:
-        """Show an image with the next question; raises :class:`RunError` if it is unreadable."""
+        """Show an image with the next question; raises :class:`ImageError` if it is unreadable."""
         self._images.append({"type": "image", "image": read_image(image)})
 
     def ask(self, text: str) -> None:

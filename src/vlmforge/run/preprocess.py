@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
-from vlmforge.errors import RunError
+from vlmforge.formats.image import ImageSource, read_image
 from vlmforge.formats.settings import ProcessorSettings
 
 
@@ -63,7 +61,7 @@ class ImagePreprocessor:
         side = self.patch_size * self.merge_size
         return self.height // side, self.width // side
 
-    def __call__(self, image: Image.Image | str | os.PathLike[str]) -> np.ndarray:
+    def __call__(self, image: ImageSource) -> np.ndarray:
         """The vision program's input.
 
         Args:
@@ -75,10 +73,9 @@ class ImagePreprocessor:
             ``g * patch ...``; its patches lie side by side, in Hugging Face's order.
 
         Raises:
-            RunError: the file is missing or is no image.
+            ImageError: it is missing, too large or no image.
         """
-        rgb = upright_rgb(image if isinstance(image, Image.Image) else read_image(image))
-        resized = rgb.resize((self.width, self.height), Image.Resampling.LANCZOS)
+        resized = read_image(image).resize((self.width, self.height), Image.Resampling.LANCZOS)
         return self.layout(self.normalize(np.asarray(resized)))
 
     def normalize(self, pixels: np.ndarray) -> np.ndarray:
@@ -103,21 +100,3 @@ class ImagePreprocessor:
         merge, patch, time = self.merge_size, self.patch_size, self.temporal_patch_size
         groups = patches.reshape(-1, merge * merge, 3, time, patch, patch)
         return groups.transpose(0, 4, 1, 5, 2, 3).reshape(-1, merge * merge * patch, 3 * time)
-
-
-def read_image(path: str | os.PathLike[str]) -> Image.Image:
-    """The image of a file, fully decoded; raises :class:`RunError` if it cannot be."""
-    mend = "name an existing image file, such as a PNG or JPEG"
-    try:
-        with Image.open(Path(path)) as image:
-            image.load()
-            return image
-    except UnidentifiedImageError as error:
-        raise RunError("the file is not an image", where=path, mend=mend) from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise RunError(f"the image cannot be read: {error}", where=path, mend=mend) from error
-
-
-def upright_rgb(image: Image.Image) -> Image.Image:
-    """The image turned as its EXIF orientation says, in RGB without alpha."""
-    return ImageOps.exif_transpose(image).convert("RGB")

@@ -13,10 +13,9 @@ from PIL import Image
 from tokenizers import Tokenizer
 
 from vlmforge.errors import PackageError, RunError
+from vlmforge.formats.image import ImageSource
 from vlmforge.run.template import ChatTemplate, Message
 from vlmforge.text import well_formed
-
-ImageSource = Image.Image | str | os.PathLike[str]
 
 
 @dataclass(frozen=True)

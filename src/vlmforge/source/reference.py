@@ -17,9 +17,10 @@ from transformers import (
 )
 
 from vlmforge.errors import SourceError
+from vlmforge.formats.image import read_image
 from vlmforge.source.batch import answers, left_padded
 from vlmforge.source.checkpoint import Checkpoint
-from vlmforge.source.image import IMAGE_SIZE, read_image, resize_image
+from vlmforge.source.image import IMAGE_SIZE, resize_image
 from vlmforge.source.inputs import Embedded, ReferenceInputs
 from vlmforge.source.model import load_model
 from vlmforge.source.processor import ImageTextProcessor, load_processor
