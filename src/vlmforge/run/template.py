@@ -10,28 +10,23 @@ from typing import Any, NoReturn
 
 import jinja2
 from jinja2 import nodes
-from jinja2.ext import Extension, loopcontrols
-from jinja2.parser import Parser
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from vlmforge.errors import PackageError, RunError
 from vlmforge.formats.chat_template import read_chat_template
 from vlmforge.formats.settings import TokenizerSettings, read_settings
+from vlmforge.run.budget import NODE, Budget
+from vlmforge.run.messages import Message, characters
+from vlmforge.run.sandbox import Sandbox, spending
 
-Message = Mapping[str, Any]
-"""``{"role": str, "content": str | [{"type": "text", "text": ...}, {"type": "image", ...}]}``."""
+LONGEST_SOURCE = 1 << 17
+"""Characters of a template; those in use have a tenth."""
 
+UNITS = 3_000_000
+"""Of the budget of any rendering; see :class:`Budget`."""
 
-class GenerationBlock(Extension):
-    """``{% generation %}``: marks for training what the assistant says; renders what it holds."""
-
-    tags = {"generation"}  # noqa: RUF012 - jinja2 declares it so
-
-    def parse(self, parser: Parser) -> list[nodes.Node]:
-        """The statements up to ``{% endgeneration %}``, in a scope of their own."""
-        line = next(parser.stream).lineno
-        body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
-        return [nodes.Scope(body, lineno=line)]
+UNITS_A_CHARACTER = 64
+UNITS_A_MESSAGE = 1024 * NODE
+"""More of it, for what the messages hold: templates may go through all for each."""
 
 
 class ChatTemplate:
@@ -42,15 +37,21 @@ class ChatTemplate:
         special_tokens: variables such as ``eos_token`` that templates refer to.
 
     Raises:
-        PackageError: the source is not a Jinja template.
+        PackageError: the source is not a Jinja template, too long or nested too deeply.
     """
 
     def __init__(self, source: str, special_tokens: Mapping[str, str] | None = None) -> None:
         self.special_tokens = dict(special_tokens or {})
+        if len(source) > LONGEST_SOURCE:
+            raise _unparsable(f"it has {len(source)} characters, at most {LONGEST_SOURCE} are read")
         try:
-            self._template = _environment().from_string(source)
-        except jinja2.TemplateError as error:
-            raise PackageError(f"the chat template does not parse: {error}") from error
+            with spending(Budget(UNITS)):
+                self._template = _SANDBOX.from_string(source)
+            self.literals = _literals(_SANDBOX.parse(source))
+        except RecursionError as error:
+            raise _unparsable("it is nested too deeply") from error
+        except Exception as error:  # Jinja's own, and those of Python's compiler
+            raise _unparsable(str(error)[:500]) from error
 
     @staticmethod
     def load(directory: Path, *, processor: bool = True) -> ChatTemplate:
@@ -84,31 +85,45 @@ class ChatTemplate:
             generation_prompt: whether to open the assistant's next message.
 
         Raises:
-            RunError: the template rejects the messages.
+            RunError: the template rejects the messages, or takes too much time or memory.
         """
+        plain = [_plain(message) for message in messages]
+        units = UNITS + UNITS_A_CHARACTER * characters(plain) + UNITS_A_MESSAGE * len(plain)
         try:
-            return self._template.render(
-                messages=[_plain(message) for message in messages],
-                add_generation_prompt=generation_prompt,
-                tools=None,
-                documents=None,
-                **self.special_tokens,
-            )
-        except (jinja2.TemplateError, TypeError) as error:
+            with spending(Budget(units)):
+                return self._template.render(
+                    messages=plain,
+                    add_generation_prompt=generation_prompt,
+                    tools=None,
+                    documents=None,
+                    **self.special_tokens,
+                )
+        except RunError:
+            raise
+        except RecursionError as error:
             raise RunError(
-                f"the chat template rejects the messages: {error}",
+                "the chat template calls itself without end",
+                mend="take over the chat template of the original model",
+            ) from error
+        except Exception as error:  # whatever its expressions raise
+            raise RunError(
+                f"the chat template rejects the messages: {str(error)[:500]}",
                 mend='give messages as {"role": "user", "content": [{"type": "text", ...}]}',
             ) from error
 
 
-def _environment() -> ImmutableSandboxedEnvironment:
-    environment = ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, extensions=[GenerationBlock, loopcontrols]
+def _unparsable(why: str) -> PackageError:
+    return PackageError(
+        f"the chat template does not parse: {why}",
+        mend="take over the chat template of the original model",
     )
-    environment.filters["tojson"] = _to_json
-    environment.globals["raise_exception"] = _raise_exception
-    environment.globals["strftime_now"] = lambda form: datetime.now().strftime(form)
-    return environment
+
+
+def _literals(template: nodes.Template) -> str:
+    """All texts that a template writes of itself, with zero bytes between them."""
+    texts = [node.data for node in template.find_all(nodes.TemplateData)]
+    values = [node.value for node in template.find_all(nodes.Const)]
+    return "\0".join([*texts, *(value for value in values if isinstance(value, str))])
 
 
 def _to_json(value: Any, indent: int | None = None, **options: Any) -> str:
@@ -119,9 +134,23 @@ def _raise_exception(message: str) -> NoReturn:
     raise jinja2.TemplateError(message)
 
 
+def _sandbox() -> Sandbox:
+    sandbox = Sandbox()
+    sandbox.add_filter("tojson", _to_json)
+    sandbox.globals["raise_exception"] = _raise_exception
+    sandbox.globals["strftime_now"] = lambda form: datetime.now().strftime(form)
+    return sandbox
+
+
+_SANDBOX = _sandbox()
+
+
 def _plain(message: Message) -> dict[str, Any]:
     """The message with its images reduced to their places: templates never see pixels."""
     content = message.get("content")
-    if isinstance(content, Sequence) and not isinstance(content, str):
-        content = [{"type": "image"} if part.get("type") == "image" else part for part in content]
+    if isinstance(content, (list, tuple)):
+        content = [
+            {"type": "image"} if isinstance(part, Mapping) and part.get("type") == "image" else part
+            for part in content
+        ]
     return {**message, "content": content}
