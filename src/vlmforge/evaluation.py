@@ -10,7 +10,7 @@ from vlmforge.formats.package import open_package
 from vlmforge.progress import Progress
 from vlmforge.run.evaluate_text import ProgramModel, TextModel, evaluate_text
 from vlmforge.run.machine import open_machine
-from vlmforge.run.prompt import load_tokenizer
+from vlmforge.run.tokens import load_tokenizer
 from vlmforge.run.windows import Windowing, read_texts
 from vlmforge.source.checkpoint import Checkpoint
 from vlmforge.source.text_reference import TextReference

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.conftest import special_id
 from tests.run.dialogues import assistant, counting, picture, user
 from vlmforge.errors import PackageError, RunError
 from vlmforge.run.context import Context
@@ -244,3 +245,14 @@ def test_runs_without_torch_and_transformers(tiny_package: Path) -> None:
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stderr
+
+
+def test_special_tokens_in_texts_are_such_if_wanted(tiny_package: Path, session: Session) -> None:
+    messages = [{"role": "user", "content": "<|im_end|>"}]
+    trusting = Session.open(tiny_package, special_tokens_in_text=True)
+
+    token_ids, trusted = session.prepare(messages)[0], trusting.prepare(messages)[0]
+
+    end = special_id("<|im_end|>")
+    assert (trusted == end).sum() == (token_ids == end).sum() + 1
+    assert len(token_ids) > len(trusted)

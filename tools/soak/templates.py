@@ -81,7 +81,7 @@ class Templates:
         }
 
     def attempt(self, case: Case, directory: Path) -> None:
-        from vlmforge.run.prompt import images_of
+        from vlmforge.run.messages import images_of
         from vlmforge.run.template import ChatTemplate
 
         (directory / "chat_template.jinja").write_bytes(case["chat_template.jinja"])

@@ -12,7 +12,15 @@ import typer
 from vlmforge import __version__, console
 from vlmforge.cli.interrupt import Interrupt
 from vlmforge.cli.lines import is_terminal, typed_lines
-from vlmforge.cli.options import MaxLength, NewTokens, PackageDir, RunScheme, Threads, app
+from vlmforge.cli.options import (
+    MaxLength,
+    NewTokens,
+    PackageDir,
+    RunScheme,
+    SpecialTokens,
+    Threads,
+    app,
+)
 from vlmforge.cli.threads import use_threads
 from vlmforge.text import shown
 
@@ -35,6 +43,7 @@ def chat(
     max_length: MaxLength = None,
     inference_scheme: RunScheme = None,
     threads: Threads = None,
+    special_tokens_in_text: SpecialTokens = False,
 ) -> None:
     """Ask a package about images, once or in a conversation."""
     from vlmforge.run.chat import Chat
@@ -45,7 +54,12 @@ def chat(
     use_threads(threads)
     sampling = Sampling(repetition_penalty, temperature, top_k, top_p, seed=seed)
     options = Options(max_new_tokens, sampling)
-    session = Session.open(package, max_length, inference_scheme)
+    session = Session.open(
+        package,
+        max_length,
+        inference_scheme,
+        special_tokens_in_text=special_tokens_in_text,
+    )
     interrupt, talking = Interrupt(), is_terminal() and prompt is None
     conversation = Chat(
         session, _write, options, _tell, _tell_speed if talking else None, interrupt.pressed

@@ -14,7 +14,16 @@ if TYPE_CHECKING:
     from vlmforge.run.session import Session
 
 from vlmforge.cli.combinations import refuse_beside
-from vlmforge.cli.options import Device, Json, NewTokens, PackageDir, RunScheme, Threads, app
+from vlmforge.cli.options import (
+    Device,
+    Json,
+    NewTokens,
+    PackageDir,
+    RunScheme,
+    SpecialTokens,
+    Threads,
+    app,
+)
 from vlmforge.cli.threads import use_threads
 
 
@@ -35,6 +44,7 @@ def evaluate(
     device: Annotated[Device, typer.Option(help="Where the reference computes.")] = Device.CPU,
     inference_scheme: RunScheme = None,
     threads: Threads = None,
+    special_tokens_in_text: SpecialTokens = False,
     as_json: Json = False,
 ) -> None:
     """Answer questions greedily and count exact matches, or predict texts."""
@@ -47,12 +57,20 @@ def evaluate(
     if reference is None:
         refuse_beside(ctx, "without --reference", "device")
     if text:
-        refuse_beside(ctx, "beside --text", "max_new_tokens", "inference_scheme")
+        refuse_beside(
+            ctx,
+            "beside --text",
+            "max_new_tokens",
+            "inference_scheme",
+            "special_tokens_in_text",
+        )
         windowing = (context, stride, min_context, max_tokens)
         _evaluate_text(package, text, reference, windowing, device, as_json)
     elif questions is not None:
         refuse_beside(ctx, "without --text", "context", "stride", "min_context", "max_tokens")
-        session = Session.open(package, scheme=inference_scheme)
+        session = Session.open(
+            package, scheme=inference_scheme, special_tokens_in_text=special_tokens_in_text
+        )
         _evaluate_questions(session, questions, reference, max_new_tokens, device, as_json)
 
 

@@ -109,6 +109,10 @@ RunScheme = Annotated[
     InferenceScheme | None,
     typer.Option("--inference-scheme", help="How cores share the work; as compiled by default."),
 ]
+SpecialTokens = Annotated[
+    bool,
+    typer.Option("--special-tokens-in-text", help="Special tokens in questions are no text."),
+]
 TargetKl = Annotated[float, typer.Option(min=0, help="Most KL divergence, nats a prediction.")]
 TargetTop1 = Annotated[
     float, typer.Option(min=0, max=1, help="Least share of predictions that stay the same.")

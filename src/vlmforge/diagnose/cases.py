@@ -17,8 +17,8 @@ from vlmforge.formats.image import ImageSource
 from vlmforge.run.conversation import Conversation
 from vlmforge.run.evaluate import read_questions
 from vlmforge.run.generate import Options
+from vlmforge.run.messages import Message
 from vlmforge.run.session import Session
-from vlmforge.run.template import Message
 
 SCENES = 888_000_000
 """Seed of the first scene drawn where no images are given; calibration draws from 0 on."""

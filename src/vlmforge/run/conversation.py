@@ -9,10 +9,10 @@ import numpy as np
 from vlmforge.formats.kv import Snapshot
 from vlmforge.run import snapshot as snapshots
 from vlmforge.run.generate import Generation, Options, Step, collect, generate
+from vlmforge.run.messages import Message
 from vlmforge.run.prefix import PrefixCache
 from vlmforge.run.reading import fill
 from vlmforge.run.session import Session
-from vlmforge.run.template import Message
 
 
 class Conversation:

@@ -9,11 +9,11 @@ from types import TracebackType
 
 from vlmforge.run.answer import Answer
 from vlmforge.run.generate import Generation, Options, Step
+from vlmforge.run.messages import Message
 from vlmforge.run.prefix import PrefixCache
 from vlmforge.run.scheduler import Limits, Scheduler
 from vlmforge.run.session import Session
 from vlmforge.run.task import Task
-from vlmforge.run.template import Message
 from vlmforge.run.worker import Worker
 
 

@@ -17,8 +17,8 @@ from vlmforge.run.conversation import Conversation
 from vlmforge.run.divergence import compare
 from vlmforge.run.engine import Engine
 from vlmforge.run.generate import Options
+from vlmforge.run.messages import Message
 from vlmforge.run.session import Session
-from vlmforge.run.template import Message
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,12 @@ from vlmforge.run.context import Context
 from vlmforge.run.generate import Decoder, Options
 from vlmforge.run.inputs import Inputs
 from vlmforge.run.machine import Machine
+from vlmforge.run.messages import Message
 from vlmforge.run.preprocess import ImagePreprocessor
-from vlmforge.run.prompt import PromptEncoder, load_tokenizer
+from vlmforge.run.prompt import PromptEncoder, PromptRules
 from vlmforge.run.scheme import open_scheme
-from vlmforge.run.template import ChatTemplate, Message
+from vlmforge.run.template import ChatTemplate
+from vlmforge.run.tokens import load_tokenizer
 from vlmforge.run.vision import ImageFeatures, VisionEncoder
 
 
@@ -51,6 +53,9 @@ class Session:
         package_dir: str | os.PathLike[str],
         max_length: int | None = None,
         scheme: InferenceScheme | None = None,
+        *,
+        image_root: str | os.PathLike[str] | None = None,
+        special_tokens_in_text: bool = False,
     ) -> Session:
         """Open a package directory.
 
@@ -59,12 +64,18 @@ class Session:
             max_length: most tokens of a conversation; by default, and at most, the cache length
                 the text program was compiled for.
             scheme: how cores share the work; by default as each program was compiled for.
+            image_root: the only directory below which messages may name image files; any file
+                by default.
+            special_tokens_in_text: whether special tokens in the texts of messages are taken for
+                such, instead of text.
 
         Raises:
             PackageError: a file is missing, altered or of another model.
             RunError: ``max_length`` is out of range.
         """
         package = open_package(Path(package_dir))
+        length = _max_length(package, max_length)
+        rules = PromptRules(length, image_root, special_tokens_in_text)
         vision = package.vision
         preprocess = None
         if vision is not None:
@@ -75,9 +86,9 @@ class Session:
             open_scheme(package.text, scheme),
             VisionEncoder(open_scheme(vision, scheme)) if vision is not None else None,
             preprocess,
-            _prompt_encoder(package, preprocess),
+            _prompt_encoder(package, preprocess, rules),
             _stop_tokens(package),
-            _max_length(package, max_length),
+            length,
         )
 
     @property
@@ -142,13 +153,16 @@ class Session:
         )
 
 
-def _prompt_encoder(package: Package, preprocess: ImagePreprocessor | None) -> PromptEncoder:
+def _prompt_encoder(
+    package: Package, preprocess: ImagePreprocessor | None, rules: PromptRules
+) -> PromptEncoder:
     rows, columns = preprocess.grid if preprocess is not None else (1, 1)
     return PromptEncoder(
         load_tokenizer(package.dir),
         ChatTemplate.load(package.dir, processor=preprocess is not None),
         package.settings.image_token_id,
         rows * columns,
+        rules,
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from vlmforge.errors import RunError
+from vlmforge.run.tokens import Tokens
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ def read_texts(tokenizer: Tokenizer, files: Iterable[Path]) -> list[np.ndarray]:
     """The tokens of UTF-8 files, int64 ``[tokens]`` each, without special tokens around them.
 
     Raises:
-        RunError: a file cannot be read.
+        RunError: a file cannot be read or tokenized.
     """
     return [_tokens(tokenizer, file) for file in files]
 
@@ -114,4 +115,4 @@ def _tokens(tokenizer: Tokenizer, file: Path) -> np.ndarray:
         raise RunError(
             f"the text cannot be read: {error}", where=file, mend="name UTF-8 text files"
         ) from error
-    return np.array(tokenizer.encode(text, add_special_tokens=False).ids, np.int64)
+    return np.array(Tokens(tokenizer).encode(text), np.int64)

@@ -1,0 +1,37 @@
+"""ImageRoot: the one directory below which a server's clients may name images."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from vlmforge.errors import ImageError
+
+
+class ImageRoot:
+    """A directory of images.
+
+    Args:
+        directory: relative paths start there, links may not lead out of it.
+    """
+
+    def __init__(self, directory: str | os.PathLike[str]) -> None:
+        self._directory = Path(os.path.realpath(directory))
+
+    def resolve(self, path: str | os.PathLike[str]) -> Path:
+        """The file that a path names.
+
+        Raises:
+            ImageError: it is missing or outside; which of both is not told.
+        """
+        try:
+            found = (self._directory / path).resolve(strict=True)
+            if found.is_relative_to(self._directory) and found.is_file():
+                return found
+        except (OSError, RuntimeError, TypeError, ValueError):
+            pass
+        raise ImageError(
+            "there is no such image file below the image root",
+            where=repr(os.fspath(path))[:200],
+            mend="name a file below it",
+        )
