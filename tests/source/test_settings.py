@@ -59,6 +59,14 @@ def test_every_part_is_float32() -> None:
         (changed(hidden_size="96"), "hidden_size"),
         (changed(vision_config=[]), "vision_config"),
         (changed(vocab_size=None), "vocab_size"),
+        (changed(rms_norm_eps=float("nan")), "rms_norm_eps"),
+        (changed(rms_norm_eps=-1e-6), "rms_norm_eps"),
+        (changed(image_token_id=-1), "image_token_id"),
+        (changed(image_token_id=2**32), "image_token_id"),
+        (changed(num_key_value_heads=4), "num_key_value_heads"),
+        (changed(rope_scaling={"type": "mrope", "mrope_section": ["2", 3, 3]}), "mrope_section"),
+        (changed(rope_scaling={"type": "mrope", "mrope_section": 8}), "mrope_section"),
+        (nested("vision_config", num_heads=5), "vision_config.num_heads"),
     ],
 )
 def test_what_is_not_honoured_is_refused_by_name(document: dict[str, Any], named: str) -> None:

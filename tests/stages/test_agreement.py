@@ -13,7 +13,7 @@ from transformers import AutoTokenizer
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
 from tests.conftest import PREPROCESSOR, SPECIAL, TEMPLATE, special_id
-from vlmforge.errors import VlmforgeError
+from vlmforge.errors import SourceError, VlmforgeError
 from vlmforge.package.settings import write_settings
 from vlmforge.run.template import ChatTemplate
 from vlmforge.run.tokens import load_tokenizer
@@ -149,6 +149,23 @@ def test_malformed_settings_are_refused(copy: Path, file: str, content: str) -> 
     (copy / file).write_text(content)
     with pytest.raises(VlmforgeError):
         require_agreement(Checkpoint.open(str(copy)))
+
+
+@pytest.mark.parametrize(
+    ("file", "changes"),
+    [
+        ("tokenizer_config.json", {"model_max_length": "1"}),
+        ("preprocessor_config.json", {"temporal_patch_size": [2, 2, 2]}),
+        ("preprocessor_config.json", {"rescale_factor": "large"}),
+    ],
+)
+def test_settings_nothing_can_be_done_with_are_told_with_their_file(
+    copy: Path, file: str, changes: dict[str, Any]
+) -> None:
+    edit(copy / file, **changes)
+    with pytest.raises(SourceError) as told:
+        require_agreement(Checkpoint.open(str(copy)))
+    assert Path(str(told.value.where)) == copy / file
 
 
 @pytest.mark.parametrize("file", ["tokenizer.json", "preprocessor_config.json"])

@@ -166,11 +166,19 @@ def test_damage_is_of_all_sorts() -> None:
     assert 100 < parsed < 290
 
 
-@pytest.mark.parametrize("name", ["programs", "rotations"])
-def test_a_small_part(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "count"),
+    [
+        ("programs", 60),
+        ("rotations", 60),
+        ("package settings", 40),
+        ("checkpoint settings", 12),
+    ],
+)
+def test_a_small_part(tmp_path: Path, name: str, count: int) -> None:
     """In this process, so that a failure shows its traceback."""
     (kind,) = (kind for kind in kinds() if kind.name == name)
     kind.prepare(tmp_path)
-    found = [attempt(kind, 0, number, tmp_path / "case") for number in range(60)]
+    found = [attempt(kind, 0, number, tmp_path / "case") for number in range(count)]
     assert not [each for each in found if isinstance(each, Failure)]
     assert {"read", "refused"} == set(found)

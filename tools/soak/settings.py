@@ -84,23 +84,38 @@ class PackageSettings(_Files):
 
 
 class CheckpointSettings(_Files):
-    """A checkpoint is opened and captured."""
+    """A checkpoint is looked at as before a compilation, and captured."""
 
     name = "checkpoint settings"
 
     def __init__(self) -> None:
-        super().__init__(("config.json",))
+        super().__init__(
+            (
+                "chat_template.jinja",
+                "config.json",
+                "generation_config.json",
+                "preprocessor_config.json",
+                "tokenizer.json",
+                "tokenizer_config.json",
+            )
+        )
 
     def prepare(self, directory: Path) -> None:
         from tests.conftest import write_checkpoint
 
-        (directory / "model").mkdir()
+        for name in ("model", "intact"):
+            (directory / name).mkdir()
         self.keep(write_checkpoint(directory / "model"))
+        self.attempt({}, directory / "intact")  # all is imported before processes part
 
     def attempt(self, case: Case, directory: Path) -> None:
         from vlmforge.capture.families import capture
         from vlmforge.source.checkpoint import Checkpoint
+        from vlmforge.source.health import require_healthy
+        from vlmforge.stages.agreement import require_agreement
 
         checkpoint = Checkpoint.open(str(self.directory(case, directory)))
+        require_healthy(checkpoint)
+        require_agreement(checkpoint)
         for component in checkpoint.components:
             capture(checkpoint, component)

@@ -16,6 +16,7 @@ from vlmforge.source.architecture import SUPPORTED, architecture_of
 from vlmforge.source.hub import find_model
 from vlmforge.source.settings import model_config
 from vlmforge.source.shards import Shards
+from vlmforge.source.sizes import require_layers, require_sizes
 
 if TYPE_CHECKING:
     import torch
@@ -64,14 +65,18 @@ class Checkpoint:
             SourceError: the model cannot be found, read, or is of an unsupported architecture.
         """
         path = find_model(model, revision)
-        config = _read_config(path / "config.json")
-        architecture = architecture_of(config, where=path / "config.json")
-        settings = model_config(architecture, config, path / "config.json")
+        file = path / "config.json"
+        config = _read_config(file)
+        architecture = architecture_of(config, where=file)
         shards = Shards(path)
         canonical = SUPPORTED[architecture].canonical
         stored = {canonical(name): name for name in reversed(shards.names())}
+        require_layers(config, stored, file)
+        settings = model_config(architecture, config, file)
         if settings.tie_word_embeddings:
             _tie(stored)
+        shapes = {name: shards.shape(origin) for name, origin in stored.items()}
+        require_sizes(config, settings, shapes, file)
         local = Path(model).expanduser().is_dir()
         model_id = path.resolve().name if local else model
         return Checkpoint(path, model_id, config, settings, architecture, shards, stored)

@@ -44,7 +44,34 @@ class Whole:
         return isinstance(value, int)
 
 
-Fate = Rule | Only | Whole
+@dataclass(frozen=True)
+class Small:
+    """A setting honoured as a finite number that is not negative."""
+
+    mend: str = "correct it: 1e-6 is usual"
+
+    def admits(self, value: Any) -> bool:
+        """Whether the value is such a number."""
+        return isinstance(value, (int, float)) and 0 <= value < float("inf")
+
+
+@dataclass(frozen=True)
+class Token:
+    """A setting honoured as the id of a token.
+
+    Attributes:
+        end: no id is as large.
+    """
+
+    mend: str = "set it to the token's id in tokenizer.json"
+    end: int = 1 << 32
+
+    def admits(self, value: Any) -> bool:
+        """Whether the value may be an id, or there is none."""
+        return value is None or (isinstance(value, int) and 0 <= value < self.end)
+
+
+Fate = Rule | Only | Whole | Small | Token
 Fields = Mapping[str, Fate]
 
 _ANY, _NO_EFFECT = Rule.HONOURED, Rule.NO_EFFECT
@@ -91,11 +118,11 @@ COMMON: Fields = dict.fromkeys(
 _TOKENS: Fields = {
     "bos_token_id": _NO_EFFECT,
     "eos_token_id": _ANY,
-    "image_token_id": _ANY,
+    "image_token_id": Token(),
     "pad_token_id": _NO_EFFECT,
     "video_token_id": _NO_EFFECT,
     "vision_end_token_id": _NO_EFFECT,
-    "vision_start_token_id": _ANY,
+    "vision_start_token_id": Token(),
     "vision_token_id": _NO_EFFECT,
 }
 
@@ -113,7 +140,7 @@ _DECODER: Fields = {
     "num_attention_heads": _ANY,
     "num_hidden_layers": _ANY,
     "num_key_value_heads": _ANY,
-    "rms_norm_eps": _ANY,
+    "rms_norm_eps": Small(),
     "rope_parameters": _ANY,
     "rope_scaling": _ANY,
     "rope_theta": _ANY,

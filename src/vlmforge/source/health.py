@@ -5,13 +5,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping
 from math import prod
+from pathlib import Path
 
 import torch
+from transformers import PreTrainedModel
 
 from vlmforge.errors import SourceError
 from vlmforge.progress import Progress
 from vlmforge.source.architecture import SUPPORTED
-from vlmforge.source.checkpoint import EMBEDDING, LM_HEAD, Checkpoint
+from vlmforge.source.checkpoint import Checkpoint
+from vlmforge.source.heads import BELONGS
 from vlmforge.source.model import empty_model
 
 logger = logging.getLogger(__name__)
@@ -21,6 +24,9 @@ BLOCK = 1 << 23
 
 COMPUTED = ".inv_freq"
 """Ends the names of tensors that older releases stored and newer ones compute."""
+
+COMPUTED_BY = ("rotary_emb", "rotary_pos_emb")
+"""End the paths of the modules that compute them."""
 
 Shape = tuple[int, ...]
 
@@ -46,8 +52,21 @@ def require_healthy(checkpoint: Checkpoint, progress: Progress | None = None) ->
 def _expected_shapes(checkpoint: Checkpoint) -> dict[str, Shape]:
     """Canonical name to shape of every weight of the model that the settings describe."""
     canonical = SUPPORTED[checkpoint.architecture].canonical
-    weights = empty_model(checkpoint).state_dict()
+    model = empty_model(checkpoint)
+    _require_finite_rope(model, checkpoint.path / "config.json")
+    weights = model.state_dict()
     return {canonical(name): tuple(tensor.shape) for name, tensor in weights.items()}
+
+
+def _require_finite_rope(model: PreTrainedModel, where: Path) -> None:
+    """Frequencies that no checkpoint stores, and so computed from settings alone."""
+    for name, module in model.named_modules():
+        if name.endswith(COMPUTED_BY) and not module.inv_freq.isfinite().all():
+            raise SourceError(
+                "the settings of RoPE give frequencies that are no finite numbers",
+                where=where,
+                mend=f"correct rope_theta and its like, or {BELONGS}",
+            )
 
 
 def _require_shape(checkpoint: Checkpoint, name: str, shape: Shape) -> None:
@@ -55,13 +74,10 @@ def _require_shape(checkpoint: Checkpoint, name: str, shape: Shape) -> None:
     stored = checkpoint.shape(name)
     if stored == shape:
         return
-    mend = "choose a checkpoint whose config.json belongs to its weights"
-    if name in (EMBEDDING, LM_HEAD) and stored[1:] == shape[1:]:
-        mend = f"set vocab_size in config.json to {stored[0]}, if all tokens have a row"
     raise SourceError(
         f"the weight {name} is {list(stored)}, and the settings ask for {list(shape)}",
         where=checkpoint.holder(name),
-        mend=mend,
+        mend="choose a checkpoint whose weights belong to each other and to their config.json",
     )
 
 
@@ -76,7 +92,7 @@ def _require_finite(
                 raise SourceError(
                     f"the weight {name} holds {value}, which is no finite number",
                     where=checkpoint.holder(name),
-                    mend="download the file again, or save the model again in bfloat16",
+                    mend="download the file again; if that is no help, choose another model",
                 )
             done += rows.numel()
             if progress is not None:

@@ -53,11 +53,22 @@ def load_model(checkpoint: Checkpoint, dtype: torch.dtype = torch.float32) -> Pr
 
 
 def empty_model(checkpoint: Checkpoint) -> PreTrainedModel:
-    """The model without weights: float32 parameters on the ``meta`` device, RoPE on the CPU."""
+    """The model without weights: float32 parameters on the ``meta`` device, RoPE on the CPU.
+
+    Raises:
+        SourceError: transformers can build no model of these settings.
+    """
     config = copy.deepcopy(checkpoint.settings)
-    with torch.device("meta"):
-        model: PreTrainedModel = getattr(transformers, checkpoint.architecture)(config)
-    _COMPUTE_ROPE[checkpoint.architecture](model, config)
+    try:
+        with torch.device("meta"):
+            model: PreTrainedModel = getattr(transformers, checkpoint.architecture)(config)
+        _COMPUTE_ROPE[checkpoint.architecture](model, config)
+    except Exception as error:  # transformers and torch raise what they like
+        raise SourceError(
+            f"transformers can build no model of the settings: {error}",
+            where=checkpoint.path / "config.json",
+            mend="take the config.json that belongs to the weights",
+        ) from error
     return model.eval()
 
 

@@ -12,6 +12,7 @@ from transformers import PreTrainedConfig
 
 from vlmforge.errors import SourceError
 from vlmforge.source.fields import COMMON, FIELDS, ROPE_FIELDS, Fate, Fields, Rule
+from vlmforge.source.heads import require_decoder_heads, require_encoder_heads
 
 logger = logging.getLogger(__name__)
 
@@ -40,11 +41,14 @@ def model_config(
         raise SourceError(
             f"transformers refuses the settings: {error}",
             where=where,
-            mend="correct config.json, or download the model again",
+            mend="correct the setting, or take the config.json that the model was published with",
         ) from error
     for name, part in _parts(config):
         _require_honoured(name, part, settings, where)
-        _require_whole_heads(name, part, where)
+        if name == "vision_config":
+            require_encoder_heads(name, part, where)
+        elif not part.sub_configs_defaults:
+            require_decoder_heads(name, part, where)
         part.dtype, part.return_dict, part.output_hidden_states = "float32", True, False
     if unknown := [key for name, part in _parts(config) for key in _unknown(name, part, settings)]:
         logger.warning("%s: settings nobody knows have no effect: %s", where, ", ".join(unknown))
@@ -73,28 +77,6 @@ def _require_honoured(
     for field, fate in _rope_fields(name).items():
         if field in rope:
             _require(fate, rope[field], _path(name, "rope_parameters", field), where)
-
-
-def _require_whole_heads(name: str, part: Any, where: object) -> None:
-    """Heads that fill the hidden size, and frequencies of M-RoPE that fill a head."""
-    sections = (getattr(part, "rope_parameters", None) or {}).get("mrope_section")
-    if part.sub_configs_defaults or sections is None:
-        return
-    heads, hidden = part.num_attention_heads, part.hidden_size
-    head_dim = getattr(part, "head_dim", None) or hidden // heads
-    if head_dim * heads != hidden:
-        raise SourceError(
-            f"{heads} heads of {head_dim} channels do not fill a hidden size of {hidden}",
-            where=where,
-            mend=f"correct num_attention_heads or hidden_size in {name or 'config.json'}",
-        )
-    if len(sections) != 3 or 2 * sum(sections) != head_dim:
-        raise SourceError(
-            f"{_path(name, 'rope_parameters', 'mrope_section')} is {sections}, which does not fill "
-            f"half a head of {head_dim} channels with three axes",
-            where=where,
-            mend="correct the sections, or download the model again",
-        )
 
 
 def _require(fate: Fate, value: Any, path: str, where: object) -> None:

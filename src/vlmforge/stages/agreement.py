@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -45,7 +46,7 @@ def require_agreement(checkpoint: Checkpoint) -> None:
         SourceError: settings are missing or malformed, a plain question cannot be asked, or
             the package would read something else than transformers.
     """
-    with TemporaryDirectory(prefix="vlmforge-") as name:
+    with TemporaryDirectory(prefix="vlmforge-") as name, _told_of_model(checkpoint):
         directory = Path(name)
         write_settings(checkpoint, directory)
         _require_same_texts(checkpoint, directory)
@@ -68,19 +69,52 @@ def _require_same_texts(checkpoint: Checkpoint, directory: Path) -> None:
                 where=checkpoint.path,
                 mend="put the model's tokenizer.json beside it",
             )
-        if ids != original.encode(text, add_special_tokens=False):
+        with _transformers(checkpoint, "tokenizer", "tokenizer_config.json"):
+            expected = original.encode(text, add_special_tokens=False)
+        if ids != expected:
             raise _differs(checkpoint, f"the tokens of {text!r}")
 
 
 def _require_same_pixels(checkpoint: Checkpoint, preprocess: ImagePreprocessor) -> None:
     original = load_processor(checkpoint.path).image_processor
-    batch = original(images=[_picture(0)], do_resize=False, return_tensors="np")
+    with _transformers(checkpoint, "image processor", PROCESSOR_FILE):
+        batch = original(images=[_picture(0)], do_resize=False, return_tensors="np")
     sizes = (preprocess.patch_size, preprocess.merge_size, preprocess.temporal_patch_size)
     if tuple(batch["image_grid_thw"][0] * (1, sizes[0], sizes[0])) != (1, *IMAGE_SIZE):
         raise _differs(checkpoint, "the patches of an image")
     expected = pixel_values_to_images(batch["pixel_values"], *sizes)
     if not np.array_equal(preprocess(_picture(0)), expected):
         raise _differs(checkpoint, "the pixels of an image")
+
+
+@contextmanager
+def _told_of_model(checkpoint: Checkpoint) -> Iterator[None]:
+    """What a package would refuse is told of the model's file, which the user can mend."""
+    try:
+        yield
+    except SourceError:
+        raise
+    except VlmforgeError as error:
+        file = Path(str(error.where)).name
+        found = checkpoint.path / file
+        raise SourceError(
+            f"a package could not read the model's settings: {error.what}",
+            where=found if found.is_file() else checkpoint.path,
+            mend="take the file that the model was published with",
+        ) from error
+
+
+@contextmanager
+def _transformers(checkpoint: Checkpoint, what: str, file: str) -> Iterator[None]:
+    """A part that transformers makes, but cannot use, is told with the file of its settings."""
+    try:
+        yield
+    except Exception as error:  # transformers raises what it likes
+        raise SourceError(
+            f"transformers cannot use the {what}: {error}",
+            where=checkpoint.path / file,
+            mend=f"take the {file} that the model was published with",
+        ) from error
 
 
 def _require_same_prompts(
