@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import time
 
 import pytest
 
@@ -91,3 +93,42 @@ def test_a_listener_hears_every_step_once() -> None:
     answer.add(FIRST)
 
     assert heard == [FIRST, LAST]
+
+
+def test_the_last_reader_that_leaves_ends_the_answer() -> None:
+    answer = Answer()
+    answer.add(FIRST)
+    first, second, unused = iter(answer), iter(answer), iter(answer)
+    assert next(first) == next(second) == FIRST
+    del unused
+
+    first.close()  # type: ignore[attr-defined]
+    assert not answer.done
+    del second
+    gc.collect()
+
+    assert answer.result(0) == Generation((5,), "a", "cancelled")
+
+
+def test_who_waits_or_listens_is_not_left_alone() -> None:
+    heard = Answer(lambda step: None)
+    waited = Answer()
+    waiter = threading.Thread(target=waited.result)
+    waiter.start()
+    while waited._readers == 0:
+        time.sleep(0.001)
+    for answer in (heard, waited):
+        answer.add(FIRST)
+        assert next(iter(answer)) == FIRST
+        gc.collect()
+        assert not answer.done
+        answer.add(LAST)
+    waiter.join(10)
+    assert not waiter.is_alive()
+
+
+def test_waiting_for_a_while_cancels_nothing() -> None:
+    answer = Answer()
+    with pytest.raises(TimeoutError):
+        answer.result(0)
+    assert not answer.done

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import gc
+import subprocess
+import sys
 import threading
 import weakref
 from collections.abc import Iterator
@@ -193,3 +195,137 @@ def test_conversations_beside_the_engine(
         )
 
         assert list(beside) == [answer.result(30) for answer in answers] == expected
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit, GeneratorExit, KeyError])
+def test_whatever_a_listener_raises_ends_its_answer_alone(
+    session: Session, expected: list[Generation], kind: type[BaseException]
+) -> None:
+    def listen(step: Step) -> None:
+        raise kind("stop")
+
+    with Engine(session, max_running=3) as engine:
+        failing = engine.submit(QUESTIONS[1], SHORT, listen)
+        beside = [engine.submit(messages, SHORT) for messages in QUESTIONS]
+
+        assert [answer.result(60) for answer in beside] == expected
+        with pytest.raises(kind if issubclass(kind, Exception) else RunError) as raised:
+            failing.result(60)
+        assert kind is KeyError or isinstance(raised.value.__cause__, kind)
+        assert engine.submit(QUESTIONS[0], SHORT).result(60) == expected[0]
+
+
+def test_a_client_that_vanishes_makes_room(gated: Session) -> None:
+    machine: Any = gated.text
+    with Engine(gated, max_running=1) as engine:
+        steps = iter(engine.submit(QUESTIONS[0], Options(max_new_tokens=400)))
+        machine.allowed.release(2)
+        next(steps)
+        second = engine.submit(QUESTIONS[3], SHORT)
+        del steps
+        gc.collect()
+        machine.open()
+
+        assert second.result(60) == Conversation(gated).generate(QUESTIONS[3], SHORT)
+    assert sum(machine.batches) < 50
+
+
+FORK = """
+import os, signal, sys
+from tests.run.dialogues import user
+from vlmforge.config import InferenceScheme
+from vlmforge.errors import RunError
+from vlmforge.run.conversation import Conversation
+from vlmforge.run.engine import Engine
+from vlmforge.run.generate import Options
+from vlmforge.run.session import Session
+
+session = Session.open(sys.argv[1], scheme=sys.argv[2])
+messages, options = [user("What?")], Options(max_new_tokens=5)
+engine = Engine(session)
+before = engine.submit(messages, options).result(30)
+running = [engine.submit(messages, Options(max_new_tokens=300)) for _ in range(3)]
+iter_running = iter(running[0])
+next(iter_running)
+child = os.fork()
+if child == 0:
+    signal.alarm(60)
+    for use in (
+        lambda: engine.submit(messages),
+        lambda: running[1].result(),
+        lambda: list(running[2]),
+    ):
+        try:
+            use()
+        except RunError as error:
+            assert "forked" in str(error)
+        else:
+            os._exit(3)
+    running[1].cancel()
+    del iter_running, use
+    engine.close()
+    del engine
+    assert Conversation(session).generate(messages, options) == before
+    with Engine(session) as own:
+        assert [own.submit(messages, options).result(30) for _ in range(3)] == [before] * 3
+    sys.exit(0)
+status = os.waitpid(child, 0)[1]
+assert status == 0, status
+assert engine.submit(messages, options).result(30) == before
+for answer in running:
+    answer.cancel()
+engine.close()
+"""
+
+
+@pytest.mark.parametrize("scheme", ["all", "multi"])
+def test_a_forked_process_has_no_engine_and_does_not_hang(tiny_package: Path, scheme: str) -> None:
+    command = [sys.executable, "-c", FORK, str(tiny_package), scheme]
+
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+    assert done.returncode == 0, done.stderr
+
+
+THREADS = """
+import gc, sys, threading
+from tests.run.dialogues import user
+from vlmforge.run.conversation import Conversation
+from vlmforge.run.engine import Engine
+from vlmforge.run.generate import Options
+from vlmforge.run.session import Session
+
+def resident():
+    gc.collect()
+    return int(open("/proc/self/statm").read().split()[1]) * 4
+
+session = Session.open(sys.argv[1], scheme=sys.argv[2])
+engine = Engine(session, max_running=2, prefix_tokens=0)
+
+def work(number):
+    messages, options = [user(f"{number} What?")], Options(max_new_tokens=2)
+    Conversation(session).generate(messages, options)
+    engine.submit(messages, options).result(60)
+
+def many(first, last):
+    for start in range(first, last, 4):
+        threads = [threading.Thread(target=work, args=(n,)) for n in range(start, start + 4)]
+        for thread in threads: thread.start()
+        for thread in threads: thread.join()
+
+many(0, 60)
+before = resident()
+many(60, 360)
+print(resident() - before)
+engine.close()
+"""
+
+
+@pytest.mark.parametrize("scheme", ["all", "multi"])
+def test_threads_that_come_and_go_leave_no_memory(tiny_package: Path, scheme: str) -> None:
+    command = [sys.executable, "-c", THREADS, str(tiny_package), scheme]
+
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) < 8 * 1024

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
+from vlmforge.errors import RunError
 from vlmforge.run.generate import Finish, Generation, Step
 
 
@@ -12,10 +15,11 @@ class Answer:
     """An answer in the making. May be used from several threads.
 
     Iterating gives its steps from the first on, waiting for those that have not arrived; any
-    number of threads may do so.
+    number of threads may do so. When the last reader leaves before the end, by closing or
+    dropping its iterator, and there is no listener, the answer is cancelled.
 
     Args:
-        on_step: called with each step as it arrives, on the engine's thread; what it raises
+        on_step: called with each step as it arrives, on the engine's thread; whatever it raises
             ends this answer and no other.
         engine: is not closed for want of references as long as there is the answer.
     """
@@ -28,17 +32,20 @@ class Answer:
         self._finish: Finish | None = None
         self._error: BaseException | None = None
         self._changed = threading.Condition()
+        self._readers, self._process = 0, os.getpid()
 
     def __iter__(self) -> Iterator[Step]:
         """The steps; ends where the answer ends, and raises what made it fail."""
-        count = 0
-        while (step := self._wait_for(count)) is not None:
-            yield step
-            count += 1
+        with self._reading(ends=True):
+            count = 0
+            while (step := self._wait_for(count)) is not None:
+                yield step
+                count += 1
 
     def cancel(self) -> None:
         """End the answer with what has arrived; does nothing once it has ended."""
-        self._end("cancelled", None)
+        if self._process == os.getpid():
+            self._end("cancelled", None)
 
     def result(self, timeout: float | None = None) -> Generation:
         """The whole answer, once it has ended.
@@ -48,9 +55,9 @@ class Answer:
 
         Raises:
             TimeoutError: it has not ended by then.
-            RunError: what made it fail.
+            RunError: what made it fail, or this is a forked process, in which no engine runs.
         """
-        with self._changed:
+        with self._reading(ends=False), self._changed:
             if not self._changed.wait_for(lambda: self.done, timeout):
                 raise TimeoutError(f"the answer has not ended within {timeout} seconds")
             if self._error is not None:
@@ -72,7 +79,12 @@ class Answer:
             self._steps.append(step)
             self._changed.notify_all()
         if self._on_step is not None:
-            self._on_step(step)
+            try:
+                self._on_step(step)
+            except Exception as error:
+                self.fail(error)
+            except BaseException as error:  # meant to end a thread, which is not the listener's
+                self.fail(_stopped(error))
         if step.finish is not None:
             self._end(step.finish, None)
 
@@ -86,6 +98,25 @@ class Answer:
                 self._finish, self._error = finish, error
             self._changed.notify_all()
 
+    @contextmanager
+    def _reading(self, ends: bool) -> Iterator[None]:
+        """Count a reader; ``ends`` says whether the answer ends if the last one leaves so."""
+        require_process(self._process)
+        with self._changed:
+            self._readers += 1
+        try:
+            yield
+        finally:
+            self._leave(ends)
+
+    def _leave(self, ends: bool) -> None:
+        if self._process != os.getpid():
+            return
+        with self._changed:
+            self._readers -= 1
+            if ends and self._readers == 0 and self._on_step is None:
+                self._end("cancelled", None)
+
     def _wait_for(self, index: int) -> Step | None:
         """The step of that index, or None if the answer has ended before it."""
         with self._changed:
@@ -97,3 +128,18 @@ class Answer:
             if self._error is not None:
                 raise self._error
             return None
+
+
+def require_process(process: int) -> None:
+    """Raise :class:`RunError` in a process that was forked: threads stay behind in the parent."""
+    if process != os.getpid():
+        raise RunError(
+            "the engine runs in the process that was forked, not in this one",
+            mend="open an engine after forking, or start processes by spawning them",
+        )
+
+
+def _stopped(error: BaseException) -> RunError:
+    failure = RunError(f"the listener ended with {type(error).__name__}")
+    failure.__cause__ = error
+    return failure

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -23,7 +24,7 @@ class MultiMachine:
     def __init__(self, machine: Machine, cores: int) -> None:
         self.machine, self.cores = machine, cores
         self.program = machine.program
-        self._pool = ThreadPoolExecutor(cores, thread_name_prefix="vlmforge-core")
+        self._pool, self._process = _pool(cores), os.getpid()
 
     def new_cache(self, capacity: int) -> Cache:
         """See :meth:`vlmforge.run.machine.Machine.new_cache`."""
@@ -49,12 +50,18 @@ class MultiMachine:
             for index, result in zip(share, results, strict=True):
                 outputs[index] = result
 
+        if self._process != os.getpid():  # forked: the pool's threads stay behind in the parent
+            self._pool, self._process = _pool(self.cores), os.getpid()
         with unchanged_on_failure(requests):
             running = [self._pool.submit(run_share, share) for share in shares]
             failures = [future.exception() for future in running]
             for failure in filter(None, failures):
                 raise failure
         return outputs
+
+
+def _pool(cores: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(cores, thread_name_prefix="vlmforge-core")
 
 
 def divide(sizes: Sequence[int], shares: int) -> list[list[int]]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import threading
 
 from vlmforge.errors import RunError
+from vlmforge.run.answer import require_process
 from vlmforge.run.scheduler import Scheduler
 from vlmforge.run.task import Task
 
@@ -22,14 +24,15 @@ class Worker(threading.Thread):
         self._scheduler, self._most = scheduler, waiting
         self._arrived: list[Task] = []
         self._stopping = self._cancelling = False
-        self._changed = threading.Condition()
+        self._changed, self._process = threading.Condition(), os.getpid()
 
     def submit(self, task: Task) -> None:
         """Hand over a task, from any thread.
 
         Raises:
-            RunError: the worker is stopping, or too many tasks are waiting.
+            RunError: the worker is stopping, or of another process, or too many tasks are waiting.
         """
+        require_process(self._process)
         with self._changed:
             if self._stopping:
                 raise RunError("the engine is closed", mend="open another engine")
@@ -43,7 +46,12 @@ class Worker(threading.Thread):
             self._changed.notify()
 
     def stop(self, cancel: bool) -> None:
-        """Take no more tasks, and return when all have ended; ``cancel`` ends them now."""
+        """Take no more tasks, and return when all have ended; ``cancel`` ends them now.
+
+        In a forked process it does nothing.
+        """
+        if self._process != os.getpid():
+            return
         with self._changed:
             self._stopping = True
             self._cancelling |= cancel
