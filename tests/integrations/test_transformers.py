@@ -16,12 +16,14 @@ from transformers import (
     AutoModelForImageTextToText,
     AutoTokenizer,
     DynamicCache,
+    Qwen2VLForConditionalGeneration,
     TextIteratorStreamer,
     pipeline,
 )
 
 from tests.conftest import special_id
 from tests.run.dialogues import counting
+from tests.run.packages import text_program
 from vlmforge.errors import PackageError, RunError
 from vlmforge.integrations.transformers import (
     MobilintCache,
@@ -32,6 +34,7 @@ from vlmforge.integrations.transformers import (
 )
 from vlmforge.run.conversation import Conversation
 from vlmforge.run.generate import Options
+from vlmforge.run.machine import open_machine
 
 GREEDY = {"do_sample": False, "repetition_penalty": 1.0, "max_new_tokens": 8}
 
@@ -348,3 +351,86 @@ def test_a_blind_package(model: Any, processor: Any) -> None:
     blind = MobilintQwen2VLForConditionalGeneration(model.config, session)
     with pytest.raises(RunError, match="no vision program"):
         blind(**encode(processor, QUESTIONS[1]))
+
+
+LOOKED_UP = [
+    question("Describe the image. Describe the image. Describe", picture(0)),
+    question("Which?", picture(1), picture(2), picture(1)),
+    [
+        *question("What?", picture(3)),
+        {"role": "assistant", "content": [{"type": "text", "text": "A star."}]},
+        *question("And this?", picture(4), picture(3)),
+    ],
+]
+
+
+@pytest.mark.parametrize("messages", LOOKED_UP)
+@pytest.mark.parametrize("tokens", [1, 10, 70])
+def test_looking_up_beside_images(model: Any, processor: Any, messages: Any, tokens: int) -> None:
+    inputs = encode(processor, messages)
+
+    output = model.generate(
+        **inputs, **{**GREEDY, "max_new_tokens": 24}, prompt_lookup_num_tokens=tokens,
+        max_matching_ngram_size=2,
+    )  # fmt: skip
+
+    expected = session_tokens(model, messages, 24)
+    assert output[0, inputs["input_ids"].shape[1] :].tolist() == expected
+
+
+@pytest.mark.parametrize("types", [True, False])
+def test_guessed_image_tokens_stand_for_no_images(model: Any, processor: Any, types: bool) -> None:
+    """Whatever was said is an image token, and the prompt is full of guesses for what follows."""
+    image_token = model.session.prompts.image_token_id
+    inputs = encode(processor, QUESTIONS[2])
+    if not types:
+        del inputs["mm_token_type_ids"]
+    forced = [
+        lambda ids, scores: torch.full_like(scores, -1e9).index_fill_(
+            1, torch.tensor([image_token]), 0.0
+        )
+    ]
+
+    plain = model.generate(**inputs, **GREEDY, logits_processor=forced)
+    output = model.generate(**inputs, **GREEDY, logits_processor=forced, prompt_lookup_num_tokens=9)
+
+    assert output.tolist() == plain.tolist() and output[0, -8:].tolist() == [image_token] * 8
+
+
+@pytest.fixture(scope="module")
+def other_package(model: Any) -> Any:
+    """A package with other weights in its text program."""
+    text = open_machine(text_program(seed=9))
+    return MobilintQwen2VLForConditionalGeneration(
+        model.config, dataclasses.replace(model.session, text=text)
+    )
+
+
+@pytest.fixture(scope="module")
+def original(tiny_checkpoint: Path) -> Any:
+    return Qwen2VLForConditionalGeneration.from_pretrained(tiny_checkpoint)
+
+
+@pytest.mark.parametrize("name", ["model", "other_package", "original"])
+@pytest.mark.parametrize("messages", [question("What?"), *LOOKED_UP])
+def test_assistants_beside_images(
+    request: pytest.FixtureRequest, model: Any, processor: Any, messages: Any, name: str
+) -> None:
+    assistant = request.getfixturevalue(name)
+    inputs = encode(processor, messages)
+
+    output = model.generate(**inputs, **{**GREEDY, "max_new_tokens": 20}, assistant_model=assistant)
+
+    expected = session_tokens(model, messages, 20)
+    assert output[0, inputs["input_ids"].shape[1] :].tolist() == expected
+
+
+def test_a_batch_padded_on_the_right_equals_its_rows(model: Any, processor: Any) -> None:
+    inputs = encode(processor, *QUESTIONS, side="right")
+    assert inputs["attention_mask"][:, -1].tolist() == [0, 0, 1]
+
+    for options in ({}, {"use_cache": False}):
+        output = model.generate(**inputs, **GREEDY, **options)
+
+        for row, messages in zip(output, QUESTIONS, strict=True):
+            assert row[inputs["input_ids"].shape[1] :].tolist() == session_tokens(model, messages)

@@ -10,6 +10,7 @@ import numpy as np
 
 from vlmforge.formats.mxq import MxqWriter
 from vlmforge.formats.package import write_embeddings
+from vlmforge.package.config import package_config, text_file
 from vlmforge.program.core import Buffer, Dim, Instruction, Program
 from vlmforge.program.layout import pack
 
@@ -137,9 +138,26 @@ def write_package(directory: Path, checkpoint: Path) -> Path:
         shutil.copy(checkpoint / name, directory)
     _write_config(directory, checkpoint)
     _write_preprocessor_config(directory, checkpoint)
+    _write_embeddings(directory)
+    return directory
+
+
+def write_decoder_package(directory: Path, checkpoint: Path) -> Path:
+    """Write a package of a plain decoder with the tokenizer of ``checkpoint``."""
+    directory.mkdir()
+    _write_mxq(directory / text_file("tiny"), text_program())
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(checkpoint / name, directory)
+    original = json.loads((checkpoint / "config.json").read_text())
+    config = package_config(original, "tiny", original["architectures"][0], vision=False)
+    (directory / "config.json").write_text(json.dumps(config))
+    _write_embeddings(directory)
+    return directory
+
+
+def _write_embeddings(directory: Path) -> None:
     table = np.random.default_rng(3).normal(size=(VOCAB, HIDDEN)).astype(np.float32)
     write_embeddings(directory / "model.safetensors", [table], table.shape, ORIGIN)
-    return directory
 
 
 def _write_mxq(path: Path, program: Program) -> None:

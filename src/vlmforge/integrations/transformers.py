@@ -5,6 +5,9 @@
 >>> model = AutoModelForImageTextToText.from_pretrained(PACKAGE)
 >>> processor = AutoProcessor.from_pretrained(PACKAGE)
 >>> answer = pipeline("image-text-to-text", model=PACKAGE)
+
+Packages of plain decoders are opened by ``AutoModelForCausalLM``, ``AutoTokenizer`` and
+``pipeline("text-generation")``.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from __future__ import annotations
 from transformers import (
     AutoConfig,
     AutoImageProcessor,
+    AutoModelForCausalLM,
     AutoModelForImageTextToText,
     AutoProcessor,
     AutoTokenizer,
@@ -19,8 +23,11 @@ from transformers import (
 )
 
 from vlmforge.integrations.transformers_cache import MobilintCache
-from vlmforge.integrations.transformers_config import MobilintQwen2VLConfig
-from vlmforge.integrations.transformers_model import MobilintQwen2VLForConditionalGeneration
+from vlmforge.integrations.transformers_config import MobilintQwen2Config, MobilintQwen2VLConfig
+from vlmforge.integrations.transformers_model import (
+    MobilintQwen2ForCausalLM,
+    MobilintQwen2VLForConditionalGeneration,
+)
 from vlmforge.integrations.transformers_processor import (
     MobilintQwen2VLImageProcessor,
     MobilintQwen2VLProcessor,
@@ -28,6 +35,8 @@ from vlmforge.integrations.transformers_processor import (
 
 __all__ = [
     "MobilintCache",
+    "MobilintQwen2Config",
+    "MobilintQwen2ForCausalLM",
     "MobilintQwen2VLConfig",
     "MobilintQwen2VLForConditionalGeneration",
     "MobilintQwen2VLImageProcessor",
@@ -39,8 +48,10 @@ __all__ = [
 def register() -> None:
     """Make the Auto classes know packages; done on import, harmless to repeat."""
     config = MobilintQwen2VLConfig
-    AutoConfig.register(config.model_type, config, exist_ok=True)
-    AutoTokenizer.register(config, fast_tokenizer_class=Qwen2TokenizerFast, exist_ok=True)
+    for each in (config, MobilintQwen2Config):
+        AutoConfig.register(each.model_type, each, exist_ok=True)
+        AutoTokenizer.register(each, fast_tokenizer_class=Qwen2TokenizerFast, exist_ok=True)
+    AutoModelForCausalLM.register(MobilintQwen2Config, MobilintQwen2ForCausalLM, exist_ok=True)
     AutoImageProcessor.register(
         config, image_processor_classes={"pil": MobilintQwen2VLImageProcessor}, exist_ok=True
     )

@@ -1,27 +1,36 @@
-"""MobilintQwen2VLForConditionalGeneration: a package behind Hugging Face's model interface."""
+"""Packages behind Hugging Face's model interface."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from transformers import GenerationConfig, GenerationMixin, PreTrainedModel
+from transformers import GenerationConfig, GenerationMixin, PreTrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from vlmforge.errors import RunError
+from vlmforge.integrations.transformers_batch import positions, read_batch, token_mask
 from vlmforge.integrations.transformers_cache import MobilintCache
-from vlmforge.integrations.transformers_config import MobilintQwen2VLConfig
-from vlmforge.run.context import Context
+from vlmforge.integrations.transformers_config import MobilintQwen2Config, MobilintQwen2VLConfig
+from vlmforge.integrations.transformers_images import (
+    IMAGE,
+    remaining,
+    repeated,
+    select_images,
+    type_ids,
+)
 from vlmforge.run.inputs import Inputs
-from vlmforge.run.reading import Reading, read_all
 from vlmforge.run.session import Session
 from vlmforge.run.vision import ImageFeatures
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
-class MobilintQwen2VLForConditionalGeneration(PreTrainedModel, GenerationMixin):
+
+class MobilintModel(PreTrainedModel, GenerationMixin):
     """Runs a package's programs; it has no torch parameters and computes on the CPU.
 
     Args:
@@ -29,11 +38,9 @@ class MobilintQwen2VLForConditionalGeneration(PreTrainedModel, GenerationMixin):
         session: the opened package.
     """
 
-    config_class = MobilintQwen2VLConfig
     main_input_name = "input_ids"
-    input_modalities = ("image", "text")
 
-    def __init__(self, config: MobilintQwen2VLConfig, session: Session) -> None:
+    def __init__(self, config: PreTrainedConfig, session: Session) -> None:
         super().__init__(config)
         self.session = session
 
@@ -42,17 +49,18 @@ class MobilintQwen2VLForConditionalGeneration(PreTrainedModel, GenerationMixin):
         cls,
         pretrained_model_name_or_path: str | os.PathLike[str],
         *args: Any,
-        config: MobilintQwen2VLConfig | None = None,
+        config: PreTrainedConfig | None = None,
         **kwargs: Any,
-    ) -> MobilintQwen2VLForConditionalGeneration:
+    ) -> Self:
         """Open a package directory; options about dtypes and devices have no effect.
 
         Raises:
             PackageError: a file is missing, altered or of another model.
         """
         path = pretrained_model_name_or_path
-        model = cls(config or MobilintQwen2VLConfig.from_pretrained(path), Session.open(path))
-        model.generation_config = _generation_config(path)
+        config = config or cls.config_class.from_pretrained(path)
+        model = cls(config, Session.open(path))
+        model.generation_config = _generation_config(path, config)
         return model.eval()
 
     @property
@@ -87,8 +95,9 @@ class MobilintQwen2VLForConditionalGeneration(PreTrainedModel, GenerationMixin):
             past_key_values: read and extended.
             pixel_values: float32 ``[patches, channels * temporal * patch²]`` of the processor.
             image_grid_thw: int64 ``[images, 3]``.
-            mm_token_type_ids, position_ids: not needed; the package's positions follow from the
-                token ids.
+            mm_token_type_ids: int64 ``[batch, seq]``, 1 where a token stands for an image; by
+                default all image tokens do.
+            position_ids: not needed; the package's positions follow from the token ids.
             logits_to_keep: how many last positions, 0 for all, or their indexes.
 
         Raises:
@@ -99,16 +108,17 @@ class MobilintQwen2VLForConditionalGeneration(PreTrainedModel, GenerationMixin):
         if not isinstance(cache, MobilintCache):
             raise RunError("past_key_values is no MobilintCache", mend="leave it out")
         images = self._image_features(pixel_values, image_grid_thw)
-        tokens, mask = input_ids.cpu().numpy(), _token_mask(input_ids, attention_mask)
-        wanted = _positions(tokens.shape[1], logits_to_keep)
+        tokens, mask = input_ids.cpu().numpy(), token_mask(input_ids, attention_mask)
+        wanted = positions(tokens.shape[1], logits_to_keep)
         contexts = cache.rows(len(tokens))
+        seen = self._image_tokens(input_ids, mm_token_type_ids)
         inputs = [
-            self._inputs(ids[keep], images, context.length)
-            for context, ids, keep in zip(contexts, tokens, mask, strict=True)
+            self._inputs(ids[keep], is_image[keep], images, context.length)
+            for context, ids, is_image, keep in zip(contexts, tokens, seen, mask, strict=True)
         ]
         if images:
             raise RunError(f"there are {len(images)} images more than image tokens")
-        rows = _read(cache, inputs, mask, wanted)
+        rows = read_batch(cache, inputs, mask, wanted)
         cache.advance(tokens.shape[1])
         logits = torch.from_numpy(np.stack(rows)).to(input_ids.device)
         held = None if use_cache is False else cache
@@ -117,17 +127,25 @@ class MobilintQwen2VLForConditionalGeneration(PreTrainedModel, GenerationMixin):
     def _new_cache(self) -> MobilintCache:
         return MobilintCache(self.session.new_context)
 
-    def _inputs(self, token_ids: np.ndarray, images: list[ImageFeatures], past: int) -> Inputs:
+    def _image_tokens(self, input_ids: torch.Tensor, types: torch.Tensor | None) -> np.ndarray:
+        """bool ``[batch, seq]``: which tokens stand for images."""
+        token = self.session.prompts.image_token_id
+        is_image = (type_ids(input_ids, types, token) == IMAGE) & (input_ids == token)
+        found: np.ndarray = is_image.cpu().numpy()
+        return found
+
+    def _inputs(
+        self, token_ids: np.ndarray, is_image: np.ndarray, images: list[ImageFeatures], past: int
+    ) -> Inputs:
         """The tokens with as many of the images as they have room for; those are used up.
 
         A single token behind others is one the model generated, whatever its id.
         """
         if past > 0 and len(token_ids) == 1 and not images:
             return Inputs.plain(token_ids)
-        image_token = self.session.prompts.image_token_id
-        used = int((token_ids == image_token).sum()) // self.session.prompts.image_tokens
+        used = int(is_image.sum()) // self.session.prompts.image_tokens
         taken, images[:used] = images[:used], []
-        return Inputs.of(token_ids, image_token, taken)
+        return Inputs.of(token_ids, is_image, taken)
 
     def _image_features(
         self, pixel_values: torch.Tensor | None, grids: torch.Tensor | None
@@ -162,83 +180,69 @@ class MobilintQwen2VLForConditionalGeneration(PreTrainedModel, GenerationMixin):
         **kwargs: Any,
     ) -> tuple[torch.Tensor, dict[str, Any]]:
         """Repeat sequences for ``num_return_sequences`` and beams, each with its images."""
-        pixels, grids = kwargs.pop("pixel_values", None), kwargs.pop("image_grid_thw", None)
-        if pixels is not None and input_ids is not None and grids is not None:
-            prompts = self.session.prompts
-            counts = (input_ids == prompts.image_token_id).sum(1) // prompts.image_tokens
-            order = _repeated(counts.tolist(), expand_size)
-            pixels = pixels.reshape(len(grids), -1, pixels.shape[-1])[order].flatten(0, 1)
-            grids = grids[order]
+        images = _popped_images(kwargs)
+        if images and input_ids is not None:
+            kwargs["mm_token_type_ids"] = self._types(input_ids, kwargs.get("mm_token_type_ids"))
+            order = repeated(self._images_in(kwargs["mm_token_type_ids"]), expand_size)
+            images = select_images(images, order)
         ids, expanded = super()._expand_inputs_for_generation(
             expand_size, is_encoder_decoder, input_ids, **kwargs
         )
-        images = {"pixel_values": pixels, "image_grid_thw": grids}
-        return ids, {**expanded, **{k: v for k, v in images.items() if v is not None}}
+        return ids, {**expanded, **images}
+
+    def prepare_inputs_for_generation(
+        self,
+        input_ids: torch.Tensor,
+        next_sequence_length: int | None = None,
+        past_key_values: MobilintCache | None = None,
+        **kwargs: Any,
+    ) -> dict[str, Any]:
+        """What :meth:`forward` is given in a step of ``generate``.
+
+        Guesses behind the tokens so far stand for no images, and images that the cache holds are
+        left out, as where an assistant is asked again.
+        """
+        held = 0 if past_key_values is None else past_key_values.get_seq_length()
+        types = kwargs.get("mm_token_type_ids")
+        if types is not None:
+            types = kwargs["mm_token_type_ids"] = self._types(input_ids, types)
+        if types is not None and held > 0 and (images := _popped_images(kwargs)):
+            counts, read = self._images_in(types), self._images_in(types[:, :held])
+            kwargs |= select_images(images, remaining(counts, read))
+        if held == 0:  # what an assistant reads first is not called a first iteration
+            kwargs["is_first_iteration"] = True
+        inputs: dict[str, Any] = super().prepare_inputs_for_generation(
+            input_ids, next_sequence_length, past_key_values, **kwargs
+        )
+        return inputs
+
+    def _types(self, input_ids: torch.Tensor, types: torch.Tensor | None) -> torch.Tensor:
+        return type_ids(input_ids, types, self.session.prompts.image_token_id)
+
+    def _images_in(self, types: torch.Tensor) -> list[int]:
+        """How many images each sequence has."""
+        counts: list[int] = ((types == IMAGE).sum(1) // self.session.prompts.image_tokens).tolist()
+        return counts
 
 
-def _repeated(counts: list[int], times: int) -> list[int]:
-    """Indexes of images when each sequence, with its count of them, is repeated in place."""
-    ends = np.cumsum(counts)
-    spans = [range(end - count, end) for end, count in zip(ends, counts, strict=True)]
-    return [int(index) for span in spans for _ in range(times) for index in span]
+class MobilintQwen2VLForConditionalGeneration(MobilintModel):
+    """A package that answers questions about images."""
+
+    config_class = MobilintQwen2VLConfig
+    input_modalities = ("image", "text")
 
 
-def _read(
-    cache: MobilintCache, inputs: list[Inputs], mask: np.ndarray, wanted: np.ndarray
-) -> list[np.ndarray]:
-    """Read a batch, equal sequences once; the logits of each row, float32 ``[wanted, vocab]``."""
-    first: dict[object, int] = {}
-    same = [
-        first.setdefault(_identity(*row), at)
-        for at, row in enumerate(zip(cache.contexts, inputs, mask, strict=True))
-    ]
-    readings = {
-        at: Reading(cache.contexts[at], inputs[at], _span(mask[at], wanted))
-        for at in first.values()
-    }
-    logits = dict(zip(readings, read_all(list(readings.values())), strict=True))
-    for row, of in enumerate(same):
-        if row != of:
-            cache.share(row, of)
-    return [_scatter(logits[of], mask[of], wanted) for of in same]
+class MobilintQwen2ForCausalLM(MobilintModel):
+    """A package that continues texts."""
+
+    config_class = MobilintQwen2Config
+    input_modalities = ("text",)
 
 
-def _identity(context: Context, inputs: Inputs, keep: np.ndarray) -> object:
-    """Equal for sequences that begin now and read the same in the same places."""
-    if context.length > 0:
-        return id(context)
-    return inputs.keys.tobytes(), keep.tobytes()
-
-
-def _from_end(keep: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """The wanted tokens, padding left out, counted from the end: 1 is the last."""
-    return keep.sum() + 1 - np.cumsum(keep)[wanted[keep[wanted]]]
-
-
-def _span(keep: np.ndarray, wanted: np.ndarray) -> int:
-    """How many last tokens the wanted ones are among."""
-    return int(_from_end(keep, wanted).max(initial=1))
-
-
-def _scatter(rows: np.ndarray, keep: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """Logits of the last tokens at the wanted positions, ``[wanted, vocab]``, zero at padding."""
-    logits = np.zeros((len(wanted), rows.shape[1]), np.float32)
-    logits[keep[wanted]] = rows[-_from_end(keep, wanted)]
-    return logits
-
-
-def _token_mask(input_ids: torch.Tensor, attention_mask: torch.Tensor | None) -> np.ndarray:
-    """bool ``[batch, seq]``, false at padding."""
-    if attention_mask is None:
-        return np.ones(tuple(input_ids.shape), bool)
-    return attention_mask[:, -input_ids.shape[1] :].cpu().numpy().astype(bool)
-
-
-def _positions(length: int, logits_to_keep: int | torch.Tensor) -> np.ndarray:
-    """int64 indexes of the positions whose logits are wanted."""
-    if isinstance(logits_to_keep, int):
-        return np.arange(length)[-logits_to_keep:]
-    return np.arange(length)[logits_to_keep.cpu().numpy()]
+def _popped_images(kwargs: dict[str, Any]) -> dict[str, Any]:
+    """The images among the arguments of a model, taken out; empty if there are none."""
+    images = {name: kwargs.pop(name, None) for name in ("pixel_values", "image_grid_thw")}
+    return {} if any(value is None for value in images.values()) else images
 
 
 def _refuse(kwargs: dict[str, Any]) -> None:
@@ -252,7 +256,7 @@ def _refuse(kwargs: dict[str, Any]) -> None:
             )
 
 
-def _generation_config(path: str | os.PathLike[str]) -> GenerationConfig:
+def _generation_config(path: str | os.PathLike[str], config: PreTrainedConfig) -> GenerationConfig:
     if (Path(path) / "generation_config.json").is_file():
         return GenerationConfig.from_pretrained(path)
-    return GenerationConfig.from_model_config(MobilintQwen2VLConfig.from_pretrained(path))
+    return GenerationConfig.from_model_config(config)

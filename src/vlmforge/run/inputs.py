@@ -29,9 +29,14 @@ class Inputs:
     rows: np.ndarray
 
     @staticmethod
-    def of(token_ids: np.ndarray, image_token_id: int, images: Sequence[ImageFeatures]) -> Inputs:
-        """Token ids joined with the images they have room for; RunError if the room differs."""
-        is_image = token_ids == image_token_id
+    def of(token_ids: np.ndarray, is_image: np.ndarray, images: Sequence[ImageFeatures]) -> Inputs:
+        """Token ids joined with the images they have room for; RunError if the room differs.
+
+        Args:
+            token_ids: int64 ``[seq]``.
+            is_image: bool ``[seq]``, whether a token stands for one row of image features.
+            images: in order.
+        """
         rows = np.concatenate([i.rows for i in images]) if images else NO_ROWS
         if is_image.sum() != len(rows):
             raise RunError(

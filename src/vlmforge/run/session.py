@@ -143,7 +143,7 @@ class Session:
 
     def join(self, token_ids: np.ndarray, images: Sequence[ImageFeatures]) -> Inputs:
         """Tokens with the features of their images; RunError unless they fit."""
-        return Inputs.of(token_ids, self.prompts.image_token_id, images)
+        return Inputs.of(token_ids, token_ids == self.prompts.image_token_id, images)
 
     def _blind(self) -> RunError:
         return RunError(
