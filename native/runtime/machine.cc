@@ -1,8 +1,10 @@
 #include "runtime/machine.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstring>
 #include <stdexcept>
+#include <thread>
 #include <utility>
 
 #include "runtime/float_environment.h"
@@ -155,8 +157,10 @@ std::optional<Failure> Machine::run(const std::vector<Request>& requests, int th
     trace ? run_traced(frame, trace) : run_plain(frame);
     write_outputs(plan, frame, requests);
   }
+  // A moment of many callers leaves no more memory behind than the processors can use again.
+  const std::size_t most = std::max(4U, std::thread::hardware_concurrency());
   const std::lock_guard lock(mutex_);
-  idle_.push_back(std::move(workspace));
+  if (idle_.size() < most) idle_.push_back(std::move(workspace));
   return failure;
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import gc
+import os
 import subprocess
 import sys
 import threading
@@ -329,3 +330,43 @@ def test_threads_that_come_and_go_leave_no_memory(tiny_package: Path, scheme: st
 
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) < 8 * 1024
+
+
+BURST = """
+import sys, threading
+import numpy as np
+from vlmforge.run.session import Session
+
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * 4
+
+machine = Session.open(sys.argv[1]).vision.machine
+inputs = {machine.program.inputs[0]: np.zeros((896, 56, 6), np.float32)}
+
+def work(gate):
+    gate.wait()
+    machine.run(inputs)
+
+def burst(count):
+    gate = threading.Barrier(count)
+    threads = [threading.Thread(target=work, args=(gate,)) for _ in range(count)]
+    for thread in threads: thread.start()
+    for thread in threads: thread.join()
+
+burst(1)
+before = resident()
+burst(64)
+burst(64)
+print(resident() - before)
+"""
+
+
+@pytest.mark.skipif((os.cpu_count() or 1) > 16, reason="as many workspaces are kept as processors")
+def test_a_moment_of_many_callers_leaves_little_memory(tiny_package: Path) -> None:
+    command = [sys.executable, "-c", BURST, str(tiny_package)]
+    environment = {**os.environ, "MALLOC_ARENA_MAX": "1"}
+
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) < 110 * 1024
