@@ -72,6 +72,7 @@ def compile_model(
     seed: int = 0,
     config: CompileConfig | None = None,
     device: str = "cpu",
+    dtype: str | None = None,
     scheme: InferenceScheme = InferenceScheme.ALL,
     work_dir: Path | None = None,
     choose: Callable[[Workspace, CompileConfig], CompileConfig] | None = None,
@@ -91,6 +92,7 @@ def compile_model(
         seed: of the choice of images or texts.
         config: how to quantize.
         device: ``"cpu"`` or ``"gpu"``.
+        dtype: in which the original model answers, as in :class:`Calibration`.
         scheme: how the cores of the target share the work.
         work_dir: for everything between; ``<out>.work`` by default.
         choose: gives the configuration to quantize with, once graphs and samples are there.
@@ -103,7 +105,7 @@ def compile_model(
     """
     config, summary = config or CompileConfig(), Summary()
     stage = partial(_timed, summary)
-    calibration = Calibration(images, text, num_samples, max_new_tokens, seed)
+    calibration = Calibration(images, text, num_samples, max_new_tokens, seed, dtype)
     torch_device(device)
     out, root = require_outputs(out, work_dir)
     checkpoint, space = _require_ready(model, root, config)
@@ -175,7 +177,7 @@ def _calibrate_with_images(
     chosen = (calibration.num_samples, calibration.images, calibration.seed)
     source = stage("images", collect_images, space.images, *chosen, progress)
     where = (checkpoint, source, space.calibration, calibration.num_samples)
-    options = (calibration.max_new_tokens, device, progress)
+    options = (calibration.max_new_tokens, device, calibration.dtype, progress)
     stage("calibrate language", calibrate_language, *where, *options)
     stage("calibrate vision", record_vision, *where, progress=progress)
 

@@ -27,6 +27,6 @@ def refuse_beside(context: typer.Context, why: str, *names: str) -> None:
 def refuse_idle_calibration(context: typer.Context, texts: bool) -> None:
     """Of two ways to calibrate, with images or with texts, only one's options may be given."""
     if texts:
-        refuse_beside(context, "beside --calibration-text", "images", "max_new_tokens")
+        refuse_beside(context, "beside --calibration-text", "images", "max_new_tokens", "dtype")
     else:
         refuse_beside(context, "without --calibration-text", "calibration_length")

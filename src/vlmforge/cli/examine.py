@@ -64,6 +64,7 @@ def diagnose_(
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Of an answer about --images.")] = 32,
     length: Annotated[int, typer.Option(min=2, help="Tokens of a piece of --text.")] = 256,
     work_dir: Annotated[Path | None, typer.Option(help="Of its compilation.")] = None,
+    threads: Threads = None,
     culprits: Annotated[int, typer.Option(min=1, help="Culprits shown.")] = 10,
     as_json: Json = False,
     html: Annotated[Path | None, typer.Option(help="Write a report for a browser.")] = None,
@@ -76,6 +77,7 @@ def diagnose_(
     from vlmforge.formats.kinds import PAGE
     from vlmforge.formats.output import require_replaceable
 
+    use_threads(threads)
     html = None if html is None else require_replaceable(html, PAGE)
     wanted = Wanted(questions, images, text, samples, max_new_tokens, length)
     with console.progress() as report:

@@ -69,6 +69,13 @@ class Device(str, Enum):
     CUDA = "cuda"
 
 
+class Dtype(str, Enum):
+    """Arithmetic of the original model."""
+
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"
+
+
 Model = Annotated[str, typer.Argument(help="Local directory or Hugging Face Hub id.")]
 Part = Annotated[Component, typer.Argument(help="language or vision.")]
 
@@ -103,6 +110,10 @@ Threads = Annotated[
     int | None, typer.Option(min=1, max=1024, help="That compute; all processors by default.")
 ]
 MaxLength = Annotated[int | None, typer.Option(help="Size of the KV cache.")]
+Answering = Annotated[
+    Dtype | None,
+    typer.Option("--dtype", help="In which the original answers; by its size by default."),
+]
 On = Annotated[Device, typer.Option(help="Where the compiler computes.")]
 Scheme = Annotated[InferenceScheme, typer.Option(help="How cores share the work.")]
 RunScheme = Annotated[

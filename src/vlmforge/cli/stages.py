@@ -8,7 +8,9 @@ from typing import Annotated
 import typer
 
 from vlmforge import console
+from vlmforge.cli.combinations import refuse_beside
 from vlmforge.cli.options import (
+    Answering,
     ConfigFile,
     Device,
     Length,
@@ -21,12 +23,14 @@ from vlmforge.cli.options import (
     Samples,
     Scheme,
     Seed,
+    Threads,
     WeightBits,
     WorkDir,
     app,
 )
 from vlmforge.cli.presets import load_config
 from vlmforge.cli.ready import print_ready
+from vlmforge.cli.threads import use_threads
 from vlmforge.config import InferenceScheme
 
 
@@ -50,6 +54,7 @@ def images(
 
 @app.command()
 def calibrate(
+    context: typer.Context,
     component: Annotated[Recorded, typer.Argument(help="language, vision, or text.")],
     model: Model,
     texts: Annotated[list[Path] | None, typer.Argument(help="Files, for text.")] = None,
@@ -64,6 +69,8 @@ def calibrate(
     length: Length = 512,
     seed: Seed = 0,
     device: On = Device.CPU,
+    dtype: Answering = None,
+    threads: Threads = None,
 ) -> None:
     """Record what a component receives: prompts with answers, pixels, or windows of texts."""
     from vlmforge.calibrate.record import record_vision
@@ -73,6 +80,9 @@ def calibrate(
     from vlmforge.source.checkpoint import Checkpoint
     from vlmforge.stages.calibration import calibrate_language
 
+    use_threads(threads)
+    if component is not Recorded.LANGUAGE:
+        refuse_beside(context, f"on {component.value} samples", "dtype", "max_new_tokens", "device")
     data = require_replaceable(output_dir, FOLDER)
     part = "vision" if component is Recorded.VISION else "language"
     require_replaceable(data / part, SAMPLES)
@@ -90,6 +100,7 @@ def calibrate(
                 num_samples,
                 max_new_tokens,
                 device.value,
+                None if dtype is None else dtype.value,
                 report,
             )
 
@@ -100,6 +111,7 @@ def mblt(
     model: Model,
     calibration: Annotated[Path, typer.Option(help="Calibration data.")] = Path("calibration_data"),
     work_dir: WorkDir = Path(),
+    threads: Threads = None,
 ) -> None:
     """Capture a component as a float graph and check it against the original."""
     from vlmforge.formats.kinds import FOLDER
@@ -108,6 +120,7 @@ def mblt(
     from vlmforge.stages.mblt import mblt_compile
     from vlmforge.workspace import Workspace
 
+    use_threads(threads)
     root = require_replaceable(work_dir, FOLDER)
     checkpoint = Checkpoint.open(model)
     space = Workspace(root, checkpoint.name)
@@ -133,6 +146,7 @@ def mxq(
     config: ConfigFile = None,
     weights: WeightBits = None,
     device: On = Device.CPU,
+    threads: Threads = None,
     inference_scheme: Scheme = InferenceScheme.ALL,
 ) -> None:
     """Quantize a captured component to an integer program; the language model comes first."""
@@ -143,6 +157,7 @@ def mxq(
     from vlmforge.stages.overrides import split_overrides
     from vlmforge.workspace import COMPONENTS, Workspace
 
+    use_threads(threads)
     chosen = load_config(config, weights)
     root = require_replaceable(work_dir, FOLDER)
     source = model or Workspace.find_mblt(root, component.value)
@@ -174,6 +189,7 @@ def package(
     work_dir: WorkDir = Path(),
     spin_weight_dir: Rotations = None,
     config: ConfigFile = None,
+    threads: Threads = None,
 ) -> None:
     """Join programs, embedding, tokenizer and processor into a directory that runs."""
     from vlmforge.formats.kinds import PACKAGE
@@ -182,6 +198,7 @@ def package(
     from vlmforge.stages.package import package as build
     from vlmforge.workspace import Workspace
 
+    use_threads(threads)
     out = require_replaceable(out, PACKAGE)
     checkpoint = Checkpoint.open(model)
     build(

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 from vlmforge.cli.combinations import refuse_idle_calibration
 from vlmforge.cli.options import (
+    Answering,
     ConfigFile,
     Device,
     Images,
@@ -60,6 +61,7 @@ def compile_(
     config: ConfigFile = None,
     weights: WeightBits = None,
     device: On = Device.CPU,
+    dtype: Answering = None,
     threads: Threads = None,
     inference_scheme: Scheme = InferenceScheme.ALL,
     work_dir: Annotated[
@@ -92,6 +94,7 @@ def compile_(
             seed=seed if calibration_seed is None else calibration_seed,
             config=chosen,
             device=device.value,
+            dtype=None if dtype is None else dtype.value,
             scheme=inference_scheme,
             work_dir=work_dir,
             choose=None if target_kl is None else partial(_tuned, target_kl, report),
@@ -134,6 +137,8 @@ def tune_(
     max_new_tokens: NewTokens = 500,
     samples: Annotated[int, typer.Option(min=1, help="Samples that choices are judged on.")] = 2,
     length: Annotated[int, typer.Option(min=2, help="Most positions of each.")] = 256,
+    dtype: Answering = None,
+    threads: Threads = None,
     as_json: Json = False,
 ) -> None:
     """Choose 16-bit activations and 8-bit weights for the least cost within a KL budget."""
@@ -145,11 +150,13 @@ def tune_(
     from vlmforge.tune.search import Budget, save, tune
     from vlmforge.tune.space import find_space
 
+    use_threads(threads)
     out = require_replaceable(out, CONFIGURATION)
     texts = calibration_text or []
     refuse_idle_calibration(context, bool(texts))
     text = TextCalibration(texts, calibration_length) if texts else None
-    calibration = Calibration(images, text, num_samples, max_new_tokens, seed)
+    answering = None if dtype is None else dtype.value
+    calibration = Calibration(images, text, num_samples, max_new_tokens, seed, answering)
     extent = Extent(samples, length)
     with console.progress() as report:
         space = find_space(model, work_dir, calibration, report)

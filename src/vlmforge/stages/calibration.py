@@ -49,6 +49,8 @@ class Calibration:
         num_samples: of each component.
         max_new_tokens: longest answer.
         seed: chooses among the user's images or windows of texts, or draws scenes.
+        dtype: in which the original model answers, ``"float32"`` or ``"bfloat16"``; what
+            :func:`answering_dtype` chooses if None.
     """
 
     images: ImageSource = None
@@ -56,6 +58,7 @@ class Calibration:
     num_samples: int = 100
     max_new_tokens: int = 500
     seed: int = 0
+    dtype: str | None = None
 
 
 def require_calibration(checkpoint: Checkpoint, text: TextCalibration | None) -> None:
@@ -99,9 +102,10 @@ def calibrate_language(
     num_samples: int | None,
     max_new_tokens: int = 500,
     device: str = "cpu",
+    dtype: str | None = None,
     progress: Progress | None = None,
 ) -> Path:
-    """Language samples, in the arithmetic that :func:`answering_dtype` chooses."""
-    dtype = answering_dtype(checkpoint, device)
+    """Language samples, in the arithmetic asked for or what :func:`answering_dtype` chooses."""
+    dtype = dtype or answering_dtype(checkpoint, device)
     where = (checkpoint, images, output_dir, num_samples)
     return record_language(*where, max_new_tokens, device, dtype, progress=progress)

@@ -77,7 +77,7 @@ def forecast(checkpoint: Checkpoint, calibration: Calibration, device: str = "cp
     place = torch_device(device)
     row = _seconds(layer, OBSERVED_ROWS, torch.float32, place) / OBSERVED_ROWS
     quantize = PASSES * layers * row * calibration.num_samples * tokens
-    dtype = answering_dtype(checkpoint, device)
+    dtype = calibration.dtype or answering_dtype(checkpoint, device)
     seconds, answers = 0.0, 0
     if text is None:
         answers = calibration.num_samples
