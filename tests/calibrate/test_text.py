@@ -9,7 +9,7 @@ import pytest
 
 from tests.conftest import TEXT, make_tokenizer
 from vlmforge.calibrate.text import record_text
-from vlmforge.errors import CalibrationError
+from vlmforge.errors import CalibrationError, FormatError
 from vlmforge.formats.samples import Samples, read_samples
 from vlmforge.source.checkpoint import Checkpoint
 
@@ -52,7 +52,11 @@ def test_the_seed_chooses_among_the_windows(tiny_decoder: Path, tmp_path: Path) 
 
 @pytest.mark.parametrize(
     ("texts", "options", "message"),
-    [([], (3, 16), "no window"), (["Hi."], (3, 16), "no window"), ([TEXT], (0, 16), "0 samples")],
+    [
+        ([], (3, 16), "no calibration texts"),
+        (["Hi."], (3, 16), "no window"),
+        ([TEXT], (0, 16), "0 samples"),
+    ],
 )
 def test_what_gives_no_sample_is_refused(
     tiny_decoder: Path, tmp_path: Path, texts: list[str], options: tuple[int, int], message: str
@@ -63,5 +67,5 @@ def test_what_gives_no_sample_is_refused(
 
 def test_a_file_that_is_no_text_is_named(tiny_decoder: Path, tmp_path: Path) -> None:
     (tmp_path / "picture").write_bytes(b"\xff\xfe")
-    with pytest.raises(CalibrationError, match="picture"):
+    with pytest.raises(FormatError, match="picture"):
         record_text(Checkpoint.open(str(tiny_decoder)), [tmp_path / "picture"], tmp_path)

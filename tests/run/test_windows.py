@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.conftest import make_tokenizer
-from vlmforge.errors import RunError
+from vlmforge.errors import FormatError, RunError
 from vlmforge.run.windows import Window, Windowing, read_texts
 
 
@@ -60,6 +60,6 @@ def test_impossible_windows_are_refused(options: dict[str, int]) -> None:
 
 def test_a_text_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "binary").write_bytes(b"\xff\xfe\xff")
-    for name in ("binary", "missing"):
-        with pytest.raises(RunError, match="cannot be read"):
+    for name, what in (("binary", "not UTF-8: byte 0"), ("missing", "no such file")):
+        with pytest.raises(FormatError, match=f"(?i){what}"):
             read_texts(make_tokenizer(), [tmp_path / name])

@@ -9,6 +9,7 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from vlmforge.errors import CalibrationError
+from vlmforge.formats.plain_text import read_text
 from vlmforge.formats.samples import SampleWriter
 from vlmforge.progress import Progress
 from vlmforge.source.checkpoint import EMBEDDING, Checkpoint
@@ -50,7 +51,8 @@ def record_text(
         The directory of the samples.
 
     Raises:
-        CalibrationError: a file cannot be read, there is no window, or a number is out of range.
+        CalibrationError: there is no file or no window, or a number is out of range.
+        FormatError: a file cannot be read, or is not UTF-8.
         SourceError: the checkpoint has no tokenizer.
     """
     windows = text_windows(checkpoint, files, num_samples, length)
@@ -78,35 +80,29 @@ def text_windows(
     if length < SHORTEST or num_samples < 1:
         raise CalibrationError(
             f"{num_samples} samples of {length} tokens cannot be made",
-            mend=f"ask for at least one sample of at least {SHORTEST} tokens",
+            mend=f"give --num-samples of 1 or more, and samples of {SHORTEST} tokens or more",
         )
     return _windows(load_tokenizer(checkpoint.path).backend_tokenizer, files, length)
 
 
 def _windows(tokenizer: Tokenizer, files: Sequence[Path], length: int) -> list[Window]:
+    if not files:
+        raise CalibrationError(
+            "no calibration texts are named",
+            mend="name UTF-8 files: `vlmforge calibrate text MODEL FILE`",
+        )
     windows = []
     for file in files:
-        ids = np.array(tokenizer.encode(_text(file), add_special_tokens=False).ids, np.int64)
+        ids = np.array(tokenizer.encode(read_text(file), add_special_tokens=False).ids, np.int64)
         stop = max(len(ids) - length, 0) + 1 if len(ids) >= SHORTEST else 0
         windows += [(file.name, s, ids[s : s + length]) for s in range(0, stop, length)]
     if not windows:
         raise CalibrationError(
             f"the calibration texts hold no window of at least {SHORTEST} tokens",
-            where=", ".join(map(str, files)) or None,
-            mend="name text files with --calibration-text",
+            where=", ".join(map(str, files)),
+            mend="give a longer text",
         )
     return windows
-
-
-def _text(file: Path) -> str:
-    try:
-        return file.read_text("utf-8")
-    except (OSError, ValueError) as error:
-        raise CalibrationError(
-            f"the calibration text cannot be read: {error}",
-            where=file,
-            mend="name UTF-8 text files",
-        ) from error
 
 
 def _arrays(checkpoint: Checkpoint, ids: np.ndarray) -> dict[str, np.ndarray]:

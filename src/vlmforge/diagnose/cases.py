@@ -14,6 +14,7 @@ from vlmforge.calibrate.prompts import prompt_for
 from vlmforge.calibrate.scenes import draw_scene
 from vlmforge.errors import RunError
 from vlmforge.formats.image import ImageSource
+from vlmforge.formats.plain_text import read_text
 from vlmforge.run.conversation import Conversation
 from vlmforge.run.evaluate import read_questions
 from vlmforge.run.generate import Options
@@ -118,13 +119,10 @@ def text_cases(session: Session, path: Path, count: int, length: int) -> list[Ca
     """The first pieces of a text, of ``length`` tokens; the second half counts as decoded.
 
     Raises:
-        RunError: the text cannot be read, or has fewer than two tokens.
+        FormatError: the text cannot be read, or is not UTF-8.
+        RunError: it has fewer than two tokens.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        raise RunError(f"the text cannot be read: {error}", where=path) from error
-    ids = session.prompts.tokenizer.encode(text, add_special_tokens=False).ids
+    ids = session.prompts.tokenizer.encode(read_text(path), add_special_tokens=False).ids
     pieces = [ids[start : start + length] for start in range(0, len(ids), length)]
     kept = [piece for piece in pieces[:count] if len(piece) > 1]
     if not kept:

@@ -10,6 +10,7 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from vlmforge.errors import RunError
+from vlmforge.formats.plain_text import read_text
 from vlmforge.run.tokens import Tokens
 
 
@@ -58,7 +59,7 @@ class Windowing:
         if not 1 <= self.min_context < self.context:
             raise RunError(
                 f"no token has {self.min_context} tokens before it in {self.context}",
-                mend="choose a smaller least context",
+                mend="choose a smaller --min-context",
             )
 
     @property
@@ -83,7 +84,7 @@ class Windowing:
         if not windows:
             raise RunError(
                 "the texts are too short: there is no token to predict",
-                mend="give longer texts, or a smaller least context",
+                mend="give longer texts, or a smaller --min-context",
             )
         return windows
 
@@ -103,16 +104,11 @@ def read_texts(tokenizer: Tokenizer, files: Iterable[Path]) -> list[np.ndarray]:
     """The tokens of UTF-8 files, int64 ``[tokens]`` each, without special tokens around them.
 
     Raises:
-        RunError: a file cannot be read or tokenized.
+        FormatError: a file cannot be read, or is not UTF-8.
+        RunError: a text cannot be tokenized.
     """
     return [_tokens(tokenizer, file) for file in files]
 
 
 def _tokens(tokenizer: Tokenizer, file: Path) -> np.ndarray:
-    try:
-        text = file.read_text("utf-8")
-    except (OSError, ValueError) as error:
-        raise RunError(
-            f"the text cannot be read: {error}", where=file, mend="name UTF-8 text files"
-        ) from error
-    return np.array(Tokens(tokenizer).encode(text), np.int64)
+    return np.array(Tokens(tokenizer).encode(read_text(file)), np.int64)

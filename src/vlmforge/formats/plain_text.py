@@ -1,0 +1,31 @@
+"""Plain texts to calibrate with, to predict or to diagnose with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from vlmforge.errors import FormatError, SystemFailure
+
+
+def read_text(path: Path) -> str:
+    """The text of a UTF-8 file, without the mark some editors begin it with.
+
+    Bytes of another encoding are refused: what replaced them would count as text.
+
+    Raises:
+        FormatError: the file cannot be read, or is not UTF-8.
+    """
+    try:
+        return path.read_text("utf-8-sig")
+    except OSError as error:
+        raise FormatError(
+            f"the text cannot be read: {error.strerror}",
+            where=path,
+            mend=SystemFailure.of(error).mend,
+        ) from error
+    except UnicodeDecodeError as error:
+        raise FormatError(
+            f"the text is not UTF-8: byte {error.start} is {error.object[error.start]:#04x}",
+            where=path,
+            mend="convert it, such as with `iconv -f LATIN1 -t UTF-8`, or name another file",
+        ) from error
