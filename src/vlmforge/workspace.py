@@ -96,12 +96,14 @@ class Workspace:
         if len(found) == 1:
             return found[0]
         if not found:
-            mend = f"run `vlmforge mblt {component} MODEL`"
+            mend = (
+                f"name its work directory with --work-dir, or run `vlmforge mblt {component} MODEL`"
+            )
             raise FormatError(f"there is no captured {component} graph", where=root, mend=mend)
         raise FormatError(
             f"there are {len(found)} captured {component} graphs",
             where=found[0].parent,
-            mend="name one with --mblt",
+            mend="name one with --mblt, or give each model a work directory of its own",
         )
 
     @staticmethod

@@ -103,7 +103,7 @@ def test_a_missing_file_is_named_with_the_command_that_makes_it(package: Path, n
     (package / name).unlink()
     error = refused(package, f"the package's {name} is missing")
     assert error.mend is not None
-    assert "vlmforge package" in error.mend
+    assert "vlmforge compile MODEL" in error.mend
 
 
 def test_a_directory_that_is_no_package_is_named(package: Path, tiny_checkpoint: Path) -> None:

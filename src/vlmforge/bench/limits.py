@@ -91,7 +91,10 @@ class Probe:
         if not line:
             assert self._process.stderr is not None
             reason = self._process.stderr.read().strip()[-500:]
-            raise RunError(f"the machine's limits cannot be measured: {reason}")
+            raise RunError(
+                f"the machine's limits cannot be measured: {reason}",
+                mend="close other programs and try again; `vlmforge doctor` says what is there",
+            )
         return Limits(**json.loads(line))
 
 

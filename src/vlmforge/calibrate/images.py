@@ -90,7 +90,7 @@ def require_images(source: ImageSource) -> None:
         raise CalibrationError(
             "no image of the directory can be read",
             where=source,
-            mend="name a directory of photos, such as PNG or JPEG files",
+            mend="name a directory of photos with --images, such as PNG or JPEG files",
         )
 
 
@@ -100,12 +100,12 @@ def find_images(directory: Path | str) -> list[Path]:
     Raises:
         CalibrationError: there is no such directory, or no image in it.
     """
-    mend = "run `vlmforge images`, or name a directory of images"
+    mend = "name a directory of images with --images; `vlmforge images` makes one"
     try:
         files = sorted(Path(directory).iterdir())
     except OSError as error:
         raise CalibrationError(
-            "the directory of images cannot be read", where=directory, mend=mend
+            f"the directory of images cannot be read: {error.strerror}", where=directory, mend=mend
         ) from error
     images = [file for file in files if file.suffix.lower() in SUFFIXES and file.is_file()]
     if not images:
@@ -164,7 +164,9 @@ def _write(
             if progress is not None:
                 progress("calibration images", index + 1, total)
         if not origins:
-            raise CalibrationError("no image can be read", mend="name a directory of images")
+            raise CalibrationError(
+                "no image can be read", mend="name a directory of photos with --images"
+            )
         record = {**facts, "image_size": list(IMAGE_SIZE), "images": origins}
         (new / IMAGES_RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     return output

@@ -187,7 +187,7 @@ def _questions(images_dir: Path, count: int) -> Iterator[Question]:
         raise CalibrationError(
             "no image can be read",
             where=images_dir,
-            mend="run `vlmforge images`, or name a directory of images",
+            mend="name a directory of images with --images; `vlmforge images` makes one",
         )
 
 

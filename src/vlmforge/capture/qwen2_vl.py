@@ -66,7 +66,7 @@ def grid_rope_rows(config: Qwen2VLVisionConfig, image_size: tuple[int, int]) -> 
     if any(side % (patch * merge) for side in image_size):
         raise CaptureError(
             f"an image of {image_size[0]}x{image_size[1]} is not whole groups of {merge} patches",
-            mend=f"choose sides that are multiples of {patch * merge}",
+            mend=f"choose a height and a width that are multiples of {patch * merge}",
         )
     height, width = (side // patch for side in image_size)
     y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")

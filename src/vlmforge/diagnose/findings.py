@@ -142,12 +142,12 @@ def _fault(record: NodeRecord, wrong: tuple[int, ...]) -> tuple[str, str]:
     if record.op == "embedding":
         return (
             "the embedding is not the original's, rotated as the programs are",
-            "build the package again with the rotation of its language program: vlmforge package",
+            "build it again with its language program's rotation: `vlmforge package MODEL`",
         )
     if record.op == "preprocess":
         return (
             "the pixels are not those of the original's processor",
-            "take over preprocessor_config.json from the original: vlmforge package",
+            "take over preprocessor_config.json from the original: `vlmforge package MODEL`",
         )
     total = len(wrong)
     where = f"{total} channels, such as {wrong[0]}," if total > 1 else "every channel together"

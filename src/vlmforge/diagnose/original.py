@@ -53,7 +53,7 @@ def config_of(program: Program) -> CompileConfig:
     if not isinstance(document, dict):
         raise PackageError(
             f"the {program.component} program does not say how it was compiled",
-            mend="compile it again with this version",
+            mend="compile it again with this version: `vlmforge compile MODEL --out PACKAGE`",
         )
     return CompileConfig.parse(document)
 
@@ -116,6 +116,12 @@ def _samples(
 ) -> Samples | tuple[()]:
     if not needs_samples(config.equivalent_transformation):
         return ()
+    if not (directory / "calibration_data").is_dir():
+        raise CalibrationError(
+            "the calibration samples that the package was compiled with are not there",
+            where=directory / "calibration_data",
+            mend="name the work directory of its compilation with --work-dir",
+        )
     samples = component_samples(graph, directory / "calibration_data")
     if samples.fingerprint() != program.meta["calibration"]:
         raise CalibrationError(

@@ -133,7 +133,11 @@ def _require_kind(file: TensorFile, kind: str) -> None:
     found = file.metadata.get("format")
     if found != kind:
         what = f"the file is of the format {found!r}" if found else "the file names no format"
-        raise FormatError(f"{what}, not {kind!r}", where=file.path, mend=f"give a .{kind} file")
+        raise FormatError(
+            f"{what}, not {kind!r}",
+            where=file.path,
+            mend=f"name a .{kind} file, or make this one again",
+        )
     version = file.metadata.get("version")
     if version != str(VERSION):
         raise FormatError(

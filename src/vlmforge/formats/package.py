@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from pydantic import ConfigDict, PositiveInt
 
-from vlmforge.errors import FormatError, PackageError
+from vlmforge.errors import FormatError, PackageError, SystemFailure
 from vlmforge.formats.atomic import restore
+from vlmforge.formats.document import MEND as DAMAGED
 from vlmforge.formats.document import Document, is_printable, parse_object, validate
 from vlmforge.formats.intact import first_altered
 from vlmforge.formats.mxq import read_mxq
@@ -44,7 +45,7 @@ PACKAGE_FILES = (CONFIG_FILE, EMBEDDING_FILE, PROCESSOR_FILE, *TOKENIZER_FILES)
 """Every file a package may have beside its programs."""
 
 SHARED_FACTS = ("rotation", "model_fingerprint")
-MEND = "build the package again: vlmforge package"
+MEND = "make the package again with `vlmforge compile MODEL --out PACKAGE`, or copy it again"
 COMPILE = "name a package; one is made with `vlmforge compile MODEL --out PACKAGE`"
 
 RECENT = 0.0005
@@ -249,7 +250,8 @@ def _read_config(directory: Path) -> dict[str, Any]:
         return parse_object(path.read_bytes(), "config.json", path)
     except (OSError, FormatError) as error:
         what = f"the package's config.json cannot be read: {getattr(error, 'what', error)}"
-        raise PackageError(what, where=path, mend=MEND) from error
+        mend = SystemFailure.of(error).mend if isinstance(error, OSError) else MEND
+        raise PackageError(what, where=path, mend=mend or MEND) from error
 
 
 def _settings(config: dict[str, Any], path: Path) -> PackageSettings:
@@ -273,7 +275,9 @@ def _read_program(path: Path, component: str, verify: bool) -> Program:
         raise _malformed(path, error) from error
     if program.component != component:
         what = f"the file holds a {program.component} program where config.json says {component}"
-        mend = "exchange mxq_path and vision_config.mxq_path, or build again: vlmforge package"
+        mend = (
+            "exchange mxq_path and vision_config.mxq_path in config.json, or copy the package again"
+        )
         raise PackageError(what, where=path, mend=mend)
     return program
 
@@ -301,7 +305,8 @@ def _open_embeddings(path: Path, verify: bool) -> TensorFile:
 
 def _malformed(path: Path, error: FormatError) -> PackageError:
     where = path if error.where in (None, path) else f"{path}, {error.where}"
-    return PackageError(f"the package's {path.name}: {error.what}", where=where, mend=MEND)
+    mend = MEND if error.mend == DAMAGED else error.mend
+    return PackageError(f"the package's {path.name}: {error.what}", where=where, mend=mend)
 
 
 def _require_same_origin(facts: Mapping[str, Mapping[str, Any]], directory: Path) -> None:
@@ -313,7 +318,7 @@ def _require_same_origin(facts: Mapping[str, Mapping[str, Any]], directory: Path
             raise PackageError(
                 f"the package's files differ in their {fact.replace('_', ' ')} ({shown})",
                 where=directory,
-                mend="compile vision with the R1 of this language model, then: vlmforge package",
+                mend="take all files of one compilation: `vlmforge compile MODEL --out PACKAGE`",
             )
 
 

@@ -23,7 +23,10 @@ TOLERANCE = 1e-5
 """Largest element of ``|R^T R - I|``; a float32 rotation stays below it."""
 
 MAX_SIDECAR = 1 << 20
-MEND = "run `vlmforge mxq language ...` for this model, which writes the rotation"
+MEND = (
+    "name the rotation of this model with --spin-weight-dir, or run `vlmforge mxq language`, which "
+    "writes it where SpinR1 applies"
+)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,10 @@ from vlmforge.formats.sample_writer import VERSION, SampleWriter
 
 __all__ = ["ExpectedShapes", "Sample", "SampleWriter", "Samples", "read_samples"]
 
-MEND = "make the samples again with `vlmforge calibrate`"
+MEND = (
+    "name the samples of this model with --calibration, or make them: "
+    "`vlmforge calibrate COMPONENT MODEL`"
+)
 
 ExpectedShapes = Mapping[str, tuple[int | None, ...]]
 """Array name to its shape; None stands for any size."""

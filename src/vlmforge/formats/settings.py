@@ -7,8 +7,10 @@ from typing import Any, TypeVar
 
 from pydantic import ConfigDict, Field, NonNegativeInt, PositiveFloat
 
-from vlmforge.errors import FormatError
+from vlmforge.errors import FormatError, SystemFailure
 from vlmforge.formats.document import Document, parse_object, validate
+
+MEND = "take over this file from the original model"
 
 LARGEST = 1 << 24
 """Most bytes of a settings file."""
@@ -145,16 +147,19 @@ def read_settings(kind: type[Kind], path: Path, *, required: bool = True) -> Kin
             raise FormatError(
                 f"the settings file is larger than {LARGEST >> 20} MB",
                 where=path,
-                mend="take over the settings of the original model",
+                mend=MEND,
             )
         data = path.read_bytes()
     except OSError as error:
         raise FormatError(
             f"a settings file cannot be read: {error.strerror}",
             where=path,
-            mend="put back the file that belongs to the model",
+            mend=SystemFailure.of(error).mend if path.exists() else MEND,
         ) from error
-    return validate_settings(kind, parse_object(data, path.name, path), path)
+    try:
+        return validate_settings(kind, parse_object(data, path.name, path), path)
+    except FormatError as error:
+        raise FormatError(error.what, where=path, mend=MEND) from error
 
 
 def validate_settings(kind: type[Kind], value: dict[str, Any], path: Path) -> Kind:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vlmforge.errors import FormatError, RunError
+from vlmforge.errors import FormatError, RunError, SystemFailure
 from vlmforge.formats.document import refuse
 from vlmforge.formats.dtypes import DTYPES
 from vlmforge.formats.header import TensorEntry, read_header
@@ -160,7 +160,7 @@ def _map(path: Path) -> tuple[int, mmap.mmap, FileState]:
 
 def _unreadable(path: Path, error: OSError) -> FormatError:
     what = f"the file cannot be read: {error.strerror or error}"
-    return FormatError(what, where=path, mend="check the path")
+    return FormatError(what, where=path, mend=SystemFailure.of(error).mend or "check the path")
 
 
 def _advise(mapping: mmap.mmap, *advice: str) -> None:

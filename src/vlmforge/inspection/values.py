@@ -86,4 +86,8 @@ def _record(path: Path) -> dict[str, Any]:
         return parse_object(path.read_bytes(), path.name, path)
     except (OSError, FormatError) as error:
         what = f"the record cannot be read: {getattr(error, 'what', error)}"
-        raise CalibrationError(what, where=path, mend="make the data again") from error
+        raise CalibrationError(
+            what,
+            where=path,
+            mend="make them again: `vlmforge calibrate COMPONENT MODEL`, or `vlmforge images`",
+        ) from error

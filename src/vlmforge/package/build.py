@@ -83,8 +83,10 @@ def write_embedding(checkpoint: Checkpoint, rotation: Rotation | None, path: Pat
 
 
 def _require_files(text: Path, vision: Path | None) -> None:
-    for path, command in ((text, "mxq language"), (vision, "mxq vision")):
+    for path, component in ((text, "language"), (vision, "vision")):
         if path is not None and not path.is_file():
             raise PackageError(
-                "a compiled part is missing", where=path, mend=f"run `vlmforge {command}`"
+                "a compiled part is missing",
+                where=path,
+                mend=f"name the work directory with --work-dir, or run `vlmforge mxq {component}`",
             )

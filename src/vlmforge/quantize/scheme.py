@@ -41,7 +41,11 @@ def require_nodes(graph: Graph, names: Iterable[str]) -> None:
     for name in names:
         if name not in graph.nodes:
             near = difflib.get_close_matches(name, graph.nodes, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else "`vlmforge inspect` lists the names"
+            hint = (
+                f"did you mean {near[0]!r}?"
+                if near
+                else "`vlmforge inspect MODEL.mblt` lists the names"
+            )
             raise ConfigError(f"the {graph.component} graph has no node {name!r}", mend=hint)
 
 

@@ -128,6 +128,6 @@ def require_room(new: int, held: int, capacity: int) -> None:
     if held + new > capacity:
         raise RunError(
             f"the sequence has {held + new} tokens, the maximum length is {capacity}",
-            mend="shorten the conversation, or open the session with a larger max_length "
+            mend="shorten the conversation, or open the package with a larger max_length "
             "(at most the compiled cache length)",
         )

@@ -82,7 +82,11 @@ def read_questions(path: Path) -> list[Question]:
     try:
         lines = path.read_bytes().decode("utf-8-sig", "replace").split("\n")
     except OSError as error:
-        raise RunError(f"the questions cannot be read: {error}", where=path) from error
+        raise RunError(
+            f"the questions cannot be read: {error.strerror}",
+            where=path,
+            mend="name a file of questions, a line each",
+        ) from error
     questions, problems = [], []
     for number, line in enumerate(lines, 1):
         try:

@@ -190,5 +190,5 @@ def _build(program: Program, symbols: list[str], isa: str) -> _native.Machine:
     try:
         return builder.build(inputs, outputs, isa)
     except ValueError as error:
-        mend = "verify the program, which tells what is wrong with it"
+        mend = "compile the model again: the program was altered, or is of another version"
         raise RunError(f"the program cannot be run: {error}", mend=mend) from error

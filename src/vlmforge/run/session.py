@@ -149,7 +149,7 @@ class Session:
         return RunError(
             "the package has no vision program",
             where=self.package.dir,
-            mend="build the package with its vision transformer, or ask without images",
+            mend="ask without images, or take a package of a vision-language model",
         )
 
 

@@ -56,6 +56,12 @@ def architecture_of(config: Mapping[str, Any], where: object = None) -> str:
     Raises:
         SourceError: the config names no architecture, an unsupported one, or quantized weights.
     """
+    if "mxq_path" in config:
+        raise SourceError(
+            "the directory is a compiled package, not a model",
+            where=where,
+            mend="name the model it was compiled from; a package runs: `vlmforge chat PACKAGE`",
+        )
     named = config.get("architectures")
     supported = ", ".join(SUPPORTED)
     if not (isinstance(named, list) and named and isinstance(named[0], str)):

@@ -36,17 +36,19 @@ def load_model(checkpoint: Checkpoint, dtype: torch.dtype = torch.float32) -> Pr
             use_safetensors=True,
             output_loading_info=True,
         )
+    except MemoryError:
+        raise
     except Exception as error:  # transformers raises what it likes
         raise SourceError(
             f"transformers cannot load the model: {error}",
             where=checkpoint.path,
-            mend="download the model again",
+            mend="take the config.json and the weights that were published together",
         ) from error
     if report["missing_keys"]:
         raise SourceError(
             f"the checkpoint lacks weights, such as {min(report['missing_keys'])}",
             where=checkpoint.path,
-            mend="download the model again",
+            mend="choose a checkpoint that holds all its weights",
         )
     loaded: PreTrainedModel = model.eval()
     return loaded

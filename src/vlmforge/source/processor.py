@@ -48,7 +48,7 @@ def load_image_processor(path: Path) -> Qwen2VLImageProcessorPil:
         raise SourceError(
             f"the image processor cannot be read: {error}",
             where=path,
-            mend="download the model again, with its preprocessor_config.json",
+            mend="take the preprocessor_config.json that the model was published with",
         ) from error
 
 
@@ -64,7 +64,7 @@ def load_template(path: Path, *, processor: bool) -> str | None:
         raise SourceError(
             f"the chat template cannot be read: {error.what}",
             where=error.where,
-            mend="download the model again",
+            mend="take the file that the model was published with",
         ) from error
 
 

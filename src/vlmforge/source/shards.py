@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError, safe_open
 
-from vlmforge.errors import SourceError
+from vlmforge.errors import SourceError, SystemFailure
 
 if TYPE_CHECKING:
     import torch
@@ -118,8 +118,9 @@ def _slices(path: Path) -> dict[str, Any]:
         file = safe_open(path, framework="pt")
         slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError) as error:
+        mend = SystemFailure.of(error).mend if isinstance(error, OSError) else AGAIN
         raise SourceError(
-            f"the weight file cannot be read: {error}", where=path, mend=AGAIN
+            f"the weight file cannot be read: {error}", where=path, mend=mend or AGAIN
         ) from error
     return slices
 

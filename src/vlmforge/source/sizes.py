@@ -8,6 +8,7 @@ from typing import Any
 
 from vlmforge.errors import SourceError
 from vlmforge.source.heads import BELONGS
+from vlmforge.source.image import IMAGE_SIZE
 
 Shape = tuple[int, ...]
 
@@ -82,6 +83,8 @@ def require_sizes(
         _require_layers(_path(stored_part, key), getattr(found, key), stack, shapes, where)
         for size in SIZES[component](found):
             _require_size(size, stored_part, shapes.get(size.weight, ()), where)
+        if component == "vision":
+            _require_whole_groups(found.patch_size * found.spatial_merge_size, where)
 
 
 def _require_layers(
@@ -107,6 +110,16 @@ def _require_size(size: Size, part: str, shape: Shape, where: object) -> None:
         where=where,
         mend=f"set {key} to {stored}, or {BELONGS}" if size.direct else BELONGS,
     )
+
+
+def _require_whole_groups(side: int, where: object) -> None:
+    if any(length % side for length in IMAGE_SIZE):
+        height, width = IMAGE_SIZE
+        raise SourceError(
+            f"images of {height} × {width} are no whole groups of {side} × {side} pixels",
+            where=where,
+            mend="choose a model whose patches times merged patches divide both, such as 28",
+        )
 
 
 def _decoder_part(config: Mapping[str, Any]) -> str:

@@ -51,6 +51,7 @@ def require_agreement(checkpoint: Checkpoint) -> None:
         write_settings(checkpoint, directory)
         _require_same_texts(checkpoint, directory)
         if "vision" in checkpoint.components:
+            _require_same_numbers(checkpoint)
             preprocess = _preprocessor(checkpoint, directory)
             _require_same_pixels(checkpoint, preprocess)
             readers = _seeing_readers(checkpoint, directory, preprocess)
@@ -73,6 +74,29 @@ def _require_same_texts(checkpoint: Checkpoint, directory: Path) -> None:
             expected = original.encode(text, add_special_tokens=False)
         if ids != expected:
             raise _differs(checkpoint, f"the tokens of {text!r}")
+
+
+def _require_same_numbers(checkpoint: Checkpoint) -> None:
+    """What the settings of the model and those of its processor both say."""
+    settings, processor = checkpoint.settings, load_processor(checkpoint.path)
+    vision, pictures = settings.vision_config, processor.image_processor
+    numbers = (
+        ("vision_config.patch_size", vision.patch_size, pictures.patch_size),
+        ("vision_config.spatial_merge_size", vision.spatial_merge_size, pictures.merge_size),
+        (
+            "vision_config.temporal_patch_size",
+            vision.temporal_patch_size,
+            pictures.temporal_patch_size,
+        ),
+        ("image_token_id", settings.image_token_id, processor.image_token_id),
+    )
+    for key, ours, theirs in numbers:
+        if ours != theirs:
+            raise SourceError(
+                f"{key} is {ours} in config.json, and {theirs} by the settings of the processor",
+                where=checkpoint.path / (PROCESSOR_FILE if "." in key else "config.json"),
+                mend="take the settings that the model was published with",
+            )
 
 
 def _require_same_pixels(checkpoint: Checkpoint, preprocess: ImagePreprocessor) -> None:

@@ -166,7 +166,7 @@ def _image_rows(space: Workspace, index: int, extent: Extent) -> Tensor:
         raise CalibrationError(
             "language and vision samples were not made of the same images",
             where=space.calibration,
-            mend="make both again with `vlmforge calibrate`, from one directory of images",
+            mend="make both again of the same images: `vlmforge calibrate COMPONENT MODEL`",
         )
     types = torch.from_numpy(language.load()["token_types"][: extent.length])
     return (types == IMAGE).nonzero()[:, 0]

@@ -159,7 +159,8 @@ def _search(
         raise ConfigError(
             f"the budget is out of reach: with everything widened the KL divergence is "
             f"{least.kl:.2g} and the top-1 agreement {least.top1:.2%}",
-            mend="allow more, or apply transformations: SpinR1, SpinR2, UD, QK",
+            mend="allow more with --target-kl and --target-top1, or apply transformations: "
+            "SpinR1, SpinR2, UD, QK",
         )
     low, high = (0, 0) if budget.holds(known[0]) else (0, len(ranked))
     while high - low > 1:
