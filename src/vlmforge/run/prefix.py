@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 
 import numpy as np
@@ -10,6 +9,7 @@ import numpy as np
 from vlmforge.errors import RunError
 from vlmforge.run.context import Context
 from vlmforge.run.inputs import Inputs, common_length, whole_images
+from vlmforge.run.lock import Lock
 from vlmforge.run.machine import Machine
 
 NO_KEYS = np.empty(0, np.int64)
@@ -35,7 +35,7 @@ class PrefixCache:
         self.machine, self.capacity = machine, capacity
         self._root = _Node(NO_KEYS, np.empty((0, 0), np.int8), None)
         self._clock = self._length = 0
-        self._lock = threading.Lock()
+        self._lock = Lock()
 
     def __len__(self) -> int:
         """Tokens held."""

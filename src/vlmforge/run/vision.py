@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from vlmforge.run.lock import Lock
 from vlmforge.run.machine import Machine, Request
 
 REMEMBERED = 64
@@ -39,7 +39,7 @@ class VisionEncoder:
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
         self._remembered: OrderedDict[int, ImageFeatures] = OrderedDict()
-        self._lock = threading.Lock()
+        self._lock = Lock()
 
     def __call__(self, pixels: np.ndarray) -> ImageFeatures:
         """The features of one preprocessed image.
