@@ -256,3 +256,14 @@ def test_special_tokens_in_texts_are_such_if_wanted(tiny_package: Path, session:
     end = special_id("<|im_end|>")
     assert (trusted == end).sum() == (token_ids == end).sum() + 1
     assert len(token_ids) > len(trusted)
+
+
+@pytest.mark.parametrize("token", [-1, 320, 1 << 31])
+def test_tokens_without_embeddings_are_refused(session: Session, token: int) -> None:
+    context = session.new_context()
+    extend(context, Inputs.plain(np.array([1, 2])))
+
+    with pytest.raises(RunError, match=f"token {token} is outside 0 to 319"):
+        extend(context, Inputs.plain(np.array([3, token])))
+
+    assert context.token_ids.tolist() == [1, 2]

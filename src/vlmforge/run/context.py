@@ -64,9 +64,10 @@ class Context:
         """M-RoPE positions of tokens that follow, int64 ``[3, seq]``.
 
         Raises:
-            RunError: there are none, or more than there is room for.
+            RunError: there are none, more than there is room for, or one has no embedding.
         """
         require_room(len(inputs), self.length, self.capacity)
+        require_embedded(inputs.token_ids, len(self.embeddings))
         return rope_index(inputs.keys < 0, repeat(self.grid), self._next)[0]
 
     def request(self, inputs: Inputs, positions: np.ndarray, wanted: np.ndarray) -> Request:
@@ -119,6 +120,16 @@ class Context:
             held = Inputs(self.token_ids, self.keys, NO_ROWS)
             other.adopt(held, self.rows(0, self.length))
         return other
+
+
+def require_embedded(token_ids: np.ndarray, vocabulary: int) -> None:
+    """Raise :class:`RunError` unless every token, int64 ``[n]``, has one of the embeddings."""
+    outside = token_ids[(token_ids < 0) | (token_ids >= vocabulary)]
+    if outside.size:
+        raise RunError(
+            f"the token {outside[0]} is outside 0 to {vocabulary - 1}, which have embeddings",
+            mend="use the tokenizer that belongs to the package, or build the package again",
+        )
 
 
 def require_room(new: int, held: int, capacity: int) -> None:
