@@ -11,7 +11,7 @@ them all.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -118,10 +118,12 @@ def compile_model(
     _quantize(stage, checkpoint, space, device, scheme, config, progress)
     stage("package", package, checkpoint, space, out, config)
     graphs = [space.mblt(component) for component in checkpoint.components]
-    summary.files = {
-        str(p): p.stat().st_size for p in [*graphs, *sorted(out.iterdir())] if p.is_file()
-    }
+    summary.files = _sizes([*graphs, *sorted(out.iterdir())])
     return summary
+
+
+def _sizes(files: Sequence[Path]) -> dict[str, int]:
+    return {str(file): file.stat().st_size for file in files if file.is_file()}
 
 
 def _require_ready(model: str, root: Path, config: CompileConfig) -> tuple[Checkpoint, Workspace]:
