@@ -104,6 +104,7 @@ Images = Annotated[
         metavar="DIR", help="Your own calibration images, or `synthetic`; COCO by default."
     ),
 ]
+Texts = Annotated[list[Path] | None, typer.Option(help="Text to calibrate a plain decoder with.")]
 OldSeed = Annotated[int | None, typer.Option("--calibration-seed", min=0, hidden=True)]
 PackageDir = Annotated[Path, typer.Argument(help="Package directory.")]
 Threads = Annotated[

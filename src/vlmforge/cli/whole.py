@@ -32,6 +32,7 @@ from vlmforge.cli.options import (
     Seed,
     TargetKl,
     TargetTop1,
+    Texts,
     Threads,
     WeightBits,
     app,
@@ -50,9 +51,7 @@ def compile_(
     model: Model,
     out: Annotated[Path, typer.Option(help="Package directory to make.")],
     images: Images = None,
-    calibration_text: Annotated[
-        list[Path] | None, typer.Option(help="Text to calibrate a plain decoder with.")
-    ] = None,
+    calibration_text: Texts = None,
     calibration_length: Length = 512,
     seed: Seed = 0,
     calibration_seed: OldSeed = None,
@@ -128,9 +127,7 @@ def tune_(
         Path | None, typer.Option(help="Of a model's stages; NAME.work by default.")
     ] = None,
     images: Images = None,
-    calibration_text: Annotated[
-        list[Path] | None, typer.Option(help="Text to calibrate a plain decoder with.")
-    ] = None,
+    calibration_text: Texts = None,
     calibration_length: Length = 512,
     seed: Seed = 0,
     num_samples: Samples = 100,
