@@ -30,6 +30,7 @@ from vlmforge.formats.infer import read_infer
 from vlmforge.formats.mblt import read_mblt
 from vlmforge.formats.mxq import read_mxq
 from vlmforge.formats.package import open_package
+from vlmforge.package.build import build_package
 from vlmforge.pipeline import Summary, compile_model
 from vlmforge.run.conversation import Conversation
 from vlmforge.run.generate import Options
@@ -39,6 +40,7 @@ from vlmforge.source.reference import ReferenceModel
 from vlmforge.stages.mxq import mxq_compile
 from vlmforge.stages.overrides import split_overrides
 from vlmforge.stages.package import package as package_model
+from vlmforge.stages.rotation import read_r1
 from vlmforge.transform import scales
 from vlmforge.transform.learn import rotations
 from vlmforge.workspace import Workspace
@@ -317,6 +319,23 @@ def test_a_killed_compile_starts_clean(
     assert not list(tmp_path.rglob("*.partial-*"))
     for file in package.glob("*.mxq"):
         assert file.read_bytes() == (out / file.name).read_bytes()
+
+
+def test_what_proves_a_package_is_written_last(
+    package: Path, tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    space = Workspace(package.with_name("package.work"), "Tiny-VL")
+    rotation = read_r1(Checkpoint.open(str(tiny_checkpoint)), space.rotation)
+    written: list[float] = []
+
+    def look(made: Path) -> None:
+        times = {file.name: file.stat().st_mtime_ns for file in made.iterdir()}
+        assert times.pop("config.json") >= max(times.values())
+        written.extend(times.values())
+
+    parts = (space.mxq("language"), space.mxq("vision"), rotation)
+    build_package(Checkpoint.open(str(tiny_checkpoint)), *parts, tmp_path / "new", look)
+    assert len(written) >= 6
 
 
 def test_a_package_with_a_missing_file(package: Path, tmp_path: Path) -> None:

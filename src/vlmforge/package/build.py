@@ -48,9 +48,10 @@ def build_package(
         _copy(text, partial / text_file(checkpoint.name))
         if vision is not None:
             _copy(vision, partial / vision_file(checkpoint.name))
-        (partial / CONFIG_FILE).write_bytes(config_text(checkpoint))
         write_embedding(checkpoint, rotation, partial / "model.safetensors")
         write_settings(checkpoint, partial)
+        # Last, as it proves that the rest is a package and not still in the making.
+        (partial / CONFIG_FILE).write_bytes(config_text(checkpoint))
         check(partial)
     return output
 
