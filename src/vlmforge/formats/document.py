@@ -50,6 +50,8 @@ def validate(structure: type[Structure], value: dict[str, Any], path: Path) -> S
     """The document as ``structure``; raises :class:`FormatError` naming the first wrong field."""
     try:
         return structure.model_validate_json(canonical_json(value))
+    except RecursionError as error:
+        raise refuse("the document is nested too deeply", path) from error
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         field = ".".join(map(str, first["loc"]))

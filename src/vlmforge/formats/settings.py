@@ -127,7 +127,7 @@ class PackageSettings(GenerationSettings):
 
     mxq_path: str
     vision_config: VisionSettings = Field(default_factory=VisionSettings)
-    image_token_id: NonNegativeInt = 151655
+    image_token_id: int = Field(default=151655, ge=0, lt=1 << 31)
     text_config: GenerationSettings = Field(default_factory=GenerationSettings)
 
 
@@ -164,10 +164,12 @@ def read_settings(kind: type[Kind], path: Path, *, required: bool = True) -> Kin
 
 def validate_settings(kind: type[Kind], value: dict[str, Any], path: Path) -> Kind:
     """Settings that were read from ``path``; raises :class:`FormatError`."""
-    return validate(kind, _without_null(value), path)
+    parts = {key: _without_null(part) for key, part in _without_null(value).items()}
+    return validate(kind, parts, path)
 
 
 def _without_null(value: Any) -> Any:
+    """An object without the keys whose value is null; any other value as it is."""
     if isinstance(value, dict):
-        return {key: _without_null(inner) for key, inner in value.items() if inner is not None}
+        return {key: inner for key, inner in value.items() if inner is not None}
     return value

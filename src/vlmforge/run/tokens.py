@@ -24,7 +24,7 @@ def load_tokenizer(package_dir: Path) -> Tokenizer:
         tokenizer = Tokenizer.from_file(str(path))
     except Exception as error:  # the tokenizers library raises bare Exception
         raise PackageError(
-            f"the tokenizer cannot be read: {error}", where=path, mend="build the package again"
+            f"the tokenizer cannot be read: {error}", where=path, mend="copy the package again"
         ) from error
     tokenizer.no_truncation()
     tokenizer.no_padding()
