@@ -136,7 +136,7 @@ class ReferenceModel:
         """
         config = self.model.generation_config
         stop = _token_ids(config.eos_token_id)
-        pad = next(iter([*_token_ids(config.pad_token_id), *stop, 0]))
+        pad = [*_token_ids(config.pad_token_id), *stop, 0][0]
         batch = left_padded(questions, pad)
         start = batch["input_ids"].shape[1]
 

@@ -10,7 +10,7 @@ from vlmforge.config import CompileConfig
 from vlmforge.errors import ConfigError
 from vlmforge.formats.rotation import Rotation, read_rotation, write_rotation
 from vlmforge.graph.core import Graph
-from vlmforge.source.checkpoint import Checkpoint
+from vlmforge.source.checkpoint import EMBEDDING, Checkpoint
 
 
 def component_rotation(
@@ -46,5 +46,5 @@ def component_rotation(
 
 def read_r1(checkpoint: Checkpoint, path: Path) -> Rotation:
     """The rotation a language model's compilation wrote; raises :class:`RotationError`."""
-    size = checkpoint.shape("language_model.embed_tokens.weight")[1]
+    size = checkpoint.shape(EMBEDDING)[1]
     return read_rotation(path, size=size, model_fingerprint=checkpoint.fingerprint())
