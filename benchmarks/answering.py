@@ -18,8 +18,8 @@ import torch
 from vlmforge.calibrate.prompts import prompt_for
 from vlmforge.calibrate.record import BATCH, DTYPES
 from vlmforge.calibrate.scenes import draw_scene
+from vlmforge.original.reference import ReferenceModel
 from vlmforge.source.checkpoint import Checkpoint
-from vlmforge.source.reference import ReferenceModel
 from vlmforge.stages.calibration import answering_dtype
 
 

@@ -15,6 +15,8 @@ import torch
 from safetensors.torch import save_file
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
+from vlmforge.run.session import Session
+
 SPECIAL = (
     "<|endoftext|>",
     "<|im_start|>",
@@ -299,3 +301,17 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("models") / "Tiny-VL"
     directory.mkdir()
     return write_checkpoint(directory)
+
+
+@pytest.fixture(scope="session")
+def tiny_package(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint: Path) -> Path:
+    """The directory of a package with random weights; treat it as read-only."""
+    from tests.packages import write_package
+
+    return write_package(tmp_path_factory.mktemp("packages") / "tiny", tiny_checkpoint)
+
+
+@pytest.fixture(scope="session")
+def session(tiny_package: Path) -> Session:
+    """The package opened."""
+    return Session.open(tiny_package)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.run import oracle
+from tests.machine import oracle
 from vlmforge import fixed_point as fp
 
 FUNCTIONS = [fp.exp, fp.sigmoid, fp.erf, fp.silu, fp.gelu, fp.quick_gelu]

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.run.single import single
+from tests.machine.single import single
 from vlmforge.calibrate.images import collect_images
 from vlmforge.errors import CalibrationError
 from vlmforge.formats.infer import write_infer

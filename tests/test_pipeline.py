@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 
 from tests.test_config import TUTORIAL
 from vlmforge.config import CalibrationOutput, CompileConfig
+from vlmforge.decode.generate import Options
 from vlmforge.errors import (
     CalibrationError,
     ConfigError,
@@ -30,20 +31,19 @@ from vlmforge.formats.infer import read_infer
 from vlmforge.formats.mblt import read_mblt
 from vlmforge.formats.mxq import read_mxq
 from vlmforge.formats.package import open_package
+from vlmforge.original.reference import ReferenceModel
 from vlmforge.package.build import build_package
 from vlmforge.pipeline import Summary, compile_model
 from vlmforge.run.conversation import Conversation
-from vlmforge.run.generate import Options
 from vlmforge.run.session import Session
 from vlmforge.source.checkpoint import Checkpoint
-from vlmforge.source.reference import ReferenceModel
 from vlmforge.stages.mxq import mxq_compile
 from vlmforge.stages.overrides import split_overrides
 from vlmforge.stages.package import package as package_model
 from vlmforge.stages.rotation import read_r1
-from vlmforge.transform import scales
-from vlmforge.transform.learn import rotations
-from vlmforge.workspace import Workspace
+from vlmforge.stages.workspace import Workspace
+from vlmforge.transform.choose import scales
+from vlmforge.transform.choose.learn import rotations
 
 
 def compiled(model: Path, out: Path) -> Summary:

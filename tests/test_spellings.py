@@ -20,12 +20,12 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLIm
 from tests.conftest import CONFIG, PREPROCESSOR, write_json
 from vlmforge.calibrate.scenes import draw_scene
 from vlmforge.config import CompileConfig
+from vlmforge.original.reference import ReferenceModel
 from vlmforge.pipeline import compile_model
 from vlmforge.run.conversation import Conversation
 from vlmforge.run.session import Session
 from vlmforge.source.checkpoint import Checkpoint
 from vlmforge.source.processor import ImageTextProcessor
-from vlmforge.source.reference import ReferenceModel
 
 FINE = CompileConfig.parse({"bit": {"activation16Share": 1.0}, "hessianQuant": {"apply": False}})
 """Rounds so little that what is left is what was understood."""

@@ -20,9 +20,12 @@ LAYERS = (
     ("fixed_point", "config"),
     ("graph", "program", "learning"),
     ("formats",),
-    ("source",),
-    ("calibrate", "capture", "transform", "quantize", "package", "run", "integrations"),
-    ("workspace", "inspection", "evaluation", "bench", "doctor"),
+    ("images",),
+    ("source", "machine", "prompt"),
+    ("capture", "transform", "quantize", "decode"),
+    ("original", "run"),
+    ("calibrate", "package", "serve", "integrations"),
+    ("inspection", "evaluate", "bench", "doctor"),
     ("stages",),
     ("pipeline",),
     ("diagnose", "tune"),
@@ -32,17 +35,14 @@ LAYERS = (
 )
 """The parts of the package, lowest layer first. Parts of one layer do not import each other."""
 
-SIBLINGS_ALLOWED = {("integrations", "run")}
-"""(importer, imported) pairs of one layer that may meet nevertheless."""
+RUNNING = {"images", "machine", "prompt", "decode", "run", "serve", "bench"}
+"""What runs packages: its import loads, through whatever it imports, none of HEAVY."""
 
-TORCH_FREE = {"errors", "progress", "sample", "text", "program", "run", "bench"}
+TORCH_FREE = {"errors", "progress", "sample", "text", "program", "evaluate"} | RUNNING
 """Parts that import torch nowhere, not even inside a function."""
 
-TRANSFORMERS_USERS = {"source", "calibrate", "capture", "integrations"}
+TRANSFORMERS_USERS = {"source", "original", "calibrate", "capture", "integrations"}
 """The only parts that import transformers."""
-
-LIGHT = {"run", "bench"}
-"""Parts whose import must load, through whatever they import at module level, none of HEAVY."""
 
 HEAVY = {"torch", "transformers"}
 
@@ -132,7 +132,7 @@ def _broken_layer(importer: str, imported: str, found: Import) -> str | None:
     levels = {part: level for level, layer in enumerate(LAYERS) for part in layer}
     if importer == "":
         return f"{found.importer} must import its parts lazily" if found.eager else None
-    if importer == imported or (importer, imported) in SIBLINGS_ALLOWED:
+    if importer == imported:
         return None
     for part in (importer, imported):
         if part not in levels:
@@ -159,7 +159,7 @@ def _heavy_paths(imports: list[Import], root: str) -> list[str]:
     for found in imports:
         if found.eager:
             eager.setdefault(found.importer, []).append(found)
-    starts = [module for name in eager if _part(name, root) in LIGHT for module in _loaded(name)]
+    starts = [module for name in eager if _part(name, root) in RUNNING for module in _loaded(name)]
     way = {start: start for start in starts}
     queue = deque(way)
     broken = []
@@ -168,7 +168,7 @@ def _heavy_paths(imports: list[Import], root: str) -> list[str]:
         for found in eager.get(module, []):
             library = found.imported.partition(".")[0]
             if library in HEAVY:
-                rule = f"{_names(LIGHT)} must load without {library}"
+                rule = f"{_names(RUNNING)} must load without {library}"
                 broken.append(f"{found.file}:{found.line}: {rule}: {way[module]} > {library}")
             for loaded in _loaded(found.imported):
                 if loaded in eager and loaded not in way:

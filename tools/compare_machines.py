@@ -18,10 +18,10 @@ from pathlib import Path
 import numpy as np
 
 from vlmforge.formats.package import Package, open_package
-from vlmforge.run.cache import Cache
-from vlmforge.run.machine import Machine
-from vlmforge.run.native import NativeMachine
-from vlmforge.run.reference import ReferenceMachine
+from vlmforge.machine.cache import Cache
+from vlmforge.machine.machine import Machine
+from vlmforge.machine.native.machine import NativeMachine
+from vlmforge.machine.reference.machine import ReferenceMachine
 
 Feeds = dict[str, np.ndarray]
 

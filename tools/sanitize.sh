@@ -34,8 +34,8 @@ rm -f "$build"/src/vlmforge/_native*.so && cp "$build"/_native*.so "$build/src/v
 preload="$(c++ -print-file-name=$runtime) $(c++ -print-file-name=libstdc++.so)"
 export PYTHONMALLOC=malloc OMP_NUM_THREADS=1 PYTHONPATH="$PWD/$build/src:$PWD/tools:$PWD"
 LD_PRELOAD=$preload "$python" -m pytest -p from_path -p no:cacheprovider --capture=sys -o "pythonpath=$build/src" \
-    -k "not $skip" tests/run/test_native.py tests/run/test_native_program.py \
-    tests/run/test_native_fuzz.py tests/formats/test_mxq.py tests/formats/test_container.py \
+    -k "not $skip" tests/machine/native/test_machine.py tests/machine/native/test_program.py \
+    tests/machine/native/test_fuzz.py tests/formats/test_mxq.py tests/formats/test_container.py \
     tests/program
 
 # from_path lets Python find the copy; the sanitizer of threads does not follow into forks.

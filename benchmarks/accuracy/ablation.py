@@ -29,17 +29,17 @@ from vlmforge.formats.samples import read_samples
 from vlmforge.graph.core import Graph
 from vlmforge.graph.evaluate import evaluate
 from vlmforge.graph.stream import Feeds
-from vlmforge.quantize.clipping import Clipping
-from vlmforge.quantize.narrowing import narrow_products
-from vlmforge.quantize.quantized_path import QuantizedPath
-from vlmforge.quantize.rounding import choose_rounding, weight_formats
-from vlmforge.quantize.scales import choose_scales
+from vlmforge.quantize.learn.quantized_path import QuantizedPath
+from vlmforge.quantize.observe.clipping import Clipping
+from vlmforge.quantize.scales.choice import choose_scales
+from vlmforge.quantize.scales.narrowing import narrow_products
 from vlmforge.quantize.scheme import PRODUCTS, assign_codes
+from vlmforge.quantize.weights.rounding import choose_rounding, weight_formats
 from vlmforge.stages.samples import sample_feeds
 from vlmforge.stages.transformed import imitated_precision
+from vlmforge.transform.choose.rotations import choose_rotations
+from vlmforge.transform.choose.scales import scale
 from vlmforge.transform.order import preparation, rotations, transform
-from vlmforge.transform.rotations import choose_rotations
-from vlmforge.transform.scales import scale
 from vlmforge.transform.settings import Settings
 
 APPLY, LEARN = {"apply": True}, {"apply": True, "learn": True}

@@ -20,15 +20,15 @@ import numpy as np
 
 from vlmforge.calibrate.text import record_text
 from vlmforge.config import CompileConfig
+from vlmforge.evaluate.text import ProgramModel, evaluate_text
+from vlmforge.evaluate.windows import Window, Windowing, read_texts
 from vlmforge.formats.mxq import read_mxq
+from vlmforge.machine.machine import open_machine
+from vlmforge.original.text import TextReference
 from vlmforge.package.embeddings import rotated_rows
 from vlmforge.program.core import Program
-from vlmforge.run.evaluate_text import ProgramModel, evaluate_text
-from vlmforge.run.machine import open_machine
-from vlmforge.run.windows import Window, Windowing, read_texts
 from vlmforge.source.checkpoint import EMBEDDING, Checkpoint
 from vlmforge.source.processor import load_tokenizer
-from vlmforge.source.text_reference import TextReference
 from vlmforge.stages.mblt import mblt_compile
 from vlmforge.stages.mxq import mxq_compile
 from vlmforge.stages.rotation import read_r1

@@ -19,9 +19,9 @@ from statistics import median
 from vlmforge.bench import measure
 from vlmforge.bench.measure import Measurement
 from vlmforge.bench.workload import Workload
-from vlmforge.run.machine import open_machine
+from vlmforge.decode.vision import VisionEncoder
+from vlmforge.machine.machine import open_machine
 from vlmforge.run.session import Session
-from vlmforge.run.vision import VisionEncoder
 
 MACHINES = ("native", "reference")
 DECODED, PROMPTS = 64, (82, 512)

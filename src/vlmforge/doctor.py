@@ -18,7 +18,7 @@ from typing import Literal
 
 from vlmforge import __version__
 from vlmforge.errors import RunError
-from vlmforge.run.cores import cores, processor
+from vlmforge.machine.cores import cores, processor
 
 State = Literal["good", "note", "broken"]
 
@@ -83,7 +83,7 @@ def machine() -> Finding:
     """The processor, and with which instructions programs run on it."""
     name = processor()
     try:
-        from vlmforge.run.native import instruction_sets, used_instruction_set
+        from vlmforge.machine.native.machine import instruction_sets, used_instruction_set
     except ImportError as error:
         mend = "install a C++ compiler, then vlmforge again: pip install --force-reinstall vlmforge"
         what = f"{name}; programs run on the slow reference machine ({error})"

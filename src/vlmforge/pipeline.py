@@ -22,9 +22,9 @@ from vlmforge.calibrate.record import record_vision
 from vlmforge.calibrate.text import record_text
 from vlmforge.config import CompileConfig, InferenceScheme, require_supported
 from vlmforge.formats.mblt import read_mblt
+from vlmforge.original.reference import torch_device
 from vlmforge.progress import Progress
 from vlmforge.source.checkpoint import Checkpoint
-from vlmforge.source.reference import torch_device
 from vlmforge.stages.calibration import (
     Calibration,
     TextCalibration,
@@ -41,7 +41,7 @@ from vlmforge.stages.preflight import (
     require_outputs,
     require_room,
 )
-from vlmforge.workspace import Workspace
+from vlmforge.stages.workspace import Workspace
 
 Result = TypeVar("Result")
 

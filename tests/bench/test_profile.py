@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from vlmforge.bench.profile import kind_of, profile
-from vlmforge.run.reference import ReferenceMachine
+from vlmforge.machine.reference.machine import ReferenceMachine
 from vlmforge.run.session import Session
 
 SIZES = {"seq": 4, "logits": 1}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.run.packages import HEAD_DIM, HEADS, HIDDEN, KV_HEADS, VOCAB, text_program
+from tests.packages import HEAD_DIM, HEADS, HIDDEN, KV_HEADS, VOCAB, text_program
 from vlmforge.bench.work import work_of
 from vlmforge.program.core import Buffer, Instruction, Program
 from vlmforge.program.layout import pack

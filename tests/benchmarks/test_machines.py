@@ -9,7 +9,7 @@ from types import ModuleType
 
 import pytest
 
-from vlmforge.run.machine import IMPLEMENTATIONS
+from vlmforge.machine.machine import IMPLEMENTATIONS
 
 SPEED = Path(__file__).parents[2] / "benchmarks" / "speed"
 

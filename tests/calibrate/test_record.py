@@ -16,10 +16,10 @@ from vlmforge.calibrate.images import collect_images
 from vlmforge.calibrate.prompts import PROMPTS
 from vlmforge.calibrate.record import record_language, record_vision
 from vlmforge.errors import CalibrationError
-from vlmforge.formats.image import read_image
+from vlmforge.images.reading import read_image
+from vlmforge.original.reference import ReferenceModel
 from vlmforge.source.checkpoint import Checkpoint
 from vlmforge.source.processor import images_to_pixel_values
-from vlmforge.source.reference import ReferenceModel
 
 
 @pytest.fixture(scope="module")

@@ -13,10 +13,10 @@ from transformers.vision_utils import get_vision_position_ids
 
 from tests.graphs import captured, language_feeds, relative_error, vision_feeds
 from vlmforge.capture.check import check
-from vlmforge.capture.original import load_streamed, run_language, run_vision
 from vlmforge.capture.qwen2_vl import capture_vision
 from vlmforge.errors import CaptureError
 from vlmforge.graph.evaluate import FloatCache, evaluate
+from vlmforge.original.streamed import load_streamed, run_language, run_vision
 from vlmforge.source.checkpoint import Checkpoint
 from vlmforge.source.processor import images_to_pixel_values
 

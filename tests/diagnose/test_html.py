@@ -16,7 +16,7 @@ from vlmforge.diagnose.report import diagnose_package
 from vlmforge.diagnose.tables import settings, tables
 from vlmforge.errors import PackageError, RunError
 from vlmforge.formats.mblt import read_mblt
-from vlmforge.workspace import COMPONENTS, Workspace
+from vlmforge.stages.workspace import COMPONENTS, Workspace
 
 VOID = {"meta", "input", "br", "link", "img", "hr"}
 

@@ -16,8 +16,8 @@ from vlmforge.diagnose.tally import Tally
 from vlmforge.diagnose.walk import Side, Walk
 from vlmforge.formats.package import open_package
 from vlmforge.graph.evaluate import evaluate
+from vlmforge.machine.machine import open_machine
 from vlmforge.pipeline import compile_model
-from vlmforge.run.machine import open_machine
 from vlmforge.source.checkpoint import Checkpoint
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import vlmforge
-from tests.run.packages import text_program
+from tests.packages import text_program
 from vlmforge.errors import FormatError
 from vlmforge.formats.container import Container, ContainerWriter
 from vlmforge.formats.mxq import MxqWriter, read_mxq

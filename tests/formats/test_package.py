@@ -13,7 +13,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from tests.formats.test_mxq import write
-from tests.run.packages import HIDDEN, ORIGIN, VOCAB, text_program, vision_program, write_package
+from tests.packages import HIDDEN, ORIGIN, VOCAB, text_program, vision_program, write_package
 from vlmforge.errors import PackageError
 from vlmforge.formats.package import EMBEDDING, open_package, write_embeddings
 from vlmforge.program.core import Program

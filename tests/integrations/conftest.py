@@ -9,13 +9,6 @@ import pytest
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
 import vlmforge.integrations.transformers  # noqa: F401  registers the classes
-from tests.run.packages import write_package
-
-
-@pytest.fixture(scope="session")
-def tiny_package(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint: Path) -> Path:
-    """The directory of a package with random weights; treat it as read-only."""
-    return write_package(tmp_path_factory.mktemp("packages") / "tiny", tiny_checkpoint)
 
 
 @pytest.fixture(scope="session")

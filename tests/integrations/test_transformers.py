@@ -22,8 +22,9 @@ from transformers import (
 )
 
 from tests.conftest import special_id
-from tests.run.dialogues import counting
-from tests.run.packages import text_program
+from tests.dialogues import counting
+from tests.packages import text_program
+from vlmforge.decode.generate import Options
 from vlmforge.errors import PackageError, RunError
 from vlmforge.integrations.transformers import (
     MobilintCache,
@@ -32,9 +33,8 @@ from vlmforge.integrations.transformers import (
     MobilintQwen2VLProcessor,
     register,
 )
+from vlmforge.machine.machine import open_machine
 from vlmforge.run.conversation import Conversation
-from vlmforge.run.generate import Options
-from vlmforge.run.machine import open_machine
 
 GREEDY = {"do_sample": False, "repetition_penalty": 1.0, "max_new_tokens": 8}
 

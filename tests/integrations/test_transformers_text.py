@@ -9,11 +9,11 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, pipeline
 
-from tests.run.packages import write_decoder_package
+from tests.packages import write_decoder_package
+from vlmforge.decode.generate import Options
 from vlmforge.errors import RunError
 from vlmforge.integrations.transformers import MobilintQwen2Config, MobilintQwen2ForCausalLM
 from vlmforge.run.conversation import Conversation
-from vlmforge.run.generate import Options
 
 GREEDY = {"do_sample": False, "max_new_tokens": 8}
 TALKS = [

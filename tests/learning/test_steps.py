@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from vlmforge.learning.steps import Budget, announce, run_steps
-from vlmforge.transform.learn.scales import learned_scales
+from vlmforge.transform.choose.learn.scales import learned_scales
 
 
 def distance(scales: torch.Tensor) -> torch.Tensor:

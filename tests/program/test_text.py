@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from tests.run.single import single
+from tests.machine.single import single
 from vlmforge.program.core import Buffer
 from vlmforge.program.layout import pack
 from vlmforge.program.text import to_text

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.run.decoder import decoder
-from tests.run.single import single
+from tests.machine.decoder import decoder
+from tests.machine.single import single
 from vlmforge.errors import FormatError
 from vlmforge.program.core import Buffer, Dim, Instruction, Program
 from vlmforge.program.layout import pack, pack_group_scale, pack_int4

@@ -9,9 +9,9 @@ import numpy as np
 
 from vlmforge.graph.core import Graph
 from vlmforge.program.core import Program
-from vlmforge.quantize.lower import lower
-from vlmforge.quantize.rounding import Rounding
-from vlmforge.quantize.scales import Scales
+from vlmforge.quantize.emit import lower
+from vlmforge.quantize.scales.choice import Scales
+from vlmforge.quantize.weights.rounding import Rounding
 
 
 class Tensors(dict[str, np.ndarray]):

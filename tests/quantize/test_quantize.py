@@ -13,7 +13,7 @@ from tests.graphs import captured, language_feeds
 from vlmforge.errors import ConfigError
 from vlmforge.graph import stream as streaming
 from vlmforge.graph.evaluate import evaluate
-from vlmforge.quantize.observe import Range, observe
+from vlmforge.quantize.observe.ranges import Range, observe
 from vlmforge.quantize.scheme import assign_codes
 
 

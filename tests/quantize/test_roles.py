@@ -10,8 +10,8 @@ from tests.graphs import captured
 from vlmforge.config import CompileConfig
 from vlmforge.errors import ConfigError
 from vlmforge.quantize.roles import product_roles
-from vlmforge.quantize.rounding import weight_formats
-from vlmforge.quantize.weights import WeightFormat
+from vlmforge.quantize.weights.formats import WeightFormat
+from vlmforge.quantize.weights.rounding import weight_formats
 
 
 def configured(**transformer: object) -> CompileConfig:

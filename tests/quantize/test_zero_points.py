@@ -15,15 +15,15 @@ from tests.quantize.lowered import lowered
 from vlmforge.config import CompileConfig
 from vlmforge.graph.core import Graph, Weight
 from vlmforge.graph.evaluate import evaluate
-from vlmforge.quantize.bias import bias_codes
-from vlmforge.quantize.clipping import Clipping
-from vlmforge.quantize.observe import Range
-from vlmforge.quantize.quantized_path import QuantizedPath
-from vlmforge.quantize.rounding import SettledRounding
-from vlmforge.quantize.scales import Scales, choose_scales
+from vlmforge.machine.reference.machine import ReferenceMachine
+from vlmforge.quantize.learn.quantized_path import QuantizedPath
+from vlmforge.quantize.observe.clipping import Clipping
+from vlmforge.quantize.observe.ranges import Range
+from vlmforge.quantize.scales.choice import Scales, choose_scales
 from vlmforge.quantize.scheme import PRODUCTS, assign_codes, one_sided
-from vlmforge.quantize.weights import WeightFormat, quantize_weight
-from vlmforge.run.reference import ReferenceMachine
+from vlmforge.quantize.weights.bias import bias_codes
+from vlmforge.quantize.weights.formats import WeightFormat, quantize_weight
+from vlmforge.quantize.weights.rounding import SettledRounding
 
 MODES = {"max": 0, "percentile": 1, "histogram": 2}
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from vlmforge.decode.generate import Options
 from vlmforge.run.chat import HELP, Chat
 from vlmforge.run.conversation import Conversation
-from vlmforge.run.generate import Options
 from vlmforge.run.session import Session
 
 SHORT = Options(max_new_tokens=4)

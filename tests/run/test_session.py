@@ -15,15 +15,15 @@ import numpy as np
 import pytest
 
 from tests.conftest import special_id
-from tests.run.dialogues import assistant, counting, picture, user
+from tests.dialogues import assistant, counting, picture, user
+from vlmforge.decode.context import Context
+from vlmforge.decode.generate import Options
+from vlmforge.decode.inputs import Inputs
+from vlmforge.decode.reading import CHUNK, extend, fill
 from vlmforge.errors import PackageError, RunError
-from vlmforge.run.context import Context
 from vlmforge.run.conversation import Conversation
-from vlmforge.run.engine import Engine
-from vlmforge.run.generate import Options
-from vlmforge.run.inputs import Inputs
-from vlmforge.run.reading import CHUNK, extend, fill
 from vlmforge.run.session import Session
+from vlmforge.serve.engine import Engine
 
 SHORT = Options(max_new_tokens=6)
 
@@ -225,12 +225,12 @@ for name in ("torch", "transformers"):
 import numpy as np
 from PIL import Image
 from vlmforge.run.chat import Chat
-from vlmforge.run.evaluate import evaluate
+from vlmforge.evaluate.questions import evaluate
 from vlmforge.run.conversation import Conversation
-from vlmforge.run.generate import Options
-from vlmforge.run.inputs import Inputs
-from vlmforge.run.machine import Request
-from vlmforge.run.reading import CHUNK, extend, fill
+from vlmforge.decode.generate import Options
+from vlmforge.decode.inputs import Inputs
+from vlmforge.machine.machine import Request
+from vlmforge.decode.reading import CHUNK, extend, fill
 from vlmforge.run.session import Session
 image = {"type": "image", "image": Image.new("RGB", (30, 30))}
 question = {"role": "user", "content": [image, {"type": "text", "text": "what?"}]}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from vlmforge.evaluate.questions import evaluate, read_questions
 from vlmforge.pipeline import compile_model
-from vlmforge.run.evaluate import evaluate, read_questions
 from vlmforge.run.session import Session
 from vlmforge.sample import checkpoint, questions
 

@@ -15,8 +15,8 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLIm
 from tests.conftest import PREPROCESSOR, SPECIAL, TEMPLATE, special_id
 from vlmforge.errors import SourceError, VlmforgeError
 from vlmforge.package.settings import write_settings
-from vlmforge.run.template import ChatTemplate
-from vlmforge.run.tokens import load_tokenizer
+from vlmforge.prompt.template import ChatTemplate
+from vlmforge.prompt.tokens import load_tokenizer
 from vlmforge.source.checkpoint import Checkpoint
 from vlmforge.stages.agreement import require_agreement
 

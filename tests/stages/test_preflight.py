@@ -18,7 +18,7 @@ from vlmforge.pipeline import compile_model
 from vlmforge.source.checkpoint import Checkpoint
 from vlmforge.stages.calibration import Calibration, TextCalibration
 from vlmforge.stages.preflight import require_consistent, require_room
-from vlmforge.workspace import Workspace
+from vlmforge.stages.workspace import Workspace
 
 
 @pytest.fixture

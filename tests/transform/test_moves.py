@@ -19,20 +19,20 @@ from vlmforge.graph.core import Graph
 from vlmforge.graph.evaluate import evaluate
 from vlmforge.graph.verify import verify
 from vlmforge.transform.blocks import attentions, gated_mlps, key_paths, value_paths
-from vlmforge.transform.centering import centre_residual
-from vlmforge.transform.gated_rotation import rotate_gated
+from vlmforge.transform.choose.rotations import stream_width
+from vlmforge.transform.choose.smoothing import Channels
 from vlmforge.transform.hadamard import random_rotation
-from vlmforge.transform.head_rotation import rotate_head
-from vlmforge.transform.mlp_scaling import gated_channels, scale_gated
-from vlmforge.transform.norm_folding import fold_norms
-from vlmforge.transform.norm_scaling import norm_channels, scale_norms
-from vlmforge.transform.query_key_rotation import rotate_keys
-from vlmforge.transform.query_key_scaling import scale_keys
-from vlmforge.transform.residual_rotation import rotate_residual
-from vlmforge.transform.rotations import stream_width
-from vlmforge.transform.smoothing import Channels
-from vlmforge.transform.value_rotation import random_value_rotations, rotate_values
-from vlmforge.transform.value_scaling import scale_values, value_channels
+from vlmforge.transform.passes.centering import centre_residual
+from vlmforge.transform.passes.gated_rotation import rotate_gated
+from vlmforge.transform.passes.head_rotation import rotate_head
+from vlmforge.transform.passes.mlp_scaling import gated_channels, scale_gated
+from vlmforge.transform.passes.norm_folding import fold_norms
+from vlmforge.transform.passes.norm_scaling import norm_channels, scale_norms
+from vlmforge.transform.passes.query_key_rotation import rotate_keys
+from vlmforge.transform.passes.query_key_scaling import scale_keys
+from vlmforge.transform.passes.residual_rotation import rotate_residual
+from vlmforge.transform.passes.value_rotation import random_value_rotations, rotate_values
+from vlmforge.transform.passes.value_scaling import scale_values, value_channels
 
 Rewrite = Callable[[Graph], Graph]
 

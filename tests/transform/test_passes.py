@@ -15,15 +15,15 @@ from vlmforge.errors import GraphError
 from vlmforge.graph.core import Graph, Node, Weight
 from vlmforge.graph.text import to_text
 from vlmforge.transform.blocks import gated_mlps, key_paths, value_paths
-from vlmforge.transform.centering import centre_residual
-from vlmforge.transform.gated_rotation import rotate_gated
 from vlmforge.transform.hadamard import random_rotation
-from vlmforge.transform.head_rotation import rotate_head
-from vlmforge.transform.norm_folding import fold_norms
-from vlmforge.transform.norm_scaling import norm_channels, scale_norms
-from vlmforge.transform.residual_rotation import rotate_residual
-from vlmforge.transform.untying import untie
-from vlmforge.transform.value_rotation import random_value_rotations, rotate_values
+from vlmforge.transform.passes.centering import centre_residual
+from vlmforge.transform.passes.gated_rotation import rotate_gated
+from vlmforge.transform.passes.head_rotation import rotate_head
+from vlmforge.transform.passes.norm_folding import fold_norms
+from vlmforge.transform.passes.norm_scaling import norm_channels, scale_norms
+from vlmforge.transform.passes.residual_rotation import rotate_residual
+from vlmforge.transform.passes.untying import untie
+from vlmforge.transform.passes.value_rotation import random_value_rotations, rotate_values
 
 
 def changes(before: Graph, after: Graph) -> list[str]:

@@ -15,17 +15,17 @@ from vlmforge.formats.mxq import read_mxq
 from vlmforge.graph.core import Weight
 from vlmforge.graph.evaluate import apply, evaluate
 from vlmforge.pipeline import compile_model
-from vlmforge.quantize.grid import Grid
-from vlmforge.quantize.weights import WeightFormat, quantize_weight
+from vlmforge.quantize.scales.grid import Grid
+from vlmforge.quantize.weights.formats import WeightFormat, quantize_weight
 from vlmforge.stages.calibration import Calibration
 from vlmforge.stages.overrides import split_overrides
+from vlmforge.stages.workspace import Workspace
 from vlmforge.tune import tables
 from vlmforge.tune.component import Component
 from vlmforge.tune.judge import Extent
 from vlmforge.tune.search import Budget, Tuning, save, tune
 from vlmforge.tune.space import find_space
 from vlmforge.tune.trial import Trial, run_trials
-from vlmforge.workspace import Workspace
 
 FOUR_BITS = CompileConfig.parse(
     {"bit": {"transformer": {"weight": {"ffn": 4, "head": 4}, "weightGroup": 32}}}

@@ -29,7 +29,7 @@ class Images:
     def prepare(self, directory: Path) -> None:
         from PIL import Image
 
-        from vlmforge.run.preprocess import ImagePreprocessor
+        from vlmforge.images.preprocess import ImagePreprocessor
 
         for mode in ("RGB", "L", "1", "P", "RGBA", "CMYK", "I;16", "F"):
             for form in FORMATS:

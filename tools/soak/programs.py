@@ -34,8 +34,8 @@ class Programs:
         self.scratch = Path()
 
     def prepare(self, directory: Path) -> None:
-        from tests.run.decoder import decoder
-        from tests.run.packages import text_program
+        from tests.machine.decoder import decoder
+        from tests.packages import text_program
 
         self.whole = [decoder(), text_program()]
         self.scratch = directory
@@ -88,7 +88,7 @@ class Programs:
 
 
 def _require_equal(program: Program, feeds: dict[str, np.ndarray]) -> None:
-    from vlmforge.run.native import NativeMachine, instruction_sets
+    from vlmforge.machine.native.machine import NativeMachine, instruction_sets
 
     outcomes = [_outcome(NativeMachine(program, 2, isa), feeds) for isa in instruction_sets()]
     for isa, outcome in zip(instruction_sets(), outcomes, strict=True):

@@ -65,7 +65,7 @@ class PackageSettings(_Files):
 
     def prepare(self, directory: Path) -> None:
         from tests.conftest import write_checkpoint
-        from tests.run.packages import write_package
+        from tests.packages import write_package
 
         (directory / "checkpoint").mkdir()
         self.keep(write_package(directory / "package", write_checkpoint(directory / "checkpoint")))
@@ -73,8 +73,8 @@ class PackageSettings(_Files):
     def attempt(self, case: Case, directory: Path) -> None:
         from PIL import Image
 
+        from vlmforge.decode.generate import Options
         from vlmforge.run.conversation import Conversation
-        from vlmforge.run.generate import Options
         from vlmforge.run.session import Session
 
         session = Session.open(self.directory(case, directory))
@@ -110,8 +110,8 @@ class CheckpointSettings(_Files):
 
     def attempt(self, case: Case, directory: Path) -> None:
         from vlmforge.capture.families import capture
+        from vlmforge.original.health import require_healthy
         from vlmforge.source.checkpoint import Checkpoint
-        from vlmforge.source.health import require_healthy
         from vlmforge.stages.agreement import require_agreement
 
         checkpoint = Checkpoint.open(str(self.directory(case, directory)))

@@ -81,8 +81,8 @@ class Templates:
         }
 
     def attempt(self, case: Case, directory: Path) -> None:
-        from vlmforge.run.messages import images_of
-        from vlmforge.run.template import ChatTemplate
+        from vlmforge.prompt.messages import images_of
+        from vlmforge.prompt.template import ChatTemplate
 
         (directory / "chat_template.jinja").write_bytes(case["chat_template.jinja"])
         messages = json.loads(case["messages.json"])

@@ -10,7 +10,7 @@ from vlmforge.bench.limits import Limits
 from vlmforge.bench.timing import Timing, timed
 from vlmforge.bench.work import Work, work_of
 from vlmforge.bench.workload import Workload, greedy
-from vlmforge.run.reading import extend
+from vlmforge.decode.reading import extend
 from vlmforge.run.session import Session
 
 Beside = Callable[[], Limits]

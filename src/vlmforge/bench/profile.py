@@ -11,9 +11,9 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from vlmforge.bench.work import PRODUCTS, Work, work_of
+from vlmforge.machine.cache import Cache
+from vlmforge.machine.machine import Machine, Trace
 from vlmforge.program.core import Instruction, Program
-from vlmforge.run.cache import Cache
-from vlmforge.run.machine import Machine, Trace
 
 Feeds = Mapping[str, np.ndarray]
 

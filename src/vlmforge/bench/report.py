@@ -18,8 +18,8 @@ from vlmforge.bench.profile import Share, profile
 from vlmforge.bench.timing import Timing
 from vlmforge.bench.work import Work
 from vlmforge.bench.workload import Workload
-from vlmforge.run.cores import cores, processor
-from vlmforge.run.machine import Machine
+from vlmforge.machine.cores import cores, processor
+from vlmforge.machine.machine import Machine
 from vlmforge.run.session import Session
 
 Report = dict[str, Any]

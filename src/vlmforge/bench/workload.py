@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from vlmforge.run.context import Context
-from vlmforge.run.inputs import Inputs
-from vlmforge.run.reading import Reading, extend, read_all
+from vlmforge.decode.context import Context
+from vlmforge.decode.inputs import Inputs
+from vlmforge.decode.reading import Reading, extend, read_all
 from vlmforge.run.session import Session
 
 QUESTION = "What is in the picture?"

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from PIL import Image
 
 from vlmforge.errors import CalibrationError, ImageError
-from vlmforge.formats.image import decode_image
+from vlmforge.images.reading import decode_image
 
 DATASET = "detection-datasets/coco"
 """COCO 2017 on the Hub: columns ``image`` and ``image_id``, split ``val``."""

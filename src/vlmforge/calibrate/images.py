@@ -17,11 +17,11 @@ from vlmforge.calibrate.coco import DATASET, SPLIT, coco_images, require_coco
 from vlmforge.calibrate.scenes import draw_scene
 from vlmforge.errors import CalibrationError, ImageError
 from vlmforge.formats.atomic import atomic_directory
-from vlmforge.formats.image import read_image
 from vlmforge.formats.kinds import IMAGES, IMAGES_RECORD
 from vlmforge.formats.output import require_replaceable
+from vlmforge.images.reading import read_image
+from vlmforge.images.resizing import IMAGE_SIZE, resize_image
 from vlmforge.progress import Progress
-from vlmforge.source.image import IMAGE_SIZE, resize_image
 
 logger = logging.getLogger(__name__)
 

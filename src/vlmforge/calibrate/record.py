@@ -19,11 +19,11 @@ from vlmforge.calibrate.prompts import PromptKind, prompt_for
 from vlmforge.errors import CalibrationError
 from vlmforge.formats.kinds import IMAGES_RECORD
 from vlmforge.formats.samples import SampleWriter
+from vlmforge.images.resizing import IMAGE_SIZE, resize_image
+from vlmforge.original.reference import ReferenceModel
 from vlmforge.progress import Progress
 from vlmforge.source.checkpoint import Checkpoint
-from vlmforge.source.image import IMAGE_SIZE, resize_image
 from vlmforge.source.processor import ImageTextProcessor, load_processor, pixel_values_to_images
-from vlmforge.source.reference import ReferenceModel
 
 BATCH = 16
 """Questions answered at once."""

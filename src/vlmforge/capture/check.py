@@ -10,10 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vlmforge.capture.original import Observer
 from vlmforge.errors import CaptureError
 from vlmforge.graph.core import Graph
 from vlmforge.graph.evaluate import evaluate
+
+Observer = Callable[[str, Tensor], None]
+"""Is told a module's path in the original model and its output, flattened to rows."""
 
 TOLERANCE = 1e-4
 """Largest float error of a captured value, relative to the largest value of the original."""

@@ -46,9 +46,9 @@ def chat(
     special_tokens_in_text: SpecialTokens = False,
 ) -> None:
     """Ask a package about images, once or in a conversation."""
+    from vlmforge.decode.generate import Options
+    from vlmforge.decode.sampling import Sampling
     from vlmforge.run.chat import Chat
-    from vlmforge.run.generate import Options
-    from vlmforge.run.sampling import Sampling
     from vlmforge.run.session import Session
 
     use_threads(threads)

@@ -82,8 +82,8 @@ def _evaluate_text(
     device: Device,
     as_json: bool,
 ) -> None:
-    from vlmforge.evaluation import evaluate_package
-    from vlmforge.run.windows import Windowing
+    from vlmforge.evaluate.package import evaluate_package
+    from vlmforge.evaluate.windows import Windowing
 
     with console.progress() as report:
         facts = evaluate_package(
@@ -103,8 +103,8 @@ def _evaluate_questions(
     device: Device,
     as_json: bool,
 ) -> None:
-    from vlmforge.run.evaluate import evaluate as run
-    from vlmforge.run.evaluate import read_questions
+    from vlmforge.evaluate.questions import evaluate as run
+    from vlmforge.evaluate.questions import read_questions
 
     asked = read_questions(questions)
     original = _reference(reference, device) if reference else None
@@ -146,7 +146,7 @@ def _figure(value: object) -> str:
 
 
 def _reference(model: str, device: Device) -> Any:
+    from vlmforge.original.reference import ReferenceModel
     from vlmforge.source.checkpoint import Checkpoint
-    from vlmforge.source.reference import ReferenceModel
 
     return ReferenceModel.load(Checkpoint.open(model), device.value)

@@ -26,7 +26,7 @@ def bench(
     """Measure how fast a package runs, beside what this machine can do."""
     from vlmforge.bench import table
     from vlmforge.bench.report import Plan, benchmark
-    from vlmforge.run.cores import cores
+    from vlmforge.machine.cores import cores
     from vlmforge.run.session import Session
 
     count = threads or cores()

@@ -118,7 +118,7 @@ def mblt(
     from vlmforge.formats.output import require_replaceable
     from vlmforge.source.checkpoint import Checkpoint
     from vlmforge.stages.mblt import mblt_compile
-    from vlmforge.workspace import Workspace
+    from vlmforge.stages.workspace import Workspace
 
     use_threads(threads)
     root = require_replaceable(work_dir, FOLDER)
@@ -155,7 +155,7 @@ def mxq(
     from vlmforge.formats.output import require_replaceable
     from vlmforge.stages.mxq import mxq_compile
     from vlmforge.stages.overrides import split_overrides
-    from vlmforge.workspace import COMPONENTS, Workspace
+    from vlmforge.stages.workspace import COMPONENTS, Workspace
 
     use_threads(threads)
     chosen = load_config(config, weights)
@@ -196,7 +196,7 @@ def package(
     from vlmforge.formats.output import require_replaceable
     from vlmforge.source.checkpoint import Checkpoint
     from vlmforge.stages.package import package as build
-    from vlmforge.workspace import Workspace
+    from vlmforge.stages.workspace import Workspace
 
     use_threads(threads)
     out = require_replaceable(out, PACKAGE)

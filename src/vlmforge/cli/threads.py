@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from vlmforge.run.cores import THREADS
+from vlmforge.machine.cores import THREADS
 
 OPENMP = "OMP_NUM_THREADS"
 """What torch reads when it is loaded."""

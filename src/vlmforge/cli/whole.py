@@ -13,7 +13,7 @@ from vlmforge.config import CompileConfig, InferenceScheme
 
 if TYPE_CHECKING:
     from vlmforge.pipeline import Summary
-    from vlmforge.workspace import Workspace
+    from vlmforge.stages.workspace import Workspace
 
 from vlmforge.cli.combinations import refuse_idle_calibration
 from vlmforge.cli.options import (

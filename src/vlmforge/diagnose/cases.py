@@ -12,13 +12,13 @@ import numpy as np
 from vlmforge.calibrate.images import find_images
 from vlmforge.calibrate.prompts import prompt_for
 from vlmforge.calibrate.scenes import draw_scene
+from vlmforge.decode.generate import Options
 from vlmforge.errors import RunError
-from vlmforge.formats.image import ImageSource
+from vlmforge.evaluate.questions import read_questions
 from vlmforge.formats.plain_text import read_text
+from vlmforge.images.reading import ImageSource
+from vlmforge.prompt.messages import Message
 from vlmforge.run.conversation import Conversation
-from vlmforge.run.evaluate import read_questions
-from vlmforge.run.generate import Options
-from vlmforge.run.messages import Message
 from vlmforge.run.session import Session
 
 SCENES = 888_000_000

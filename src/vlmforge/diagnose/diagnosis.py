@@ -14,15 +14,15 @@ from vlmforge.diagnose.cases import Case
 from vlmforge.diagnose.node import CLASSES, NodeRecord
 from vlmforge.diagnose.original import Originals
 from vlmforge.diagnose.walk import Side, Walk
-from vlmforge.formats.image import ImageSource
+from vlmforge.evaluate.divergence import compare
 from vlmforge.formats.rotation import Rotation
+from vlmforge.images.reading import ImageSource
+from vlmforge.images.resizing import resize_image
 from vlmforge.program.core import Program
 from vlmforge.progress import Progress
-from vlmforge.run.divergence import compare
-from vlmforge.run.positions import rope_index
+from vlmforge.prompt.positions import rope_index
 from vlmforge.run.session import Session
 from vlmforge.source.checkpoint import EMBEDDING, Checkpoint
-from vlmforge.source.image import resize_image
 from vlmforge.source.processor import load_processor, pixel_values_to_images
 
 PIXELS, EMBEDDINGS = "preprocess", "embed_tokens"

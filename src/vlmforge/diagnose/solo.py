@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from vlmforge.machine.machine import open_machine
 from vlmforge.program.core import Instruction, Program
-from vlmforge.run.machine import open_machine
 
 
 class Solo:

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from vlmforge.decode.generate import Options
 from vlmforge.errors import RunError, VlmforgeError
-from vlmforge.formats.image import read_image
 from vlmforge.formats.output import expanded
+from vlmforge.images.reading import read_image
 from vlmforge.run.conversation import Conversation
-from vlmforge.run.generate import Options
 from vlmforge.run.session import Session
 
 HELP = """/image FILE  show an image with the next question

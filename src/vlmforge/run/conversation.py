@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
+from vlmforge.decode import snapshot as snapshots
+from vlmforge.decode.generate import Generation, Options, Step, collect, generate
+from vlmforge.decode.prefix import PrefixCache
+from vlmforge.decode.reading import fill
 from vlmforge.formats.kv import Snapshot
-from vlmforge.run import snapshot as snapshots
-from vlmforge.run.generate import Generation, Options, Step, collect, generate
-from vlmforge.run.messages import Message
-from vlmforge.run.prefix import PrefixCache
-from vlmforge.run.reading import fill
+from vlmforge.prompt.messages import Message
 from vlmforge.run.session import Session
 
 

@@ -10,20 +10,20 @@ from pathlib import Path
 import numpy as np
 
 from vlmforge.config import InferenceScheme
+from vlmforge.decode.context import Context
+from vlmforge.decode.generate import Decoder, Options
+from vlmforge.decode.inputs import Inputs
+from vlmforge.decode.vision import ImageFeatures, VisionEncoder
 from vlmforge.errors import RunError
 from vlmforge.formats.package import PROCESSOR_FILE, Package, open_package
 from vlmforge.formats.settings import GenerationSettings, ProcessorSettings, read_settings
-from vlmforge.run.context import Context
-from vlmforge.run.generate import Decoder, Options
-from vlmforge.run.inputs import Inputs
-from vlmforge.run.machine import Machine
-from vlmforge.run.messages import Message
-from vlmforge.run.preprocess import ImagePreprocessor
-from vlmforge.run.prompt import PromptEncoder, PromptRules
-from vlmforge.run.scheme import open_scheme
-from vlmforge.run.template import ChatTemplate
-from vlmforge.run.tokens import load_tokenizer
-from vlmforge.run.vision import ImageFeatures, VisionEncoder
+from vlmforge.images.preprocess import ImagePreprocessor
+from vlmforge.machine.machine import Machine
+from vlmforge.machine.scheme import open_scheme
+from vlmforge.prompt.encoder import PromptEncoder, PromptRules
+from vlmforge.prompt.messages import Message
+from vlmforge.prompt.template import ChatTemplate
+from vlmforge.prompt.tokens import load_tokenizer
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from vlmforge.errors import SourceError
+from vlmforge.images.resizing import IMAGE_SIZE
 from vlmforge.source.heads import BELONGS
-from vlmforge.source.image import IMAGE_SIZE
 
 Shape = tuple[int, ...]
 

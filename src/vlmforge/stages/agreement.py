@@ -14,14 +14,14 @@ from PIL import Image
 from vlmforge.errors import SourceError, VlmforgeError
 from vlmforge.formats.package import PROCESSOR_FILE
 from vlmforge.formats.settings import ProcessorSettings, read_settings
+from vlmforge.images.preprocess import ImagePreprocessor
+from vlmforge.images.resizing import IMAGE_SIZE
 from vlmforge.package.settings import write_settings
-from vlmforge.run.messages import images_of
-from vlmforge.run.preprocess import ImagePreprocessor
-from vlmforge.run.prompt import PromptEncoder
-from vlmforge.run.template import ChatTemplate
-from vlmforge.run.tokens import load_tokenizer
+from vlmforge.prompt.encoder import PromptEncoder
+from vlmforge.prompt.messages import images_of
+from vlmforge.prompt.template import ChatTemplate
+from vlmforge.prompt.tokens import load_tokenizer
 from vlmforge.source.checkpoint import Checkpoint
-from vlmforge.source.image import IMAGE_SIZE
 from vlmforge.source.processor import load_processor, load_template, pixel_values_to_images
 from vlmforge.source.processor import load_tokenizer as load_original
 

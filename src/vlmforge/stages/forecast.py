@@ -11,8 +11,8 @@ from math import ceil, prod
 import torch
 
 from vlmforge.calibrate.record import BATCH, DTYPES
+from vlmforge.original.reference import torch_device
 from vlmforge.source.checkpoint import LM_HEAD, Checkpoint
-from vlmforge.source.reference import torch_device
 from vlmforge.stages.calibration import PROMPT_TOKENS, Calibration, answering_dtype
 
 LAYER = re.compile(r"language_model\.layers\.(\d+)\.")

@@ -8,12 +8,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from vlmforge.capture.check import check
+from vlmforge.capture.check import Observer, check
 from vlmforge.capture.families import capture
-from vlmforge.capture.original import Observer, load_streamed, run_language, run_vision
 from vlmforge.formats.atomic import atomic_file
 from vlmforge.formats.container import ContainerWriter
 from vlmforge.formats.mblt import write_mblt
+from vlmforge.original.streamed import load_streamed, run_language, run_vision
 from vlmforge.progress import Progress
 from vlmforge.source.checkpoint import Checkpoint
 from vlmforge.stages.samples import component_samples, original_pixels, sample_feeds

@@ -14,18 +14,18 @@ from vlmforge.formats.mxq import MxqWriter
 from vlmforge.graph.core import Graph
 from vlmforge.graph.verify import verify
 from vlmforge.learning.steps import Learning
+from vlmforge.original.reference import torch_device
 from vlmforge.progress import Progress
-from vlmforge.quantize.clipping import Clipping
-from vlmforge.quantize.learned_codes import learned_codes
-from vlmforge.quantize.learned_scales import learned_rounding
-from vlmforge.quantize.lower import lower
-from vlmforge.quantize.narrowing import narrow_products
-from vlmforge.quantize.observe import Range
-from vlmforge.quantize.quantized_path import QuantizedPath
-from vlmforge.quantize.rounding import Rounding, choose_rounding, weight_formats
-from vlmforge.quantize.scales import Bound, Scales, choose_scales
+from vlmforge.quantize.emit import lower
+from vlmforge.quantize.learn.codes import learned_codes
+from vlmforge.quantize.learn.quantized_path import QuantizedPath
+from vlmforge.quantize.learn.scales import learned_rounding
+from vlmforge.quantize.observe.clipping import Clipping
+from vlmforge.quantize.observe.ranges import Range
+from vlmforge.quantize.scales.choice import Bound, Scales, choose_scales
+from vlmforge.quantize.scales.narrowing import narrow_products
 from vlmforge.quantize.scheme import assign_codes, require_nodes
-from vlmforge.source.reference import torch_device
+from vlmforge.quantize.weights.rounding import Rounding, choose_rounding, weight_formats
 from vlmforge.stages.samples import component_samples
 from vlmforge.stages.transformed import Transformed, transform_component
 

@@ -6,15 +6,15 @@ from pathlib import Path
 
 from vlmforge.calibrate.scenes import draw_scene
 from vlmforge.config import CompileConfig
+from vlmforge.decode.generate import Options
 from vlmforge.formats.chat_template import TEMPLATE_FILE
 from vlmforge.formats.package import open_package
 from vlmforge.package.build import build_package
 from vlmforge.run.conversation import Conversation
-from vlmforge.run.generate import Options
 from vlmforge.run.session import Session
 from vlmforge.source.checkpoint import Checkpoint
 from vlmforge.stages.rotation import read_r1
-from vlmforge.workspace import Workspace
+from vlmforge.stages.workspace import Workspace
 
 QUESTION = "What do you see?"
 ANSWER_TOKENS = 4

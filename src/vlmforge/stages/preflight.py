@@ -13,13 +13,13 @@ from vlmforge.config import CompileConfig
 from vlmforge.errors import CalibrationError, ConfigError, OutputError
 from vlmforge.formats.kinds import FOLDER, PACKAGE
 from vlmforge.formats.output import existing_parent, require_apart, require_replaceable
+from vlmforge.original.health import require_healthy
 from vlmforge.progress import Progress
 from vlmforge.source.checkpoint import EMBEDDING, Checkpoint
-from vlmforge.source.health import require_healthy
 from vlmforge.stages.agreement import require_agreement
 from vlmforge.stages.calibration import PROMPT_TOKENS, Calibration, require_calibration
 from vlmforge.stages.overrides import split_overrides
-from vlmforge.workspace import Workspace
+from vlmforge.stages.workspace import Workspace
 
 FLOAT32 = 4
 IMAGE_BYTES = 896 * 56 * 6 * FLOAT32

@@ -15,15 +15,15 @@ from vlmforge.formats.samples import Sample
 from vlmforge.graph.core import Graph
 from vlmforge.learning.steps import Budget
 from vlmforge.progress import Progress
-from vlmforge.quantize.rounding import weight_formats
 from vlmforge.quantize.scheme import assign_codes, attention_operands, narrowable
-from vlmforge.quantize.weights import WeightFormat
+from vlmforge.quantize.weights.formats import WeightFormat
+from vlmforge.quantize.weights.rounding import weight_formats
 from vlmforge.stages.rotation import component_rotation
 from vlmforge.stages.samples import rotated_feeds, sample_feeds
+from vlmforge.transform.choose.rotations import choose_rotations
+from vlmforge.transform.choose.scales import scale
 from vlmforge.transform.order import preparation, rotations, transform
 from vlmforge.transform.precision import Precision
-from vlmforge.transform.rotations import choose_rotations
-from vlmforge.transform.scales import scale
 from vlmforge.transform.settings import Settings
 
 

@@ -10,11 +10,10 @@ from vlmforge.formats.mblt import read_mblt
 from vlmforge.graph.core import Graph
 from vlmforge.graph.flow import readers
 from vlmforge.progress import Progress
-from vlmforge.quantize.grid import Grid, grids
-from vlmforge.quantize.narrowing import narrow_products
-from vlmforge.quantize.observe import Range
-from vlmforge.quantize.rounding import weight_formats
-from vlmforge.quantize.scales import Bound, choose_scales
+from vlmforge.quantize.observe.ranges import Range
+from vlmforge.quantize.scales.choice import Bound, choose_scales
+from vlmforge.quantize.scales.grid import Grid, grids
+from vlmforge.quantize.scales.narrowing import narrow_products
 from vlmforge.quantize.scheme import (
     PRODUCTS,
     assign_codes,
@@ -22,12 +21,13 @@ from vlmforge.quantize.scheme import (
     narrowable,
     product_inputs,
 )
-from vlmforge.quantize.weights import WeightFormat
+from vlmforge.quantize.weights.formats import WeightFormat
+from vlmforge.quantize.weights.rounding import weight_formats
 from vlmforge.stages.mxq import observe_component
 from vlmforge.stages.samples import component_samples
 from vlmforge.stages.transformed import Transformed, transform_component
+from vlmforge.stages.workspace import Workspace
 from vlmforge.tune.trial import Trial
-from vlmforge.workspace import Workspace
 
 
 @dataclass(frozen=True)

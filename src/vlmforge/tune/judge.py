@@ -12,9 +12,9 @@ from vlmforge.errors import CalibrationError
 from vlmforge.formats.samples import read_samples
 from vlmforge.progress import Progress
 from vlmforge.quantize.scheme import PRODUCTS
+from vlmforge.stages.workspace import Workspace
 from vlmforge.tune.component import Component
 from vlmforge.tune.trial import Trial, run_trials
-from vlmforge.workspace import Workspace
 
 TOGETHER = 24
 """Trials run side by side; bounds the memory of their values."""

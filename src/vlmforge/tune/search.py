@@ -15,10 +15,10 @@ from vlmforge.formats.mblt import read_mblt
 from vlmforge.formats.output import require_replaceable
 from vlmforge.progress import Progress
 from vlmforge.stages.overrides import split_overrides
+from vlmforge.stages.workspace import COMPONENTS, Workspace
 from vlmforge.tune.candidates import Candidate, Cost, find_candidates, whole_cost
 from vlmforge.tune.component import Component
 from vlmforge.tune.judge import Extent, Judge, Score, Whole
-from vlmforge.workspace import COMPONENTS, Workspace
 
 SECTIONS = 5
 """Numbers of widened candidates tried at once while the smallest sufficient one is sought."""

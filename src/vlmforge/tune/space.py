@@ -10,7 +10,7 @@ from vlmforge.pipeline import prepare_model
 from vlmforge.progress import Progress
 from vlmforge.source.checkpoint import Checkpoint
 from vlmforge.stages.calibration import Calibration
-from vlmforge.workspace import Workspace
+from vlmforge.stages.workspace import Workspace
 
 
 def find_space(

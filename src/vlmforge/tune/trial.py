@@ -12,8 +12,8 @@ from vlmforge.graph.core import Graph, Node, Weight
 from vlmforge.graph.evaluate import apply, last_uses
 from vlmforge.graph.stream import with_loaded
 from vlmforge.progress import Progress
-from vlmforge.quantize.grid import Grid
-from vlmforge.quantize.weights import WeightFormat, quantize_weight
+from vlmforge.quantize.scales.grid import Grid
+from vlmforge.quantize.weights.formats import WeightFormat, quantize_weight
 
 Values = dict[str, Tensor]
 Measure = Callable[[int, int, Tensor, Tensor], None]

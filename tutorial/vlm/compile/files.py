@@ -13,7 +13,7 @@ from vlmforge.formats.private import private_directory
 from vlmforge.source.checkpoint import Checkpoint
 from vlmforge.stages.mblt import mblt_compile
 from vlmforge.stages.mxq import mxq_compile
-from vlmforge.workspace import Workspace
+from vlmforge.stages.workspace import Workspace
 
 MODEL = "Qwen/Qwen2-VL-2B-Instruct"
 CALIBRATION = Path("../calibration/calibration_data")

@@ -1,0 +1,1 @@
+"""Tokens are read into caches, and chosen one after another."""

@@ -1,0 +1,1 @@
+"""How well packages answer questions and predict texts."""

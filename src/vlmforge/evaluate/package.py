@@ -1,0 +1,54 @@
+"""Evaluates packages and programs on texts, against the original model if it is at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from vlmforge.evaluate.text import ProgramModel, TextModel, evaluate_text
+from vlmforge.evaluate.windows import Windowing, read_texts
+from vlmforge.formats.package import open_package
+from vlmforge.machine.machine import open_machine
+from vlmforge.original.text import TextReference
+from vlmforge.progress import Progress
+from vlmforge.prompt.tokens import load_tokenizer
+from vlmforge.source.checkpoint import Checkpoint
+
+
+def evaluate_package(
+    directory: Path,
+    texts: Sequence[Path],
+    windowing: Windowing,
+    reference: str | None = None,
+    device: str = "cpu",
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Let the text program of a package predict texts.
+
+    Args:
+        directory: the package.
+        texts: UTF-8 files.
+        windowing: how they are cut, and which tokens count.
+        reference: the original model, a directory or an id on the Hugging Face Hub.
+        device: where the reference computes, ``"cpu"`` or ``"gpu"``.
+        progress: is told of every window.
+
+    Returns:
+        What :func:`vlmforge.evaluate.text.evaluate_text` finds, and how the texts were cut:
+        ``context``, ``stride``, ``min_context`` and ``texts``.
+    """
+    package = open_package(directory)
+    model = ProgramModel(open_machine(package.text), package.embeddings)
+    windows = windowing.cut(read_texts(load_tokenizer(directory), texts))
+    original: TextModel | None = None
+    if reference is not None:
+        original = TextReference.load(Checkpoint.open(reference), device)
+    found = evaluate_text({"package": model}, windows, original, progress)["package"]
+    return {
+        "texts": [str(path) for path in texts],
+        "context": windowing.context,
+        "stride": windowing.step,
+        "min_context": windowing.min_context,
+        **found,
+    }

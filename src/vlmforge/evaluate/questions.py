@@ -1,0 +1,178 @@
+"""Evaluation: how many questions a package answers, and how far it strays from a reference."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from vlmforge.decode.generate import Options
+from vlmforge.errors import RunError
+from vlmforge.evaluate.divergence import compare
+from vlmforge.prompt.messages import Message
+from vlmforge.run.conversation import Conversation
+from vlmforge.run.session import Session
+from vlmforge.serve.engine import Engine
+
+
+@dataclass(frozen=True)
+class Question:
+    """One line of a question file.
+
+    Attributes:
+        image: path of the image.
+        question, answer: texts; answers are compared stripped and case-folded.
+        kind: a group to report on its own, or None.
+    """
+
+    image: Path
+    question: str
+    answer: str
+    kind: str | None = None
+
+    @property
+    def messages(self) -> list[Message]:
+        """The question as a conversation: the image, then the text."""
+        image = {"type": "image", "image": self.image}
+        return [{"role": "user", "content": [image, {"type": "text", "text": self.question}]}]
+
+    def is_answered_by(self, text: str) -> bool:
+        """Whether the text is the answer."""
+        return text.strip().casefold() == self.answer.strip().casefold()
+
+
+class ReferenceAnswer(Protocol):
+    """What the original model answers."""
+
+    @property
+    def text(self) -> str:
+        """Without special tokens."""
+
+    @property
+    def token_ids(self) -> Sequence[int]:
+        """``[T]``, greedy, the end token included."""
+
+    @property
+    def logits(self) -> ArrayLike:
+        """float32 ``[T, vocab]``, from which each token was chosen."""
+
+
+class Reference(Protocol):
+    """The original model."""
+
+    def answer(self, image_path: Path, question: str, max_new_tokens: int) -> ReferenceAnswer:
+        """Answer one question about one image, greedily."""
+
+
+def read_questions(path: Path) -> list[Question]:
+    """The questions of a JSON-lines file; image paths are relative to the file.
+
+    Lines end at line feeds alone, as JSON texts may hold other separators of Unicode. A byte
+    that is not UTF-8 becomes U+FFFD.
+
+    Raises:
+        RunError: the file is missing or empty, or lines are malformed (each is named).
+    """
+    try:
+        lines = path.read_bytes().decode("utf-8-sig", "replace").split("\n")
+    except OSError as error:
+        raise RunError(
+            f"the questions cannot be read: {error.strerror}",
+            where=path,
+            mend="name a file of questions, a line each",
+        ) from error
+    questions, problems = [], []
+    for number, line in enumerate(lines, 1):
+        try:
+            if line.strip():
+                questions.append(_question(json.loads(line), path.parent))
+        except ValueError as error:
+            problems.append(f"line {number}: {error}")
+    if problems or not questions:
+        raise RunError(
+            "; ".join(problems) or "there are no questions",
+            where=path,
+            mend='write lines as {"image": FILE, "question": TEXT, "answer": TEXT}',
+        )
+    return questions
+
+
+def evaluate(
+    session: Session,
+    questions: Sequence[Question],
+    *,
+    max_new_tokens: int = 32,
+    reference: Reference | None = None,
+    on_answer: Callable[[Question, str], None] | None = None,
+    max_running: int = 8,
+) -> dict[str, Any]:
+    """Answer every question greedily, several at once.
+
+    Args:
+        session: the package.
+        questions: at least one.
+        max_new_tokens: most tokens of an answer.
+        reference: the original model, to compare with.
+        on_answer: called with each question and the package's answer, in the questions' order.
+        max_running: questions answered at once, which changes no answer.
+
+    Returns:
+        ``n``, ``accuracy`` (exact matches / n) and, where questions have kinds, ``kinds`` (kind to
+        ``{"n", "accuracy"}``). With a reference also ``reference_accuracy`` and, over all tokens of
+        the reference's answers, ``top1_agreement`` and ``kl`` (mean KL(reference ‖ package), nats).
+
+    Raises:
+        RunError: an image is unreadable or a question longer than the session's maximum length.
+    """
+    correct, reference_correct, comparisons = [], [], []
+    with Engine(session, max_running) as engine:
+        conversation = Conversation(session, engine.prefixes)
+        options = Options(max_new_tokens=max_new_tokens)
+        answers = engine.map((question.messages for question in questions), options)
+        for question, generation in zip(questions, answers, strict=True):
+            correct.append(question.is_answered_by(generation.text))
+            if on_answer is not None:
+                on_answer(question, generation.text)
+            if reference is not None:
+                answer = reference.answer(question.image, question.question, max_new_tokens)
+                reference_correct.append(question.is_answered_by(answer.text))
+                logits = conversation.teacher_forced(question.messages, answer.token_ids)
+                comparisons.append(compare(np.asarray(answer.logits), logits))
+    report = {**_accuracy(correct), **_kinds(questions, correct)}
+    if reference is not None:
+        agree, divergence = np.concatenate(comparisons, axis=1)
+        report["reference_accuracy"] = float(np.mean(reference_correct))
+        report["top1_agreement"] = float(agree.mean())
+        report["kl"] = float(divergence.mean())
+    return report
+
+
+def _question(record: object, directory: Path) -> Question:
+    """The question of a parsed line; raises ValueError."""
+    if not isinstance(record, dict):
+        raise ValueError("not a JSON object")
+    for key in ("image", "question", "answer"):
+        if not isinstance(record.get(key), str):
+            raise ValueError(f"{key!r} is missing or not a text")
+    if not isinstance(record.get("kind", ""), str):
+        raise ValueError("'kind' is not a text")
+    image = directory / record["image"]
+    return Question(image, record["question"], record["answer"], record.get("kind"))
+
+
+def _accuracy(correct: Sequence[bool]) -> dict[str, Any]:
+    return {"n": len(correct), "accuracy": float(np.mean(correct))}
+
+
+def _kinds(questions: Sequence[Question], correct: Sequence[bool]) -> dict[str, Any]:
+    kinds = defaultdict(list)
+    for question, right in zip(questions, correct, strict=True):
+        if question.kind is not None:
+            kinds[question.kind].append(right)
+    return {"kinds": {kind: _accuracy(kinds[kind]) for kind in sorted(kinds)}} if kinds else {}

@@ -1,0 +1,1 @@
+"""Images: read from files, resized, and laid out as patches; without torch."""

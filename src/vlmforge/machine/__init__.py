@@ -1,0 +1,1 @@
+"""Machines that run integer programs, equal to the bit."""

@@ -1,0 +1,1 @@
+"""The original model: whole, streamed weight by weight, and as a reader of texts."""

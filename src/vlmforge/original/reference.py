@@ -1,0 +1,229 @@
+"""ReferenceModel: the original model in floating point, run by transformers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+from transformers import (
+    GenerationConfig,
+    Qwen2VLForConditionalGeneration,
+    StoppingCriteriaList,
+)
+
+from vlmforge.errors import SourceError
+from vlmforge.images.reading import read_image
+from vlmforge.images.resizing import IMAGE_SIZE, resize_image
+from vlmforge.original.batch import answers, left_padded
+from vlmforge.original.inputs import Embedded, ReferenceInputs
+from vlmforge.original.model import load_model
+from vlmforge.source.checkpoint import Checkpoint
+from vlmforge.source.processor import ImageTextProcessor, load_processor
+
+
+@dataclass(frozen=True)
+class ReferenceAnswer:
+    """What the original model says.
+
+    Attributes:
+        text: the answer, without special tokens.
+        token_ids: of the answer; the end token, if it was reached, is the last.
+        logits: float32 ``[len(token_ids), vocab]``: row t predicts ``token_ids[t]``.
+    """
+
+    text: str
+    token_ids: list[int]
+    logits: torch.Tensor
+
+
+@dataclass
+class ReferenceModel:
+    """The original model and its processor; always greedy.
+
+    Attributes:
+        model: transformers' model.
+        processor: makes token ids and pixels of text and images.
+        image_size: height and width every image is resized to.
+    """
+
+    model: Qwen2VLForConditionalGeneration
+    processor: ImageTextProcessor
+    image_size: tuple[int, int] = IMAGE_SIZE
+
+    @staticmethod
+    def load(
+        checkpoint: Checkpoint,
+        device: str = "cpu",
+        dtype: torch.dtype = torch.float32,
+        image_size: tuple[int, int] = IMAGE_SIZE,
+    ) -> ReferenceModel:
+        """Load the model whole.
+
+        Args:
+            checkpoint: of the model.
+            device: ``"cpu"`` or ``"gpu"``.
+            dtype: of weights and arithmetic; bfloat16 halves the memory of float32.
+            image_size: height and width, multiples of the side of a merge group (28).
+
+        Raises:
+            SourceError: a weight is missing, or there is no such device.
+        """
+        target = torch_device(device)
+        processor = load_processor(checkpoint.path)
+        model: Any = load_model(checkpoint, dtype).to(target)
+        model.generation_config = _greedy(model.generation_config)
+        return ReferenceModel(model, processor, image_size)
+
+    def inputs(self, prompt: str, images: Sequence[Image.Image] = ()) -> ReferenceInputs:
+        """One user message: the images, resized, and then the prompt; ready to be answered."""
+        parts = [{"type": "image"} for _ in images] + [{"type": "text", "text": prompt}]
+        text = self.processor.apply_chat_template(
+            [{"role": "user", "content": parts}], tokenize=False, add_generation_prompt=True
+        )
+        batch = self.processor(
+            text=[text],
+            images=[resize_image(image, self.image_size) for image in images] or None,
+            do_resize=False,
+            return_tensors="pt",
+        )
+        return ReferenceInputs(
+            batch["input_ids"],
+            batch["mm_token_type_ids"].long(),
+            batch.get("pixel_values"),
+            batch.get("image_grid_thw"),
+        )
+
+    @torch.inference_mode()
+    def embed(self, inputs: ReferenceInputs) -> Embedded:
+        """The sequence as the decoder receives it, image features merged."""
+        ids = inputs.input_ids.to(self.model.device)
+        embeds = self.model.get_input_embeddings()(ids)
+        if inputs.pixel_values is not None and inputs.grid is not None:
+            features = self.model.get_image_features(
+                inputs.pixel_values.to(ids.device), inputs.grid.to(ids.device)
+            )
+            embeds[inputs.token_types.to(ids.device) == 1] = torch.cat(features.pooler_output)
+        positions, _ = self.model.model.get_rope_index(
+            inputs.input_ids, mm_token_type_ids=inputs.token_types, image_grid_thw=inputs.grid
+        )
+        types = inputs.token_types[0].to(torch.int8)
+        return Embedded(embeds.float().cpu(), positions[:, 0], types)
+
+    def generate(self, inputs: ReferenceInputs, max_new_tokens: int) -> list[int]:
+        """The greedy answer's token ids, at most ``max_new_tokens``, the end token included."""
+        return self.generate_all([inputs], max_new_tokens)[0]
+
+    @torch.inference_mode()
+    def generate_all(
+        self,
+        questions: Sequence[ReferenceInputs],
+        max_new_tokens: int,
+        on_step: Callable[[int], None] | None = None,
+    ) -> list[list[int]]:
+        """The greedy answers to questions asked at once; each as :meth:`generate` gives it alone.
+
+        Weights are read once for all questions, where one at a time would read them for each.
+
+        Args:
+            questions: of any lengths.
+            max_new_tokens: most of each answer.
+            on_step: is told how many tokens of each answer there are.
+        """
+        config = self.model.generation_config
+        stop = _token_ids(config.eos_token_id)
+        pad = [*_token_ids(config.pad_token_id), *stop, 0][0]
+        batch = left_padded(questions, pad)
+        start = batch["input_ids"].shape[1]
+
+        def told(ids: Tensor, scores: object, **_: object) -> Tensor:
+            if on_step is not None:
+                on_step(ids.shape[1] - start)
+            return torch.zeros(len(ids), dtype=torch.bool, device=ids.device)
+
+        generated = self.model.generate(
+            **{name: tensor.to(self.model.device) for name, tensor in batch.items()},
+            max_new_tokens=max_new_tokens,
+            pad_token_id=pad,
+            stopping_criteria=StoppingCriteriaList([told]),
+        )
+        return answers(generated[:, start:], stop)
+
+    @torch.inference_mode()
+    def logits(
+        self, inputs_embeds: torch.Tensor, position_ids: torch.Tensor, start: int = 0
+    ) -> torch.Tensor:
+        """Logits of rows ``start ...`` of a sequence: float32 ``[seq - start, vocab]``.
+
+        Args:
+            inputs_embeds: ``[1, seq, hidden]``.
+            position_ids: int64 ``[3, seq]``.
+            start: the first row wanted.
+        """
+        device = self.model.device
+        output = self.model.model.language_model(
+            inputs_embeds=inputs_embeds.to(device, self.model.dtype),
+            position_ids=position_ids[:, None].to(device),
+            use_cache=False,
+        )
+        logits: torch.Tensor = self.model.lm_head(output.last_hidden_state[0, start:])
+        return logits.float().cpu()
+
+    def answer(
+        self, image_path: Path | str, question: str, max_new_tokens: int = 64
+    ) -> ReferenceAnswer:
+        """The greedy answer to a question about an image, and the logits that led to it.
+
+        Raises:
+            SourceError: the image cannot be read.
+        """
+        prompt = self.inputs(question, [read_image(image_path)])
+        token_ids = self.generate(prompt, max_new_tokens)
+        embedded = self.embed(prompt.followed_by(token_ids[:-1]))
+        logits = self.logits(embedded.inputs_embeds, embedded.position_ids, start=prompt.length - 1)
+        return ReferenceAnswer(self.text(token_ids), token_ids, logits)
+
+    def text(self, token_ids: Sequence[int]) -> str:
+        """The tokens as text, without special tokens."""
+        text: str = self.processor.tokenizer.decode(list(token_ids), skip_special_tokens=True)
+        return text
+
+
+def torch_device(device: str) -> torch.device:
+    """The torch device called ``"cpu"`` or ``"gpu"`` (also ``"cuda"``).
+
+    Raises:
+        SourceError: the name is another, or there is no usable GPU.
+    """
+    if device == "cpu":
+        return torch.device("cpu")
+    if device not in ("gpu", "cuda"):
+        raise SourceError("there is no such device", where=device, mend="choose cpu or gpu")
+    if not torch.cuda.is_available():
+        raise SourceError(
+            "no GPU can be used",
+            where=f"device {device}",
+            mend="use --device cpu, or install a CUDA build of PyTorch and its driver",
+        )
+    return torch.device("cuda")
+
+
+def _token_ids(ids: int | list[int] | None) -> list[int]:
+    if ids is None:
+        return []
+    return ids if isinstance(ids, list) else [ids]
+
+
+def _greedy(config: GenerationConfig) -> GenerationConfig:
+    """Greedy decoding that keeps only the special tokens of the model's own settings."""
+    return GenerationConfig(
+        do_sample=False,
+        num_beams=1,
+        bos_token_id=config.bos_token_id,
+        eos_token_id=config.eos_token_id,
+        pad_token_id=config.pad_token_id,
+    )

@@ -1,0 +1,95 @@
+"""The original Hugging Face model, one module's weights in memory at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel, Qwen2VLForConditionalGeneration
+
+from vlmforge.capture.check import Observer
+from vlmforge.original.model import empty_model
+from vlmforge.source.architecture import SUPPORTED
+from vlmforge.source.checkpoint import Checkpoint
+
+
+def load_streamed(checkpoint: Checkpoint) -> PreTrainedModel:
+    """The original model in float32, its parameters read just before each module runs.
+
+    The model is built on the ``meta`` device; hooks read a module's own parameters from the
+    checkpoint and drop them after its forward, so no float copy of the model is ever held.
+    """
+    model = empty_model(checkpoint)
+    for path, module in model.named_modules():
+        if any(True for _ in module.parameters(recurse=False)):
+            _stream(checkpoint, path, module)
+    return model
+
+
+def _stream(checkpoint: Checkpoint, path: str, module: nn.Module) -> None:
+    names = [name for name, _ in module.named_parameters(recurse=False)]
+    canonical = SUPPORTED[checkpoint.architecture].canonical(path)
+    empty = {name: getattr(module, name) for name in names}
+
+    def materialize(module: nn.Module, arguments: object) -> None:
+        for name in names:
+            weight = checkpoint.weight(f"{canonical}.{name}").load()
+            setattr(module, name, nn.Parameter(weight, requires_grad=False))
+
+    def release(module: nn.Module, arguments: object, output: object) -> None:
+        for name in names:
+            setattr(module, name, empty[name])
+
+    module.register_forward_pre_hook(materialize)
+    module.register_forward_hook(release)
+
+
+@torch.no_grad()
+def run_language(model: PreTrainedModel, feeds: Mapping[str, Tensor], observe: Observer) -> None:
+    """Run the text side on ``inputs_embeds`` [1, seq, hidden] and ``position_ids`` [3, seq].
+
+    ``observe`` is called with each module's path and output, flattened to rows.
+    """
+    with _Observed(model, observe):
+        sees = isinstance(model, Qwen2VLForConditionalGeneration)
+        decoder = model.model.language_model if sees else model.model
+        positions = feeds["position_ids"]
+        hidden = decoder(
+            inputs_embeds=feeds["inputs_embeds"],
+            position_ids=positions[:, None] if sees else positions[:1],
+            use_cache=False,
+        )
+        model.lm_head(hidden.last_hidden_state)
+
+
+@torch.no_grad()
+def run_vision(
+    model: PreTrainedModel, pixel_values: Tensor, grid: Tensor, observe: Observer
+) -> None:
+    """Run the vision side on ``pixel_values`` [patches, 1176] with ``grid`` [images, 3]."""
+    with _Observed(model, observe):
+        model.model.visual(pixel_values, grid_thw=grid)
+
+
+class _Observed:
+    def __init__(self, model: nn.Module, observe: Observer) -> None:
+        self.model, self.observe = model, observe
+
+    def __enter__(self) -> None:
+        self.handles = [
+            module.register_forward_hook(self._hook(path))
+            for path, module in self.model.named_modules()
+        ]
+
+    def _hook(self, path: str) -> Callable[..., None]:
+        def hook(module: nn.Module, arguments: object, output: object) -> None:
+            tensor = output[0] if isinstance(output, tuple) else output
+            if isinstance(tensor, Tensor):
+                self.observe(path, tensor.flatten(0, -2))
+
+        return hook
+
+    def __exit__(self, *exception: object) -> None:
+        for handle in self.handles:
+            handle.remove()

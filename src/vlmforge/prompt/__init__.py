@@ -1,0 +1,1 @@
+"""Messages become token ids: templates, tokenizer, placeholders and positions."""

@@ -1,0 +1,1 @@
+"""What values a graph takes on the samples."""

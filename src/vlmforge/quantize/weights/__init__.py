@@ -1,0 +1,1 @@
+"""Codes and scales of weights."""

@@ -1,0 +1,165 @@
+"""Rounding with error compensation (GPTQ, Frantar et al. 2022, algorithm 1).
+
+Columns are rounded one after the other. The error of each is carried to the columns not yet
+rounded so that the product's output, over the calibration rows, changes least:
+``w_rest -= (w_k - q_k) / U_kk * U_k,rest`` with ``U^T U = H^-1``. Coordinate descent then improves
+the codes once all of them are known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vlmforge.graph.core import Weight
+from vlmforge.quantize.weights.descent import CoordinateDescent
+from vlmforge.quantize.weights.formats import QuantizedWeight, WeightFormat
+from vlmforge.quantize.weights.hessian import inverse_factor
+from vlmforge.quantize.weights.scales import (
+    GroupScales,
+    channel_scale,
+    group_scales,
+    pad_groups,
+    real_scale,
+    whole_scale,
+)
+
+ROWS = 16384
+"""Output channels quantized at once; they do not depend on each other."""
+
+
+@dataclass(frozen=True)
+class Compensation:
+    """Settings.
+
+    Attributes:
+        damping: see :meth:`vlmforge.quantize.weights.hessian.Hessian.damped`.
+        order: whether columns with large inputs are rounded first; groups stay together.
+        block: columns rounded before their errors reach the rest.
+    """
+
+    damping: float = 0.05
+    order: bool = True
+    block: int = 128
+
+
+def compensate(
+    weight: Weight,
+    hessian: Tensor,
+    weight_format: WeightFormat,
+    settings: Compensation,
+    smallest: np.ndarray | None = None,
+) -> QuantizedWeight:
+    """Round a weight so that the outputs on the rows behind ``hessian`` change least.
+
+    Args:
+        weight: ``[out, ...]``; trailing dimensions are flattened to ``in``.
+        hessian: damped, float32 ``[in, in]``.
+        weight_format: of the result.
+        settings: order and block size.
+        smallest: float64 ``[out]``, a lower bound of each channel's scale.
+    """
+    order = _order(hessian.diagonal(), weight_format.group, settings.order)
+    factor = inverse_factor(hessian[order][:, order])
+    starts = _starts(order, weight_format.group, settings.block)
+    parts = []
+    for start in range(0, weight.shape[0], ROWS):
+        rows = weight.read(start, min(start + ROWS, weight.shape[0])).flatten(1).to(hessian.device)
+        floor = None if smallest is None else torch.from_numpy(smallest[start : start + ROWS])
+        scales = _first_scales(rows, weight_format, floor)
+        solver = _Solver(rows[:, order].T.contiguous(), factor, weight_format, scales)
+        solver.run(starts)
+        codes, scales = _restored(solver, order, starts)
+        CoordinateDescent(rows.T, codes, scales, hessian, weight_format).run()
+        parts.append(QuantizedWeight.of(codes.T, scales, weight_format))
+    return QuantizedWeight.joined(parts)
+
+
+def _starts(order: Tensor, group: int | None, block: int) -> list[int]:
+    """Where blocks begin, then the end: each group is one, wherever the short last one stands."""
+    if group is None:
+        return [*range(0, len(order), block), len(order)]
+    of = order // group
+    return [0, *(of[1:] != of[:-1]).nonzero().flatten().add(1).tolist(), len(order)]
+
+
+def _restored(solver: _Solver, order: Tensor, starts: Sequence[int]) -> tuple[Tensor, GroupScales]:
+    """Codes ``[in, out]`` and scales with the columns and groups where they belong."""
+    codes = torch.empty_like(solver.codes)
+    codes[order] = solver.codes
+    integers = solver.scales.integers
+    if integers is not None:
+        assert solver.chosen.group is not None
+        groups = order[starts[:-1]] // solver.chosen.group
+        whole = torch.empty_like(integers)
+        whole[:, groups] = integers
+        integers = whole
+    return codes, GroupScales(solver.scales.channel, integers)
+
+
+def _order(diagonal: Tensor, group: int | None, wanted: bool) -> Tensor:
+    """Columns in the order they are rounded: the groups by their largest input, then within."""
+    columns = torch.arange(len(diagonal), device=diagonal.device)
+    if not wanted:
+        return columns
+    if group is None:
+        return diagonal.argsort(descending=True, stable=True)
+    size = pad_groups(diagonal[None], group)[0]
+    groups = size.amax(1).argsort(descending=True, stable=True)
+    within = size[groups].argsort(dim=1, descending=True, stable=True)
+    order = (groups[:, None] * group + within).flatten()
+    return order[order < len(diagonal)]
+
+
+def _first_scales(rows: Tensor, chosen: WeightFormat, floor: Tensor | None) -> GroupScales:
+    """Scales of the unchanged rows; those of groups are chosen again when they are reached."""
+    floor = None if floor is None else floor.to(rows)
+    if chosen.group is None:
+        return GroupScales(channel_scale(rows, chosen.codes, floor, chosen.search), None)
+    return group_scales(pad_groups(rows, chosen.group), chosen.codes, floor, chosen.search)
+
+
+class _Solver:
+    """The state of one run. Columns of the weight are rows here, so that each is contiguous."""
+
+    def __init__(
+        self, weight: Tensor, factor: Tensor, chosen: WeightFormat, scales: GroupScales
+    ) -> None:
+        self.weight, self.factor, self.chosen, self.scales = weight, factor, chosen, scales
+        self.codes = torch.empty_like(weight)
+
+    def run(self, starts: Sequence[int]) -> None:
+        """Round all columns; ``starts`` are where blocks begin and, at last, the end."""
+        for block, (start, stop) in enumerate(pairwise(starts)):
+            scale = self._scale(block, start, stop)
+            errors = self._round(start, stop, scale)
+            self.weight[stop:].addmm_(self.factor[start:stop, stop:].T, errors, alpha=-1)
+
+    def _scale(self, block: int, start: int, stop: int) -> Tensor:
+        """The scale ``[out]`` of the block's columns as the errors so far have left them."""
+        if self.scales.integers is None:
+            return self.scales.channel
+        columns, chosen = self.weight[start:stop].T, self.chosen
+        importance = 1 / self.factor.diagonal()[start:stop].square()
+        real = real_scale(columns, chosen.codes, chosen.search, importance)
+        whole = whole_scale(real, self.scales.channel)
+        self.scales.integers[:, block] = whole
+        return whole * self.scales.channel
+
+    def _round(self, start: int, stop: int, scale: Tensor) -> Tensor:
+        """Round the columns of a block; gives their scaled errors ``[columns, out]``."""
+        weight, factor, codes = self.weight[start:stop], self.factor, self.chosen.codes
+        errors = torch.empty_like(weight)
+        for column in range(stop - start):
+            at = start + column
+            code = codes.round(weight[column] / scale)
+            self.codes[at] = code
+            errors[column] = (weight[column] - code * scale) / factor[at, at]
+            following = factor[at, at + 1 : stop, None]
+            weight[column + 1 :].addmm_(following, errors[column : column + 1], alpha=-1)
+        return errors

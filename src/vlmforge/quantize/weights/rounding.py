@@ -1,0 +1,188 @@
+"""Which format each product's weight takes, and who rounds it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Protocol
+
+import numpy as np
+from torch import Tensor
+
+from vlmforge.config import CompileConfig, HessianQuantConfig
+from vlmforge.errors import ConfigError
+from vlmforge.graph.core import Graph, Node
+from vlmforge.graph.feeds import row_count
+from vlmforge.graph.stream import Feeds
+from vlmforge.progress import Progress
+from vlmforge.quantize.learn.quantized_path import QuantizedPath
+from vlmforge.quantize.roles import product_roles
+from vlmforge.quantize.scales.choice import Scales
+from vlmforge.quantize.scheme import PRODUCTS, require_nodes
+from vlmforge.quantize.weights.bias import least_scales, real_bias
+from vlmforge.quantize.weights.compensate import Compensation, compensate
+from vlmforge.quantize.weights.formats import QuantizedWeight, WeightFormat, quantize_weight
+from vlmforge.quantize.weights.hessian import Hessian
+
+ROWS = 65536
+"""About the most rows of samples on the quantized path; all their live values are held at once."""
+
+
+class Rounding(Protocol):
+    """Quantizes the weights of products, asked for in the order of the graph."""
+
+    def quantize(self, product: Node, smallest: np.ndarray | None) -> QuantizedWeight:
+        """The product's weight; ``smallest`` float64 ``[out]`` bounds its scales from below."""
+        ...
+
+
+def weight_formats(
+    graph: Graph, config: CompileConfig, wide_nodes: Iterable[str]
+) -> dict[str, WeightFormat]:
+    """The format of every product's weight.
+
+    A convolution is int8 always: it embeds patches and belongs to no transformer layer.
+
+    Args:
+        graph: the component.
+        config: the bits of each role, the columns of a group, and whose scales are searched.
+        wide_nodes: products whose weight is int8 whatever the configuration says.
+    """
+    wide = set(wide_nodes)
+    _require_products(graph, wide)
+    bits, search = config.bit.transformer, config.search_weight_scale
+    formats = {}
+    for name, role in product_roles(graph).items():
+        narrow = getattr(bits.weight, role) == 4 and name not in wide
+        narrow = narrow and graph.nodes[name].op != "conv2d"
+        searched = search.apply and getattr(search.transformer, _SEARCH.get(role, role))
+        formats[name] = WeightFormat(4, bits.weight_group, searched) if narrow else WeightFormat()
+    return formats
+
+
+_SEARCH = {"output": "out"}
+"""Roles that ``searchWeightScale`` calls otherwise than ``bit``."""
+
+
+def choose_rounding(
+    graph: Graph,
+    formats: Mapping[str, WeightFormat],
+    config: HessianQuantConfig,
+    path: Callable[[Sequence[Feeds]], QuantizedPath],
+    samples: Sequence[Feeds],
+) -> Rounding:
+    """Error compensation on as many samples as :data:`ROWS` allows, or rounding to nearest.
+
+    Args:
+        graph: the transformed component.
+        formats: of every product's weight.
+        config: whether and how to compensate.
+        path: makes the quantized path of some samples.
+        samples: all calibration samples.
+    """
+    if not config.apply:
+        return NearestRounding(graph, formats)
+    attributes = config.attributes
+    settings = Compensation(attributes.perc_damp, attributes.act_order, attributes.block_size)
+    return CompensatedRounding(graph, formats, path(held_at_once(graph, samples)), settings)
+
+
+def held_at_once(graph: Graph, samples: Sequence[Feeds]) -> Sequence[Feeds]:
+    """As many samples, spread over all of them, as :data:`ROWS` allows."""
+    rows = len(samples) * _rows(graph, samples[0]())
+    return samples[:: math.ceil(rows / ROWS)]
+
+
+def _rows(graph: Graph, feeds: Mapping[str, Tensor]) -> int:
+    """Rows of a sample's values: its tokens, or its patches where the graph fixes their number."""
+    products = [node for node in graph.nodes.values() if node.op in PRODUCTS]
+    fixed = (size for node in products if isinstance(size := node.shape[0], int))
+    return row_count(graph, feeds) or max(fixed)
+
+
+def _require_products(graph: Graph, names: Iterable[str]) -> None:
+    require_nodes(graph, names)
+    for name in names:
+        if graph.nodes[name].op not in PRODUCTS:
+            raise ConfigError(
+                f"{name!r} has no weight of 8 or 4 bits: it is no product",
+                mend="remove it from layerOverrides.weight8Bits",
+            )
+
+
+class NearestRounding:
+    """Rounds each weight for itself."""
+
+    def __init__(self, graph: Graph, formats: Mapping[str, WeightFormat]) -> None:
+        self._graph, self._formats = graph, formats
+
+    def quantize(self, product: Node, smallest: np.ndarray | None) -> QuantizedWeight:
+        """See :class:`Rounding`."""
+        weight = self._graph.weights[product.weights["weight"]]
+        return quantize_weight(weight, self._formats[product.name], smallest)
+
+
+class CompensatedRounding:
+    """Rounds each weight for the inputs it will meet: those of the quantized products before it."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        formats: Mapping[str, WeightFormat],
+        path: QuantizedPath,
+        settings: Compensation,
+    ) -> None:
+        self._graph, self._formats, self._path = graph, formats, path
+        self._settings = settings
+        self._hessian: tuple[str, Tensor] | None = None
+
+    def quantize(self, product: Node, smallest: np.ndarray | None) -> QuantizedWeight:
+        """See :class:`Rounding`."""
+        weight = self._graph.weights[product.weights["weight"]]
+        hessian, chosen = self._hessian_of(product), self._formats[product.name]
+        quantized = compensate(weight, hessian, chosen, self._settings, smallest)
+        self._path.settle(product, quantized.dequantized())
+        return quantized
+
+    def _hessian_of(self, product: Node) -> Tensor:
+        """The damped Hessian; products that read the same value one after the other share it."""
+        name = product.inputs[0]
+        if self._hessian is None or self._hessian[0] != name:
+            self._hessian = None
+            total: Hessian | None = None
+            for rows in self._path.rows(product):
+                total = total or Hessian(rows.shape[1], rows.device)
+                total.add(rows)
+            assert total is not None
+            self._hessian = name, total.damped(self._settings.damping)
+        return self._hessian[1]
+
+
+def settled_weights(
+    graph: Graph,
+    codes: Mapping[str, str],
+    scales: Scales,
+    rounding: Rounding,
+    progress: Progress | None = None,
+) -> tuple[dict[str, QuantizedWeight], dict[str, np.ndarray | None]]:
+    """The weights of all products, and what bounds their scales from below, by product."""
+    products = [node for node in graph.nodes.values() if node.op in PRODUCTS]
+    weights: dict[str, QuantizedWeight] = {}
+    bounds: dict[str, np.ndarray | None] = {}
+    for done, node in enumerate(products, start=1):
+        bounds[node.name] = least_scales(graph, node, real_bias(graph, node), codes, scales)
+        weights[node.name] = rounding.quantize(node, bounds[node.name])
+        if progress is not None:
+            progress(f"rounding the {graph.component} model", done, len(products))
+    return weights, bounds
+
+
+class SettledRounding:
+    """Gives weights that were quantized before, by the name of their product."""
+
+    def __init__(self, weights: Mapping[str, QuantizedWeight]) -> None:
+        self._weights = weights
+
+    def quantize(self, product: Node, smallest: np.ndarray | None) -> QuantizedWeight:
+        """See :class:`Rounding`; the bound was known when the weight was quantized."""
+        return self._weights[product.name]

@@ -1,0 +1,1 @@
+"""What transformations are given: rotations and scales, from samples."""

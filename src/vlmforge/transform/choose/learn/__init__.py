@@ -1,0 +1,1 @@
+"""Rotations and scales learned on the samples."""

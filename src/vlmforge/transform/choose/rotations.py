@@ -1,0 +1,77 @@
+"""The rotations of a component: random Hadamard matrices, or learned from there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from vlmforge.graph.core import Graph
+from vlmforge.graph.feeds import shortened
+from vlmforge.graph.residual import residual
+from vlmforge.graph.stream import Feeds
+from vlmforge.transform.choose.learn.cayley import nearest_orthogonal
+from vlmforge.transform.choose.learn.rotations import learn_rotations
+from vlmforge.transform.choose.learn.rounded import TOKENS, Rotated, RoundedGraph
+from vlmforge.transform.hadamard import random_rotation
+from vlmforge.transform.passes.value_rotation import random_value_rotations
+from vlmforge.transform.settings import Settings
+
+
+@dataclass(frozen=True)
+class Rotations:
+    """R1 ``[width]`` squared and R2 ``[head_dim, head_dim]`` by attention, float64, or None."""
+
+    residual: Tensor | None
+    values: Mapping[str, Tensor] | None
+
+
+def choose_rotations(graph: Graph, samples: Sequence[Feeds], settings: Settings) -> Rotations:
+    """The rotations the configuration asks for.
+
+    Args:
+        graph: prepared, not rotated.
+        samples: each gives feeds of this graph.
+        settings: see :class:`Settings`.
+    """
+    r1, r2 = settings.config.spin_r1, settings.config.spin_r2
+    width = stream_width(graph)
+    start = Rotations(
+        random_rotation(width, settings.seed) if width and r1.apply else None,
+        random_value_rotations(graph, settings.seed) if r2.apply else None,
+    )
+    learn_r1 = r1.learn and start.residual is not None
+    learn_r2 = r2.learn and start.values is not None
+    if not (learn_r1 or learn_r2):
+        return start
+    return _learned(graph, samples, settings, start, learn_r1, learn_r2)
+
+
+def stream_width(graph: Graph) -> int:
+    """Channels of the residual stream; 0 for a graph without one."""
+    stream = residual(graph).values
+    width = graph.value(stream[0]).shape[-1] if stream else 0
+    assert isinstance(width, int)  # channels are never dynamic
+    return width
+
+
+def _learned(
+    graph: Graph,
+    samples: Sequence[Feeds],
+    settings: Settings,
+    start: Rotations,
+    learn_r1: bool,
+    learn_r2: bool,
+) -> Rotations:
+    device = settings.device
+    rotated = Rotated.of(graph, start.residual, start.values or {}, device)
+    matrices = [rotated.residual] if learn_r1 and rotated.residual is not None else []
+    matrices += rotated.values.values() if learn_r2 else []
+    short = [shortened(graph, load(), TOKENS) for load in samples]
+    feeds = [{name: tensor.to(device) for name, tensor in sample.items()} for sample in short]
+    component = RoundedGraph(graph, settings.precision, rotated, device)
+    learn_rotations(component, feeds, matrices, settings.budget, settings.progress)
+    found = [nearest_orthogonal(matrix).cpu() for matrix in matrices]
+    r1 = found.pop(0) if learn_r1 else start.residual
+    return Rotations(r1, dict(zip(rotated.values, found, strict=True)) if found else start.values)

@@ -1,0 +1,177 @@
+"""From a graph to a program with rounded weights: the quantized path, and what it is for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from tests.graphs import captured, language_feeds, vision_feeds
+from tests.quantize.lowered import lowered
+from vlmforge.config import CompileConfig
+from vlmforge.graph.core import Graph
+from vlmforge.graph.evaluate import evaluate
+from vlmforge.graph.stream import Feeds
+from vlmforge.machine.reference.machine import ReferenceMachine
+from vlmforge.program.core import Program
+from vlmforge.program.verify import verify
+from vlmforge.quantize.learn.quantized_path import QuantizedPath
+from vlmforge.quantize.observe.ranges import Range, observe
+from vlmforge.quantize.scales.choice import Scales, choose_scales
+from vlmforge.quantize.scheme import PRODUCTS, assign_codes
+from vlmforge.quantize.weights.rounding import choose_rounding, weight_formats
+
+FOUR = dict.fromkeys(("query", "key", "value", "output", "ffn", "head"), 4)
+
+
+def loaders(graph: Graph, count: int) -> list[Feeds]:
+    language = graph.component == "language"
+    feeds = [language_feeds(graph, 24, s) if language else vision_feeds(s) for s in range(count)]
+    return [lambda f=f: f for f in feeds]  # type: ignore[misc]
+
+
+@lru_cache(maxsize=2)
+def scaled(path: Path, component: int) -> tuple[Graph, dict[str, str], Scales]:
+    graph = captured(path)[component]
+    codes = assign_codes(graph, ())
+    return graph, codes, choose_scales(graph, codes, observe(graph, loaders(graph, 6)), Range.bound)
+
+
+def program_of(path: Path, component: int, settings: Mapping[str, Any]) -> Program:
+    graph, codes, scales = scaled(path, component)
+    config = CompileConfig.parse(dict(settings))
+
+    def quantized_path(samples: Any) -> QuantizedPath:
+        return QuantizedPath(graph, codes, scales, samples)
+
+    formats = weight_formats(graph, config, ())
+    chosen = config.hessian_quant, quantized_path, loaders(graph, 6)
+    program = lowered(graph, codes, scales, choose_rounding(graph, formats, *chosen))
+    verify(program)
+    return program
+
+
+def noise(graph: Graph, program: Program) -> float:
+    """Relative squared error of the output on a sample that was not used."""
+    feeds = language_feeds(graph, 24, 99) if graph.component == "language" else vision_feeds(99)
+    (name,) = graph.outputs
+    wanted = evaluate(graph, feeds)[name].double().numpy()
+    inputs = {name: value.numpy() for name, value in feeds.items()}
+    got = ReferenceMachine(program).run(inputs)[name]
+    buffer = program.buffers[name]
+    got = got.astype(float) * (buffer.scale or 1.0)
+    return float(((got - wanted) ** 2).sum() / (wanted**2).sum())
+
+
+def test_the_path_without_rounding_is_the_graph(tiny_checkpoint: Path) -> None:
+    graph, _, scales = scaled(tiny_checkpoint, 1)
+    floats = dict.fromkeys((*graph.inputs, *graph.nodes), "float32")
+    path = QuantizedPath(graph, floats, scales, loaders(graph, 2))
+    seen: dict[str, Tensor] = {}
+    evaluate(graph, language_feeds(graph, 24, 1), observe=seen.__setitem__)
+    for node in graph.nodes.values():
+        if node.op in PRODUCTS:
+            _, rows = path.rows(node)
+            torch.testing.assert_close(rows, seen[node.inputs[0]])
+            path.settle(node, graph.weights[node.weights["weight"]].load())
+
+
+def test_the_path_uses_the_settled_weights_and_rounds(tiny_checkpoint: Path) -> None:
+    graph, codes, scales = scaled(tiny_checkpoint, 1)
+    path = QuantizedPath(graph, codes, scales, loaders(graph, 1))
+    for node in graph.nodes.values():
+        if node.op in PRODUCTS:
+            (rows,) = path.rows(node)
+            steps = rows.double() / scales.tensor[node.inputs[0]]
+            assert (steps - steps.round()).abs().max() < 1e-2
+            if node.name.endswith("o_proj"):
+                break
+            weight = graph.weights[node.weights["weight"]].load()
+            path.settle(node, torch.zeros_like(weight) if "v_proj" in node.name else weight)
+    bias = graph.weights["model.layers.0.self_attn.v_proj.bias"].load()
+    repeats = rows.shape[1] // len(bias)
+    heads = bias.reshape(-1, 1, node_dim(graph)).repeat(1, repeats, 1).flatten()
+    torch.testing.assert_close(rows, heads.expand_as(rows), rtol=0.1, atol=0.03)
+
+
+def node_dim(graph: Graph) -> int:
+    attention = next(node for node in graph.nodes.values() if node.op == "attention")
+    return int(attention.attrs["head_dim"])
+
+
+@pytest.mark.parametrize("component", [1, 2])
+def test_the_path_follows_the_machine(tiny_checkpoint: Path, component: int) -> None:
+    """The rows a product reads are those of the integer program, but for rounding."""
+    graph, codes, scales = scaled(tiny_checkpoint, component)
+    program = program_of(tiny_checkpoint, component, {"hessianQuant": {"apply": False}})
+    load = loaders(graph, 1)[0]
+    traced: dict[str, np.ndarray] = {}
+    machine = ReferenceMachine(program)
+    machine.run({name: t.numpy() for name, t in load().items()}, trace=traced.__setitem__)
+    path = QuantizedPath(graph, codes, scales, [load])
+    rounding = choose_rounding(
+        graph,
+        weight_formats(graph, CompileConfig(), ()),
+        CompileConfig.parse({"hessianQuant": {"apply": False}}).hessian_quant,
+        lambda samples: path,
+        [],
+    )
+    for node in graph.nodes.values():
+        if node.op == "linear":
+            (rows,) = path.rows(node)
+            wanted = traced[node.inputs[0]] * program.buffers[node.inputs[0]].scale
+            error = np.square(rows.numpy() - wanted).sum() / np.square(wanted).sum()
+            assert error < 5e-3, node.name
+        if node.op in PRODUCTS:
+            path.settle(node, rounding.quantize(node, None).dequantized())
+
+
+@pytest.mark.parametrize("component", [1, 2])
+@pytest.mark.parametrize("group", [None, 32])
+def test_four_bits(tiny_checkpoint: Path, component: int, group: int | None) -> None:
+    graph = captured(tiny_checkpoint)[component]
+    settings = {"bit": {"transformer": {"weight": FOUR, "weightGroup": group}}}
+    program = program_of(tiny_checkpoint, component, settings)
+    products = [step for step in program.instructions if step.op in PRODUCTS]
+    for step in products:
+        narrow = program.tensors[step.tensors["weight"]].dtype == np.uint8
+        assert narrow == (step.op == "linear")
+        assert ("group" in step.attrs) == (narrow and group is not None)
+    assert noise(graph, program) < 0.5
+
+
+def test_compensation_and_search_pay(tiny_checkpoint: Path) -> None:
+    """On the encoder, whose inputs go together; the decoder's random embeddings do not."""
+    four = {"bit": {"transformer": {"weight": FOUR}}}
+    nearest = four | {"hessianQuant": {"apply": False}}
+    largest = nearest | {"searchWeightScale": {"apply": False}}
+    graph = captured(tiny_checkpoint)[2]
+    errors = [
+        noise(graph, program_of(tiny_checkpoint, 2, settings))
+        for settings in (four, nearest, largest)
+    ]
+    assert errors == sorted(errors)
+    assert errors[0] < 0.8 * errors[1]
+
+
+@pytest.mark.parametrize(("component", "rows"), [(1, 30), (2, 256)])
+def test_a_large_calibration_set_is_thinned(
+    tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch, component: int, rows: int
+) -> None:
+    graph = captured(tiny_checkpoint)[component]
+    feeds = {"inputs_embeds": torch.zeros(1, 30, 8), "images": torch.zeros(896, 56, 6)}
+    samples = [lambda: feeds for _ in range(100)]
+    taken: list[Any] = []
+    config = CompileConfig()
+    formats = weight_formats(graph, config, ())
+    for most, expected in ((100 * rows, 100), (100 * rows - 1, 50), (30 * rows, 25), (1, 1)):
+        monkeypatch.setattr("vlmforge.quantize.weights.rounding.ROWS", most)
+        taken.clear()
+        choose_rounding(graph, formats, config.hessian_quant, taken.extend, samples)  # type: ignore[arg-type]
+        assert len(taken) == expected
