@@ -8,6 +8,8 @@ import pytest
 
 import check_layers
 
+ROOT = Path(__file__).parents[2]
+
 
 def broken(folder: Path, sources: dict[str, str]) -> list[str]:
     """The rules broken by a package ``forge`` with these modules, each path without ``.py``."""
@@ -87,7 +89,7 @@ def test_run_must_not_load_torch_through_others(tmp_path: Path) -> None:
         },
     )
     (line,) = found
-    assert "run must load without torch" in line
+    assert "must load without torch" in line
     assert "forge.run.session > forge.formats.mxq > forge.graph.core > torch" in line
 
 
@@ -105,7 +107,7 @@ def test_run_may_meet_torch_that_is_not_loaded(tmp_path: Path, lazy: str) -> Non
 
 def test_loading_a_part_loads_the_packages_around_it(tmp_path: Path) -> None:
     found = broken(tmp_path, {"__init__": "import torch", "run/session": "import numpy"})
-    assert any("run must load without torch" in line for line in found)
+    assert any("must load without torch" in line for line in found)
 
 
 def test_exit_status(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -114,3 +116,12 @@ def test_exit_status(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert "graph must not import cli" in capsys.readouterr().out
     (tmp_path / "forge" / "graph" / "core.py").write_text("import math\n")
     assert check_layers.main([str(tmp_path / "forge")]) == 0
+
+
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/design.md"])
+def test_the_pages_show_the_layers(page: str) -> None:
+    lines = (line.strip() for line in (ROOT / page).read_text(encoding="utf-8").splitlines())
+    shown = [tuple(line.partition("  ")[0].split(", ")) for line in lines]
+    start = shown.index(("__main__",))
+    layers = check_layers.LAYERS[::-1]
+    assert shown[start : start + len(layers)] == list(layers)
