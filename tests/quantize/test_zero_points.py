@@ -15,12 +15,13 @@ from tests.quantize.lowered import lowered
 from vlmforge.config import CompileConfig
 from vlmforge.graph.core import Graph, Weight
 from vlmforge.graph.evaluate import evaluate
+from vlmforge.graph.ops import PRODUCTS
 from vlmforge.machine.reference.machine import ReferenceMachine
 from vlmforge.quantize.learn.quantized_path import QuantizedPath
 from vlmforge.quantize.observe.clipping import Clipping
 from vlmforge.quantize.observe.ranges import Range
 from vlmforge.quantize.scales.choice import Scales, choose_scales
-from vlmforge.quantize.scheme import PRODUCTS, assign_codes, one_sided
+from vlmforge.quantize.scheme import assign_codes, one_sided
 from vlmforge.quantize.weights.bias import bias_codes
 from vlmforge.quantize.weights.formats import WeightFormat, quantize_weight
 from vlmforge.quantize.weights.rounding import SettledRounding

@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 import transformers
 
-from vlmforge.capture.modules import ACTIVATIONS
+from vlmforge.graph.ops import ACTIVATIONS
 from vlmforge.source import fields
 from vlmforge.source.architecture import SUPPORTED
 

@@ -15,7 +15,8 @@ from vlmforge.capture.families import capture
 from vlmforge.config import EquivalentTransformationConfig
 from vlmforge.graph.core import Graph
 from vlmforge.graph.evaluate import evaluate
-from vlmforge.graph.residual import NORMS, residual
+from vlmforge.graph.ops import NORMS
+from vlmforge.graph.residual import residual
 from vlmforge.source.checkpoint import Checkpoint
 from vlmforge.transform.choose import scales as scales_module
 from vlmforge.transform.choose.learn import rotations as rotations_module

@@ -10,10 +10,11 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from vlmforge.bench.work import PRODUCTS, Work, work_of
+from vlmforge.bench.work import Work, work_of
 from vlmforge.machine.cache import Cache
 from vlmforge.machine.machine import Machine, Trace
 from vlmforge.program.core import Instruction, Program
+from vlmforge.program.instructions import PRODUCTS
 
 Feeds = Mapping[str, np.ndarray]
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from math import prod
 
 from vlmforge.program.core import Instruction, Program
+from vlmforge.program.instructions import PRODUCTS
 
-PRODUCTS = ("linear", "conv2d")
 ROLES = ("weight", "group_scale")
 
 

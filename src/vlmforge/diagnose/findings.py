@@ -14,15 +14,13 @@ from typing import Any
 
 from vlmforge.diagnose.node import NodeRecord
 from vlmforge.diagnose.settings import missing
-from vlmforge.graph.flow import MOVES
+from vlmforge.graph.ops import MOVES, PRODUCTS
 
 FAULT_NOISE = 0.25
 """Local noise-to-signal ratio (6 dB) above which no choice of bits explains the error."""
 
 NARROW_USE = 0.25
 """A range of which less than this is in use wastes two bits or more."""
-
-PRODUCTS = ("linear", "conv2d")
 
 
 @dataclass(frozen=True)

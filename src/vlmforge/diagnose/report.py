@@ -12,8 +12,7 @@ from vlmforge.diagnose.findings import Finding, branch_shares, find_culprits
 from vlmforge.diagnose.node import CLASSES, NodeRecord
 from vlmforge.diagnose.original import config_of, original_graphs, require_origin
 from vlmforge.diagnose.tally import Tally, decibels
-from vlmforge.diagnose.walk import TABLES
-from vlmforge.graph.flow import MOVES
+from vlmforge.graph.ops import MOVES, TABLES
 from vlmforge.progress import Progress
 from vlmforge.run.session import Session
 from vlmforge.source.checkpoint import Checkpoint

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from vlmforge.graph.flow import MOVES
+from vlmforge.graph.ops import MOVES
 from vlmforge.program.core import Instruction, Program
 
 Scale = float | np.ndarray

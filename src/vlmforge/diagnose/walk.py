@@ -21,13 +21,10 @@ from vlmforge.errors import GraphError
 from vlmforge.fixed_point import LIMITS, to_code
 from vlmforge.graph.core import Graph, Node
 from vlmforge.graph.evaluate import apply
-from vlmforge.graph.flow import MOVES
+from vlmforge.graph.ops import MOVES, TABLES
 from vlmforge.graph.stream import with_loaded
 from vlmforge.program.core import Instruction, Program
 from vlmforge.progress import Progress
-
-TABLES = ("constant", "rope_lookup")
-"""Operations that give tables of both sides alike; there is nothing to compare."""
 
 MEND = "diagnose with the version of vlmforge that compiled the package, or compile it again"
 

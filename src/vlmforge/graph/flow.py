@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from vlmforge.graph.core import Graph, Node
-
-MOVES = ("reshape", "gather_rows")
-"""Operators that move values without changing them; the first input is the one moved."""
+from vlmforge.graph.ops import MOVES
 
 
 def readers(graph: Graph, name: str) -> Iterator[Node]:

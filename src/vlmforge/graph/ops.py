@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from vlmforge.errors import GraphError
 from vlmforge.fixed_point import HADAMARD_BLOCKS
 from vlmforge.graph.core import Dim, Node, Shape
+
+Kind = Literal["product", "norm", "activation", "move", "table"]
+"""What an operator is to a transformer: it multiplies rows by a weight, normalizes them, bends each
+value, moves rows, or gives values that follow from no sample."""
 
 WeightShapes = dict[str, tuple[int, ...]]
 ShapeRule = Callable[[Node, Sequence[Shape], WeightShapes], Shape]
@@ -22,6 +27,7 @@ class OpSpec:
         shape: gives the output shape from the node, input shapes and weight shapes, or raises.
         required, optional: weight roles.
         attrs: names of the attributes, all required.
+        kind: None for what is alone of its kind.
     """
 
     inputs: tuple[int, int]
@@ -29,6 +35,7 @@ class OpSpec:
     required: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()
     attrs: tuple[str, ...] = ()
+    kind: Kind | None = None
 
 
 def _require(holds: bool, node: Node, rule: str) -> None:
@@ -139,20 +146,22 @@ def _attention(node: Node, inputs: Sequence[Shape], weights: WeightShapes) -> Sh
 
 
 OPS: dict[str, OpSpec] = {
-    "reshape": OpSpec((1, 1), _reshape, attrs=("shape",)),
-    "constant": OpSpec((0, 0), _constant, required=("value",)),
-    "gather_rows": OpSpec((2, 2), _gather_rows),
-    "linear": OpSpec((1, 1), _linear, required=("weight",), optional=("bias",)),
-    "conv2d": OpSpec((1, 1), _conv2d, required=("weight",), optional=("bias",)),
-    "rms_norm": OpSpec((1, 1), _norm, optional=("weight",), attrs=("eps",)),
-    "layer_norm": OpSpec((1, 1), _norm, optional=("weight", "bias"), attrs=("eps",)),
+    "reshape": OpSpec((1, 1), _reshape, attrs=("shape",), kind="move"),
+    "constant": OpSpec((0, 0), _constant, required=("value",), kind="table"),
+    "gather_rows": OpSpec((2, 2), _gather_rows, kind="move"),
+    "linear": OpSpec((1, 1), _linear, required=("weight",), optional=("bias",), kind="product"),
+    "conv2d": OpSpec((1, 1), _conv2d, required=("weight",), optional=("bias",), kind="product"),
+    "rms_norm": OpSpec((1, 1), _norm, optional=("weight",), attrs=("eps",), kind="norm"),
+    "layer_norm": OpSpec((1, 1), _norm, optional=("weight", "bias"), attrs=("eps",), kind="norm"),
     "add": OpSpec((2, 2), _same),
     "mul": OpSpec((2, 2), _same),
     "hadamard": OpSpec((1, 1), _hadamard, attrs=("block",)),
-    "silu": OpSpec((1, 1), _same),
-    "gelu": OpSpec((1, 1), _same),
-    "quick_gelu": OpSpec((1, 1), _same),
-    "rope_lookup": OpSpec((1, 1), _rope_lookup, required=("cos", "sin"), attrs=("sections",)),
+    "silu": OpSpec((1, 1), _same, kind="activation"),
+    "gelu": OpSpec((1, 1), _same, kind="activation"),
+    "quick_gelu": OpSpec((1, 1), _same, kind="activation"),
+    "rope_lookup": OpSpec(
+        (1, 1), _rope_lookup, required=("cos", "sin"), attrs=("sections",), kind="table"
+    ),
     "rope": OpSpec((2, 2), _rope, attrs=("head_dim",)),
     "attention": OpSpec(
         (3, 4),
@@ -161,3 +170,11 @@ OPS: dict[str, OpSpec] = {
     ),
 }
 """Operator name to contract. Weight layouts: linear ``[out, in]``, conv2d ``[out, kh, kw, in]``."""
+
+
+def _of_kind(kind: Kind) -> tuple[str, ...]:
+    return tuple(op for op, spec in OPS.items() if spec.kind == kind)
+
+
+PRODUCTS, NORMS, ACTIVATIONS = _of_kind("product"), _of_kind("norm"), _of_kind("activation")
+MOVES, TABLES = _of_kind("move"), _of_kind("table")

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from vlmforge.errors import GraphError
 from vlmforge.graph.core import Graph, Node
 from vlmforge.graph.flow import keeps_rows, readers
-
-NORMS = ("rms_norm", "layer_norm")
+from vlmforge.graph.ops import NORMS, PRODUCTS
 
 
 @dataclass(frozen=True)
@@ -65,6 +64,6 @@ def _writer(graph: Graph, addition: Node, name: str) -> Node:
 def _starts(graph: Graph) -> list[str]:
     """Values that enter the stream as they are: graph inputs and products such as an embedding."""
     values = [name for name, value in graph.inputs.items() if value.dtype == "float32"]
-    values += [n.name for n in graph.nodes.values() if n.op in ("linear", "conv2d")]
+    values += [n.name for n in graph.nodes.values() if n.op in PRODUCTS]
     operators = {name: {node.op for node in readers(graph, name)} for name in values}
     return [name for name in values if "add" in operators[name] and operators[name] & {*NORMS}]

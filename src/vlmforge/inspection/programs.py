@@ -13,6 +13,7 @@ import numpy as np
 from vlmforge.formats.package import open_package
 from vlmforge.graph.core import Graph
 from vlmforge.program.core import Instruction, Program
+from vlmforge.program.instructions import PRODUCTS
 
 
 def package_facts(path: Path) -> dict[str, Any]:
@@ -72,7 +73,7 @@ def program_facts(program: Program) -> dict[str, Any]:
 
 
 def _products(program: Program) -> list[Instruction]:
-    return [step for step in program.instructions if step.op in ("linear", "conv2d")]
+    return [step for step in program.instructions if step.op in PRODUCTS]
 
 
 def _product_inputs(program: Program) -> dict[str, int]:

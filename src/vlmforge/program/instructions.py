@@ -320,3 +320,6 @@ INSTRUCTIONS: Final[dict[str, InstructionSpec]] = {
         rule=_attention,
     ),
 }
+
+PRODUCTS: Final = tuple(op for op, spec in INSTRUCTIONS.items() if spec.tensors is PRODUCT_TENSORS)
+"""Instructions that multiply rows by a weight."""

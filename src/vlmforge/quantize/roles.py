@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vlmforge.graph.core import Graph, Node
 from vlmforge.graph.flow import readers, source
-from vlmforge.quantize.scheme import PRODUCTS
+from vlmforge.graph.ops import PRODUCTS
 
 ROLES = ("query", "key", "value", "output", "ffn", "head")
 

@@ -7,11 +7,8 @@ from collections.abc import Collection, Iterable
 
 from vlmforge.errors import ConfigError
 from vlmforge.graph.core import Graph, Node
-from vlmforge.graph.flow import MOVES, readers, source
-
-PRODUCTS = ("linear", "conv2d")
-TABLES = ("rope_lookup", "constant")
-ACTIVATIONS = ("silu", "gelu", "quick_gelu")
+from vlmforge.graph.flow import readers, source
+from vlmforge.graph.ops import ACTIVATIONS, MOVES, PRODUCTS, TABLES
 
 
 def assign_codes(

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from vlmforge.graph.ops import ACTIVATIONS
+
 
 class Rule(Enum):
     """A setting that any value may have."""
@@ -75,9 +77,6 @@ Fate = Rule | Only | Whole | Small | Token
 Fields = Mapping[str, Fate]
 
 _ANY, _NO_EFFECT = Rule.HONOURED, Rule.NO_EFFECT
-
-ACTIVATIONS = ("silu", "gelu", "quick_gelu")
-"""The activation functions of ``hidden_act`` that the machine has."""
 
 _ABSENT = Only((None,), "choose a model without it")
 _ACTIVATION = Only(ACTIVATIONS, "choose a model with one of " + ", ".join(ACTIVATIONS))

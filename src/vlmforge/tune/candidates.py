@@ -7,7 +7,7 @@ from typing import Literal
 
 from vlmforge.graph.core import Graph, Node
 from vlmforge.graph.flow import readers
-from vlmforge.quantize.scheme import PRODUCTS
+from vlmforge.graph.ops import PRODUCTS
 from vlmforge.tune.component import Component
 from vlmforge.tune.trial import Trial
 

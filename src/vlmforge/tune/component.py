@@ -9,18 +9,13 @@ from vlmforge.config import BitConfig, CompileConfig
 from vlmforge.formats.mblt import read_mblt
 from vlmforge.graph.core import Graph
 from vlmforge.graph.flow import readers
+from vlmforge.graph.ops import PRODUCTS
 from vlmforge.progress import Progress
 from vlmforge.quantize.observe.ranges import Range
 from vlmforge.quantize.scales.choice import Bound, choose_scales
 from vlmforge.quantize.scales.grid import Grid, grids
 from vlmforge.quantize.scales.narrowing import narrow_products
-from vlmforge.quantize.scheme import (
-    PRODUCTS,
-    assign_codes,
-    attention_operands,
-    narrowable,
-    product_inputs,
-)
+from vlmforge.quantize.scheme import assign_codes, attention_operands, narrowable, product_inputs
 from vlmforge.quantize.weights.formats import WeightFormat
 from vlmforge.quantize.weights.rounding import weight_formats
 from vlmforge.stages.mxq import observe_component

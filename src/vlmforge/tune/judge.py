@@ -10,8 +10,8 @@ from torch import Tensor
 
 from vlmforge.errors import CalibrationError
 from vlmforge.formats.samples import read_samples
+from vlmforge.graph.ops import PRODUCTS
 from vlmforge.progress import Progress
-from vlmforge.quantize.scheme import PRODUCTS
 from vlmforge.stages.workspace import Workspace
 from vlmforge.tune.component import Component
 from vlmforge.tune.trial import Trial, run_trials

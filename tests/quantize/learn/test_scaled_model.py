@@ -11,12 +11,13 @@ from tests.graphs import captured, language_feeds, relative_error, vision_feeds
 from tests.quantize.lowered import lowered
 from vlmforge.graph.core import Graph, Weight
 from vlmforge.graph.evaluate import compute, evaluate, traverse
+from vlmforge.graph.ops import PRODUCTS
 from vlmforge.graph.scaling import multiply_norms
 from vlmforge.machine.reference.machine import ReferenceMachine
 from vlmforge.quantize.learn.scaled_model import ScaledModel
 from vlmforge.quantize.observe.ranges import Range, observe
 from vlmforge.quantize.scales.choice import Scales, choose_scales
-from vlmforge.quantize.scheme import PRODUCTS, assign_codes
+from vlmforge.quantize.scheme import assign_codes
 from vlmforge.quantize.weights.formats import QuantizedWeight, WeightFormat, quantize_weight
 from vlmforge.quantize.weights.rounding import SettledRounding
 

@@ -13,6 +13,7 @@ import torch
 from tests.graphs import captured, language_feeds, vision_feeds
 from vlmforge.graph.core import Graph, Node
 from vlmforge.graph.evaluate import evaluate
+from vlmforge.graph.ops import PRODUCTS
 from vlmforge.graph.stream import Feeds
 from vlmforge.learning.steps import Budget, Learning
 from vlmforge.quantize.learn.scaled_model import ScaledModel
@@ -20,7 +21,7 @@ from vlmforge.quantize.learn.scales import learn_scales, learned_rounding
 from vlmforge.quantize.observe.float_outputs import FloatOutputs
 from vlmforge.quantize.observe.ranges import Range, observe
 from vlmforge.quantize.scales.choice import Scales, choose_scales
-from vlmforge.quantize.scheme import PRODUCTS, assign_codes
+from vlmforge.quantize.scheme import assign_codes
 from vlmforge.quantize.weights.formats import QuantizedWeight, quantize_weight
 from vlmforge.quantize.weights.rounding import SettledRounding
 

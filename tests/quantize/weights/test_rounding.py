@@ -17,6 +17,7 @@ from tests.quantize.lowered import lowered
 from vlmforge.config import CompileConfig
 from vlmforge.graph.core import Graph
 from vlmforge.graph.evaluate import evaluate
+from vlmforge.graph.ops import PRODUCTS
 from vlmforge.graph.stream import Feeds
 from vlmforge.machine.reference.machine import ReferenceMachine
 from vlmforge.program.core import Program
@@ -24,7 +25,7 @@ from vlmforge.program.verify import verify
 from vlmforge.quantize.learn.quantized_path import QuantizedPath
 from vlmforge.quantize.observe.ranges import Range, observe
 from vlmforge.quantize.scales.choice import Scales, choose_scales
-from vlmforge.quantize.scheme import PRODUCTS, assign_codes
+from vlmforge.quantize.scheme import assign_codes
 from vlmforge.quantize.weights.rounding import choose_rounding, weight_formats
 
 FOUR = dict.fromkeys(("query", "key", "value", "output", "ffn", "head"), 4)

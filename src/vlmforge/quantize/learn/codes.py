@@ -16,6 +16,7 @@ from torch import Tensor
 from vlmforge.graph.core import Graph, Node
 from vlmforge.graph.evaluate import apply, run_nodes
 from vlmforge.graph.layers import layers
+from vlmforge.graph.ops import PRODUCTS
 from vlmforge.graph.stream import Feeds, with_loaded
 from vlmforge.learning.best import Best, judge_count
 from vlmforge.learning.descent import Descent
@@ -25,7 +26,6 @@ from vlmforge.quantize.learn.layer_model import LayerModel
 from vlmforge.quantize.learn.quantized_path import QuantizedPath
 from vlmforge.quantize.scales.choice import Scales
 from vlmforge.quantize.scales.grid import grids
-from vlmforge.quantize.scheme import PRODUCTS
 from vlmforge.quantize.weights.formats import QuantizedWeight
 from vlmforge.quantize.weights.rounding import (
     Rounding,

@@ -9,10 +9,10 @@ from torch import Tensor
 
 from vlmforge.graph.core import Graph, Node
 from vlmforge.graph.evaluate import compute
+from vlmforge.graph.ops import PRODUCTS
 from vlmforge.graph.stream import with_loaded
 from vlmforge.quantize.learn.straight_through import on_grid
 from vlmforge.quantize.scales.grid import Grid
-from vlmforge.quantize.scheme import PRODUCTS
 
 
 class Imitation(ABC):

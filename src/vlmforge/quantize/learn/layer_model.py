@@ -10,10 +10,10 @@ from torch import Tensor
 
 from vlmforge.graph.core import Graph, Node
 from vlmforge.graph.evaluate import run_nodes
+from vlmforge.graph.ops import PRODUCTS
 from vlmforge.quantize.learn.imitation import Imitation
 from vlmforge.quantize.learn.straight_through import whole_codes
 from vlmforge.quantize.scales.grid import Grid
-from vlmforge.quantize.scheme import PRODUCTS
 from vlmforge.quantize.weights.formats import QuantizedWeight
 
 WITHIN = 0.45

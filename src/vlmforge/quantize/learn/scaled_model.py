@@ -10,11 +10,10 @@ from torch import Tensor
 
 from vlmforge.graph.core import Graph, Node
 from vlmforge.graph.evaluate import patches, traverse
-from vlmforge.graph.residual import NORMS
+from vlmforge.graph.ops import NORMS, PRODUCTS
 from vlmforge.quantize.learn.imitation import Imitation
 from vlmforge.quantize.scales.choice import Scales
 from vlmforge.quantize.scales.grid import grids
-from vlmforge.quantize.scheme import PRODUCTS
 from vlmforge.quantize.weights.formats import QuantizedWeight
 
 

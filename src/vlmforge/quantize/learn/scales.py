@@ -15,7 +15,7 @@ from torch import Tensor
 
 from vlmforge.graph.core import Graph
 from vlmforge.graph.feeds import shortened
-from vlmforge.graph.residual import NORMS
+from vlmforge.graph.ops import NORMS
 from vlmforge.graph.scaling import multiply_norms
 from vlmforge.graph.stream import Feeds
 from vlmforge.learning.best import Best, judge_count

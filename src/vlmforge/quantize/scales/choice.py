@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from vlmforge.graph.core import Graph, Node
-from vlmforge.graph.flow import MOVES
+from vlmforge.graph.ops import MOVES
 from vlmforge.quantize.observe.ranges import Range
 from vlmforge.quantize.scales.attention import balance, clip_queries
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from vlmforge.graph.core import Graph
-from vlmforge.graph.flow import MOVES
+from vlmforge.graph.ops import MOVES
 from vlmforge.quantize.scales.choice import LIMITS, Scales
 
 

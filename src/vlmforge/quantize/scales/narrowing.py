@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from vlmforge.config import BitConfig
 from vlmforge.graph.core import Graph
 from vlmforge.graph.flow import readers
+from vlmforge.graph.ops import PRODUCTS
 from vlmforge.quantize.observe.ranges import Range
 from vlmforge.quantize.scales.choice import Bound
-from vlmforge.quantize.scheme import PRODUCTS, assign_codes, last_inputs, narrowable
+from vlmforge.quantize.scheme import assign_codes, last_inputs, narrowable
 
 
 def narrow_products(

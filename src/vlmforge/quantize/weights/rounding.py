@@ -13,12 +13,13 @@ from vlmforge.config import CompileConfig, HessianQuantConfig
 from vlmforge.errors import ConfigError
 from vlmforge.graph.core import Graph, Node
 from vlmforge.graph.feeds import row_count
+from vlmforge.graph.ops import PRODUCTS
 from vlmforge.graph.stream import Feeds
 from vlmforge.progress import Progress
 from vlmforge.quantize.learn.quantized_path import QuantizedPath
 from vlmforge.quantize.roles import product_roles
 from vlmforge.quantize.scales.choice import Scales
-from vlmforge.quantize.scheme import PRODUCTS, require_nodes
+from vlmforge.quantize.scheme import require_nodes
 from vlmforge.quantize.weights.bias import least_scales, real_bias
 from vlmforge.quantize.weights.compensate import Compensation, compensate
 from vlmforge.quantize.weights.formats import QuantizedWeight, WeightFormat, quantize_weight

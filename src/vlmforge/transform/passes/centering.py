@@ -14,7 +14,8 @@ from torch import Tensor
 
 from vlmforge.errors import GraphError
 from vlmforge.graph.core import Graph, Node, Weight
-from vlmforge.graph.flow import MOVES, rows_joined
+from vlmforge.graph.flow import rows_joined
+from vlmforge.graph.ops import MOVES
 from vlmforge.graph.residual import residual
 from vlmforge.transform.passes.residual_rotation import require_writers
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from vlmforge.errors import GraphError
 from vlmforge.graph.core import Graph, Node, Weight
 from vlmforge.graph.flow import is_output, row_readers
-from vlmforge.graph.residual import NORMS
+from vlmforge.graph.ops import NORMS
 
 
 def fold_norms(graph: Graph) -> Graph:

@@ -12,7 +12,7 @@ from torch import Tensor
 from vlmforge.errors import GraphError
 from vlmforge.graph.core import Graph, Node, Weight
 from vlmforge.graph.flow import is_output, row_readers
-from vlmforge.graph.residual import NORMS
+from vlmforge.graph.ops import NORMS
 from vlmforge.graph.scaling import multiply_norms
 from vlmforge.transform.choose.smoothing import Channels
 from vlmforge.transform.rotate import scale_input

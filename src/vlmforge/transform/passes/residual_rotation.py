@@ -15,10 +15,9 @@ from torch import Tensor
 from vlmforge.errors import GraphError
 from vlmforge.graph.core import Graph, Node
 from vlmforge.graph.flow import is_output, row_readers
+from vlmforge.graph.ops import PRODUCTS
 from vlmforge.graph.residual import Residual, residual
 from vlmforge.transform.rotate import rotate_input, rotate_output
-
-PRODUCTS = ("linear", "conv2d")
 
 
 def rotate_residual(graph: Graph, rotation: Tensor) -> Graph:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from vlmforge.graph.core import Graph, Node, Weight
 from vlmforge.graph.evaluate import Values, compute, traverse
-from vlmforge.graph.flow import MOVES
+from vlmforge.graph.ops import MOVES
 from vlmforge.graph.residual import residual
 from vlmforge.learning.loss import output_loss
 from vlmforge.transform.blocks import value_paths
