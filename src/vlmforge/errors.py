@@ -28,6 +28,11 @@ class VlmforgeError(Exception):
         super().__init__("\n".join(lines))
 
 
+def is_failure(error: BaseException) -> bool:
+    """Whether a library has failed, if only with a panic of Rust code; not a request to stop."""
+    return isinstance(error, Exception) or type(error).__name__ == "PanicException"
+
+
 class ConfigError(VlmforgeError):
     """A configuration that cannot be meant: unknown key, unknown node, value out of range."""
 

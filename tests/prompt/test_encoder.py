@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,10 +18,11 @@ from transformers import AutoTokenizer, Qwen2VLProcessor
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
 from tests.conftest import PLAIN_TEMPLATE, SPECIAL, TEMPLATE, special_id
-from vlmforge.errors import PackageError, RunError
+from vlmforge.errors import PackageError, RunError, VlmforgeError
 from vlmforge.prompt.encoder import PromptEncoder, PromptRules
 from vlmforge.prompt.template import ChatTemplate
 from vlmforge.prompt.tokens import Tokens, load_tokenizer
+from vlmforge.source.processor import load_tokenizer as processor_tokenizer
 from vlmforge.text import well_formed
 
 IMAGE = {"type": "image", "image": Image.new("RGB", (224, 224))}
@@ -197,6 +201,21 @@ def test_a_panic_of_the_tokenizer_is_an_error() -> None:
 
     with pytest.raises(RunError, match="cannot be tokenized"):
         Tokens(cast("Any", Panicking())).encode("text")
+
+
+@pytest.mark.parametrize("load", [load_tokenizer, processor_tokenizer])
+def test_a_panic_while_it_is_read_is_an_error(
+    tiny_checkpoint: Path, tmp_path: Path, load: Callable[[Path], object]
+) -> None:
+    copied = Path(shutil.copytree(tiny_checkpoint, tmp_path / "copy"))
+    tokenizer = json.loads((copied / "tokenizer.json").read_text("utf-8"))
+    tokenizer["model"]["continuing_subword_prefix"] = "x" * 8  # longer than the merged tokens
+    (copied / "tokenizer.json").write_text(json.dumps(tokenizer), "utf-8")
+    written = {"tokenizer_class": "PreTrainedTokenizerFast"}  # others build a model of their own
+    (copied / "tokenizer_config.json").write_text(json.dumps(written), "utf-8")
+
+    with pytest.raises(VlmforgeError, match="tokenizer cannot be read"):
+        load(copied)
 
 
 def test_nested_messages_are_bounded(encoder: PromptEncoder) -> None:

@@ -62,7 +62,7 @@ def damaged_value(rng: random.Random, value: Any) -> Any:
         lambda: [value] * rng.choice((2, 3, 300)),
         lambda: {"a": value},
         lambda: str(value),
-        lambda: nested(rng.choice((5, 50, 500))),
+        lambda: nested(rng.choice((5, 50, 250))),
         lambda: value * rng.choice((-1, 2, 1000)) if isinstance(value, (int, float)) else None,
         lambda: value[: len(value) // 2] if isinstance(value, (str, list)) else value,
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tokenizers import Tokenizer
 
-from vlmforge.errors import PackageError, RunError
+from vlmforge.errors import PackageError, RunError, is_failure
 from vlmforge.prompt.quoting import Piece
 
 
@@ -22,7 +22,9 @@ def load_tokenizer(package_dir: Path) -> Tokenizer:
     path = package_dir / "tokenizer.json"
     try:
         tokenizer = Tokenizer.from_file(str(path))
-    except Exception as error:  # the tokenizers library raises bare Exception
+    except BaseException as error:  # the tokenizers library raises bare Exception, and panics
+        if not is_failure(error):
+            raise
         raise PackageError(
             f"the tokenizer cannot be read: {error}", where=path, mend="copy the package again"
         ) from error
@@ -69,7 +71,8 @@ class Tokens:
     @cached_property
     def around(self) -> tuple[list[int], list[int]]:
         """The tokens that the tokenizer puts before and behind every text."""
-        encoded = self._tokenizer.encode("a")
+        with _told():
+            encoded = self._tokenizer.encode("a")
         added = encoded.special_tokens_mask
         inner = [at for at, is_added in enumerate(added) if not is_added] or [len(added)]
         return list(encoded.ids[: inner[0]]), list(encoded.ids[inner[-1] + 1 :])
@@ -110,7 +113,7 @@ def _told() -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+        if not is_failure(error):
             raise
         raise RunError(
             f"the text cannot be tokenized: {str(error)[:200]}",

@@ -9,7 +9,7 @@ import numpy as np
 from transformers import AutoTokenizer, Qwen2VLProcessor
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
-from vlmforge.errors import FormatError, SourceError
+from vlmforge.errors import FormatError, SourceError, is_failure
 from vlmforge.formats.chat_template import read_chat_template
 
 
@@ -81,7 +81,9 @@ def load_tokenizer(path: Path) -> Any:
             path, local_files_only=True, trust_remote_code=False
         )
         backend = tokenizer.backend_tokenizer
-    except Exception as error:  # transformers and tokenizers raise what they like
+    except BaseException as error:  # transformers raises what it likes, and tokenizers panics
+        if not is_failure(error):
+            raise
         raise SourceError(
             f"the tokenizer cannot be read: {error}",
             where=path,
