@@ -15,7 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from tests.test_config import TUTORIAL
+from tests.config.test_compile import TUTORIAL
 from vlmforge.config import CalibrationOutput, CompileConfig
 from vlmforge.decode.generate import Options
 from vlmforge.errors import (

@@ -21,7 +21,6 @@ from vlmforge.calibrate.images import ImageSource, collect_images
 from vlmforge.calibrate.record import record_vision
 from vlmforge.calibrate.text import record_text
 from vlmforge.config import CompileConfig, InferenceScheme, require_supported
-from vlmforge.formats.mblt import read_mblt
 from vlmforge.original.reference import torch_device
 from vlmforge.progress import Progress
 from vlmforge.source.checkpoint import Checkpoint
@@ -33,7 +32,7 @@ from vlmforge.stages.calibration import (
 from vlmforge.stages.forecast import forecast
 from vlmforge.stages.mblt import mblt_compile
 from vlmforge.stages.mxq import mxq_compile
-from vlmforge.stages.overrides import split_overrides
+from vlmforge.stages.overrides import workspace_overrides
 from vlmforge.stages.package import package
 from vlmforge.stages.preflight import (
     require_consistent,
@@ -193,8 +192,7 @@ def _quantize(
     config: CompileConfig,
     progress: Progress | None,
 ) -> None:
-    graphs = [read_mblt(space.mblt(part), verify=False) for part in checkpoint.components]
-    overrides = split_overrides(config, graphs)
+    overrides = workspace_overrides(config, space)
     for component in checkpoint.components:
         stage(
             f"mxq {component}", mxq_compile, space.mblt(component), space.mxq(component),

@@ -55,13 +55,13 @@ def outputs(component: Component, trials: list[Trial]) -> tuple[torch.Tensor, li
         base.append(wanted)
         found[trial] = got
 
-    run_trials(component.graph, [component.transformed.loaders[0]()], trials, measure)
+    run_trials(component.graph, [component.samples[0]()], trials, measure)
     return base[0], [found[index] for index in range(len(trials))]
 
 
 def rounded_by_hand(component: Component, trial: Trial) -> torch.Tensor:
     """The same, node by node."""
-    graph, values = component.graph, dict(component.transformed.loaders[0]())
+    graph, values = component.graph, dict(component.samples[0]())
     for name in values.keys() & trial.grids.keys():
         values[name] = trial.grids[name].round(values[name])
     for node in graph.nodes.values():
@@ -88,7 +88,7 @@ def test_trials_round_what_they_name(language: Component) -> None:
 
     base, got = outputs(language, trials)
 
-    assert torch.equal(base, evaluate(language.graph, language.transformed.loaders[0]())["lm_head"])
+    assert torch.equal(base, evaluate(language.graph, language.samples[0]())["lm_head"])
     assert torch.equal(got[0], base)
     for trial, output in zip(trials[1:], got[1:], strict=True):
         assert torch.allclose(output, rounded_by_hand(language, trial), atol=1e-5)

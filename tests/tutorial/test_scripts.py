@@ -14,7 +14,7 @@ from safetensors import safe_open
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
 import vlmforge.integrations.transformers  # noqa: F401 - registers packages
-from tests.test_config import TUTORIAL as CONFIGURATION
+from tests.config.test_compile import TUTORIAL as CONFIGURATION
 from vlmforge.config import CompileConfig
 from vlmforge.formats.mxq import read_mxq
 

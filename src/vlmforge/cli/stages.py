@@ -151,11 +151,10 @@ def mxq(
 ) -> None:
     """Quantize a captured component to an integer program; the language model comes first."""
     from vlmforge.formats.kinds import FOLDER
-    from vlmforge.formats.mblt import read_mblt
     from vlmforge.formats.output import require_replaceable
     from vlmforge.stages.mxq import mxq_compile
-    from vlmforge.stages.overrides import split_overrides
-    from vlmforge.stages.workspace import COMPONENTS, Workspace
+    from vlmforge.stages.overrides import workspace_overrides
+    from vlmforge.stages.workspace import Workspace
 
     use_threads(threads)
     chosen = load_config(config, weights)
@@ -164,9 +163,7 @@ def mxq(
     space = Workspace.of_mblt(source, component.value, root, spin_weight_dir)
     for output, kind in space.program_outputs(component.value):
         require_replaceable(output, kind)
-    captured = [name for name in COMPONENTS if space.mblt(name).is_file()]
-    graphs = [read_mblt(space.mblt(name), verify=False) for name in captured]
-    overrides = split_overrides(chosen, graphs) if graphs else {}
+    overrides = workspace_overrides(chosen, space)
     with console.progress() as report:
         path = mxq_compile(
             source,

@@ -9,10 +9,8 @@ from pathlib import Path
 import torch
 
 from vlmforge.config import BitConfig, CompileConfig, InferenceScheme, require_supported
-from vlmforge.formats.mblt import read_mblt
 from vlmforge.formats.mxq import MxqWriter
 from vlmforge.graph.core import Graph
-from vlmforge.graph.verify import verify
 from vlmforge.learning.steps import Learning
 from vlmforge.original.reference import torch_device
 from vlmforge.progress import Progress
@@ -20,14 +18,12 @@ from vlmforge.quantize.emit import lower
 from vlmforge.quantize.learn.codes import learned_codes
 from vlmforge.quantize.learn.quantized_path import QuantizedPath
 from vlmforge.quantize.learn.scales import learned_rounding
-from vlmforge.quantize.observe.clipping import Clipping
-from vlmforge.quantize.observe.ranges import Range
-from vlmforge.quantize.scales.choice import Bound, Scales, choose_scales
+from vlmforge.quantize.scales.choice import Scales, choose_scales
 from vlmforge.quantize.scales.narrowing import narrow_products
-from vlmforge.quantize.scheme import assign_codes, require_nodes
+from vlmforge.quantize.scheme import assign_codes
 from vlmforge.quantize.weights.rounding import Rounding, choose_rounding, weight_formats
-from vlmforge.stages.samples import component_samples
-from vlmforge.stages.transformed import Transformed, transform_component
+from vlmforge.stages.observed import observe_component
+from vlmforge.stages.transformed import Transformed
 
 
 def mxq_compile(
@@ -57,32 +53,27 @@ def mxq_compile(
     """
     config = compile_config or CompileConfig()
     require_supported(config)
-    graph = read_mblt(model)
-    verify(graph)
-    overrides = overrides or config.bit.layer_overrides
-    require_nodes(graph, overrides.activation_16bits)
-    formats = weight_formats(graph, config, overrides.weight_8bits)
-    samples = component_samples(graph, calib_data_path)
-    where = str(torch_device(device))
-    transformed = transform_component(
-        graph, samples, config, rotation_path, overrides, where, progress
+    overrides, where = overrides or config.bit.layer_overrides, str(torch_device(device))
+    observed = observe_component(
+        model, calib_data_path, config, rotation_path, overrides, where, progress
     )
-    graph, rotation, loaders = transformed.graph, transformed.rotation, transformed.loaders
+    transformed, graph = observed.transformed, observed.graph
+    rotation, ranges, bound = transformed.rotation, observed.ranges, observed.bound
     graph.meta |= {
         "rotation": rotation.fingerprint if rotation else "none",
-        "calibration": samples.fingerprint(),
+        "calibration": observed.calibration,
         "config": config.fingerprint(),
         "compile_config": config.portable_document(),
         "inference_scheme": inference_scheme.value,
     }
-    ranges, bound = observe_component(transformed, config, where, progress)
     wide = overrides.activation_16bits
+    formats = weight_formats(graph, config, overrides.weight_8bits)
     narrow = narrow_products(graph, wide, ranges, bound, config.bit)
     codes = assign_codes(graph, wide, narrow)
     with MxqWriter(save_path) as writer:
         scales = choose_scales(graph, codes, ranges, bound)
         path = partial(QuantizedPath, graph, codes, scales, device=where)
-        rounding = choose_rounding(graph, formats, config.hessian_quant, path, loaders)
+        rounding = choose_rounding(graph, formats, config.hessian_quant, path, transformed.loaders)
         graph, rounding = learned(transformed, codes, scales, rounding, config, where, progress)
         writer.finish(lower(graph, codes, scales, rounding, writer, progress))
     return save_path
@@ -107,15 +98,3 @@ def learned(
         learning = Learning(config.learn_weight_scale.steps, budget, device, progress)
         return learned_rounding(graph, codes, scales, rounding, samples, learning)
     return graph, rounding
-
-
-def observe_component(
-    transformed: Transformed,
-    config: CompileConfig,
-    device: str = "cpu",
-    progress: Progress | None = None,
-) -> tuple[dict[str, Range], Bound]:
-    """The range of every value over the calibration samples, and where int8 codes clip."""
-    graph, loaders = transformed.graph, transformed.loaders
-    clipping = Clipping.of(graph, config)
-    return clipping.observe(graph, loaders, device, progress), clipping.bound

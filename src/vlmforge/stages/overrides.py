@@ -7,7 +7,21 @@ from collections.abc import Mapping, Sequence
 
 from vlmforge.config import BitConfig, CompileConfig
 from vlmforge.errors import ConfigError
+from vlmforge.formats.mblt import read_mblt
 from vlmforge.graph.core import Graph
+from vlmforge.stages.workspace import Workspace
+
+
+def workspace_overrides(
+    config: CompileConfig, space: Workspace
+) -> dict[str, BitConfig.LayerOverrides]:
+    """The overrides of each component that a workspace has captured.
+
+    Raises:
+        ConfigError: as :func:`split_overrides`.
+    """
+    graphs = [read_mblt(space.mblt(component), verify=False) for component in space.captured]
+    return split_overrides(config, graphs) if graphs else {}
 
 
 def split_overrides(

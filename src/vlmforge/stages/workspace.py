@@ -54,6 +54,11 @@ class Workspace:
         """The captured graph; ``.infer`` and ``.json`` stand beside it."""
         return self._file("mblt", component)
 
+    @property
+    def captured(self) -> list[str]:
+        """The components whose graphs are there, the language model first."""
+        return [component for component in COMPONENTS if self.mblt(component).is_file()]
+
     def mxq(self, component: str) -> Path:
         """The integer program."""
         return self._file("mxq", component)

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from torch import Tensor
+
 from vlmforge.config import BitConfig, CompileConfig
-from vlmforge.formats.mblt import read_mblt
 from vlmforge.graph.core import Graph
 from vlmforge.graph.flow import readers
 from vlmforge.graph.ops import PRODUCTS
 from vlmforge.progress import Progress
-from vlmforge.quantize.observe.ranges import Range
-from vlmforge.quantize.scales.choice import Bound, choose_scales
+from vlmforge.quantize.scales.choice import choose_scales
 from vlmforge.quantize.scales.grid import Grid, grids
 from vlmforge.quantize.scales.narrowing import narrow_products
 from vlmforge.quantize.scheme import assign_codes, attention_operands, narrowable, product_inputs
 from vlmforge.quantize.weights.formats import WeightFormat
 from vlmforge.quantize.weights.rounding import weight_formats
-from vlmforge.stages.mxq import observe_component
-from vlmforge.stages.samples import component_samples
-from vlmforge.stages.transformed import Transformed, transform_component
+from vlmforge.stages.observed import Observed, observe_component
 from vlmforge.stages.workspace import Workspace
 from vlmforge.tune.trial import Trial
 
@@ -30,14 +28,11 @@ class Component:
     """What trials are made from.
 
     Attributes:
-        transformed: graph, rotation and samples.
-        ranges, bound: from the calibration samples.
+        observed: graph, samples, and the values on them.
         config: the configuration that is tuned.
     """
 
-    transformed: Transformed
-    ranges: Mapping[str, Range]
-    bound: Bound
+    observed: Observed
     config: CompileConfig
 
     @staticmethod
@@ -45,15 +40,20 @@ class Component:
         space: Workspace, component: str, config: CompileConfig, progress: Progress | None = None
     ) -> Component:
         """A component of a workspace, transformed and observed; the language model comes first."""
-        graph = read_mblt(space.mblt(component))
-        samples = component_samples(graph, space.calibration)
-        transformed = transform_component(graph, samples, config, space.rotation, progress=progress)
-        ranges, bound = observe_component(transformed, config, progress=progress)
-        return Component(transformed, ranges, bound, config)
+        observed = observe_component(
+            space.mblt(component), space.calibration, config, space.rotation,
+            BitConfig.LayerOverrides(), progress=progress,
+        )  # fmt: skip
+        return Component(observed, config)
 
     @property
     def graph(self) -> Graph:
-        return self.transformed.graph
+        return self.observed.graph
+
+    @property
+    def samples(self) -> Sequence[Callable[[], Mapping[str, Tensor]]]:
+        """Each gives the feeds of one sample."""
+        return self.observed.transformed.loaders
 
     def widened_by(self, bit: BitConfig, overrides: BitConfig.LayerOverrides) -> set[str]:
         """The values of :meth:`widenable` that settings make int16, by name or by their share.
@@ -63,7 +63,8 @@ class Component:
             overrides: those of this component.
         """
         wide = overrides.activation_16bits
-        narrow = narrow_products(self.graph, wide, self.ranges, self.bound, bit)
+        observed = self.observed
+        narrow = narrow_products(self.graph, wide, observed.ranges, observed.bound, bit)
         codes = assign_codes(self.graph, wide, narrow)
         return {name for name in self.widenable() if codes[name] == "int16"}
 
@@ -100,7 +101,7 @@ class Component:
     def grids(self, wide: Collection[str]) -> dict[str, Grid]:
         """How every value is rounded where just the values ``wide`` are widened."""
         codes = self.codes(wide)
-        scales = choose_scales(self.graph, codes, self.ranges, self.bound)
+        scales = choose_scales(self.graph, codes, self.observed.ranges, self.observed.bound)
         return grids(self.graph, codes, scales)
 
     def trial(self, wide: Collection[str], wide_weights: Collection[str]) -> Trial:

@@ -71,13 +71,13 @@ class Judge:
         progress: Progress | None = None,
     ) -> None:
         self.language, self.vision, self.progress = language, vision, progress
-        chosen = _spread(len(language.transformed.loaders), extent.samples)
-        self.feeds = [_cut(language.transformed.loaders[i](), extent) for i in chosen]
+        chosen = _spread(len(language.samples), extent.samples)
+        self.feeds = [_cut(language.samples[i](), extent) for i in chosen]
         self.images: list[Tensor] = []
         self.pixels: list[Mapping[str, Tensor]] = []
         if vision is not None:
             self.images = [_image_rows(space, i, extent) for i in chosen]
-            self.pixels = [vision.transformed.loaders[i]() for i in chosen]
+            self.pixels = [vision.samples[i]() for i in chosen]
         self.rows = {"language": len(self.feeds[0]["inputs_embeds"][0]), "vision": self._patches()}
 
     def _patches(self) -> int:

@@ -11,11 +11,10 @@ from vlmforge.config import BitConfig, CompileConfig, require_supported
 from vlmforge.errors import ConfigError
 from vlmforge.formats.atomic import atomic_file
 from vlmforge.formats.kinds import CONFIGURATION, configuration_text
-from vlmforge.formats.mblt import read_mblt
 from vlmforge.formats.output import require_replaceable
 from vlmforge.progress import Progress
-from vlmforge.stages.overrides import split_overrides
-from vlmforge.stages.workspace import COMPONENTS, Workspace
+from vlmforge.stages.overrides import workspace_overrides
+from vlmforge.stages.workspace import Workspace
 from vlmforge.tune.candidates import Candidate, Cost, find_candidates, whole_cost
 from vlmforge.tune.component import Component
 from vlmforge.tune.judge import Extent, Judge, Score, Whole
@@ -112,8 +111,7 @@ def tune(
     """
     require_supported(config)
     given, config = config, _without_exceptions(config)
-    names = [name for name in COMPONENTS if space.mblt(name).is_file()]
-    components = {name: Component.load(space, name, config, progress) for name in names}
+    components = {name: Component.load(space, name, config, progress) for name in space.captured}
     judge = Judge(
         space, components["language"], components.get("vision"), extent or Extent(), progress
     )
@@ -185,7 +183,7 @@ def _own_exceptions(
     ranked: Sequence[Ranked],
 ) -> list[Ranked]:
     """The candidates that a configuration itself widens, by name or by its share."""
-    listed = split_overrides(config, [read_mblt(space.mblt(n), verify=False) for n in components])
+    listed = workspace_overrides(config, space)
     wide = {n: each.widened_by(config.bit, listed[n]) for n, each in components.items()}
     weights = set(config.bit.layer_overrides.weight_8bits)
     return [

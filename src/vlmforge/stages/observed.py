@@ -1,0 +1,79 @@
+"""Observed: a component transformed, and the values it takes on the calibration samples.
+
+All that rounding follows from; compiling and tuning share it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from vlmforge.config import BitConfig, CompileConfig
+from vlmforge.formats.mblt import read_mblt
+from vlmforge.graph.core import Graph
+from vlmforge.graph.verify import verify
+from vlmforge.progress import Progress
+from vlmforge.quantize.observe.clipping import Clipping
+from vlmforge.quantize.observe.ranges import Range
+from vlmforge.quantize.scales.choice import Bound
+from vlmforge.quantize.scheme import require_nodes
+from vlmforge.stages.samples import component_samples
+from vlmforge.stages.transformed import Transformed, transform_component
+
+
+@dataclass(frozen=True)
+class Observed:
+    """A component ready to be rounded.
+
+    Attributes:
+        transformed: graph, rotation and samples.
+        calibration: fingerprint of the samples.
+        ranges: of every value over the samples.
+        bound: where int8 codes clip.
+    """
+
+    transformed: Transformed
+    calibration: str
+    ranges: Mapping[str, Range]
+    bound: Bound
+
+    @property
+    def graph(self) -> Graph:
+        return self.transformed.graph
+
+
+def observe_component(
+    model: Path,
+    calibration: Path,
+    config: CompileConfig,
+    rotation_path: Path | None,
+    overrides: BitConfig.LayerOverrides,
+    device: str = "cpu",
+    progress: Progress | None = None,
+) -> Observed:
+    """Transform a captured component and run it on its calibration samples.
+
+    Args:
+        model: the ``.mblt`` file.
+        calibration: calibration data of the same model.
+        config: which transformations, and how ranges are chosen.
+        rotation_path: where R1 is written (language) or read (vision).
+        overrides: of this component.
+        device: where to compute, as torch names it.
+        progress: is told of every step.
+
+    Raises:
+        ConfigError: the overrides name a node that the graph lacks.
+        CalibrationError: the samples are missing, or of another model.
+    """
+    graph = read_mblt(model)
+    verify(graph)
+    require_nodes(graph, overrides.activation_16bits)
+    samples = component_samples(graph, calibration)
+    transformed = transform_component(
+        graph, samples, config, rotation_path, overrides, device, progress
+    )
+    clipping = Clipping.of(transformed.graph, config)
+    ranges = clipping.observe(transformed.graph, transformed.loaders, device, progress)
+    return Observed(transformed, samples.fingerprint(), ranges, clipping.bound)
