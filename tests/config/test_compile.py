@@ -21,7 +21,7 @@ from vlmforge.config import (
 )
 from vlmforge.errors import ConfigError
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 TUTORIAL = """
 {"bit": {"layerOverrides": {"activation16Bits": ["inputs_embeds/reshape"]},
