@@ -8,7 +8,8 @@ from pathlib import Path
 
 import torch
 
-from vlmforge.capture.qwen2_vl import capture_language, capture_vision
+from vlmforge.capture.text import capture_decoder
+from vlmforge.capture.vision import capture_tower
 from vlmforge.graph.core import Graph
 from vlmforge.source.checkpoint import Checkpoint
 
@@ -17,7 +18,7 @@ from vlmforge.source.checkpoint import Checkpoint
 def captured(path: Path) -> tuple[Checkpoint, Graph, Graph]:
     """The checkpoint with its language and vision graphs."""
     checkpoint = Checkpoint.open(str(path))
-    return checkpoint, capture_language(checkpoint), capture_vision(checkpoint)
+    return checkpoint, capture_decoder(checkpoint), capture_tower(checkpoint)
 
 
 def language_feeds(graph: Graph, seq: int = 20, seed: int = 0) -> dict[str, torch.Tensor]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from vlmforge.families.registry import family_of
 from vlmforge.formats.mxq import MxqWriter
 from vlmforge.formats.package import write_embeddings
 from vlmforge.package.config import package_config, text_file
@@ -149,7 +150,7 @@ def write_decoder_package(directory: Path, checkpoint: Path) -> Path:
     for name in ("tokenizer.json", "tokenizer_config.json"):
         shutil.copy(checkpoint / name, directory)
     original = json.loads((checkpoint / "config.json").read_text())
-    config = package_config(original, "tiny", original["architectures"][0], vision=False)
+    config = package_config(original, "tiny", family_of(original))
     (directory / "config.json").write_text(json.dumps(config))
     _write_embeddings(directory)
     return directory

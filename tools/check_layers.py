@@ -21,6 +21,7 @@ LAYERS = (
     ("graph", "program", "learning"),
     ("formats",),
     ("images",),
+    ("families",),
     ("source", "machine", "prompt"),
     ("capture", "transform", "quantize", "decode"),
     ("original", "run"),
@@ -41,7 +42,7 @@ RUNNING = {"images", "machine", "prompt", "decode", "run", "serve", "bench"}
 TORCH_FREE = {"errors", "progress", "sample", "text", "program", "evaluate"} | RUNNING
 """Parts that import torch nowhere, not even inside a function."""
 
-TRANSFORMERS_USERS = {"source", "original", "calibrate", "capture", "integrations"}
+TRANSFORMERS_USERS = {"families", "source", "original", "calibrate", "capture", "integrations"}
 """The only parts that import transformers."""
 
 HEAVY = {"torch", "transformers"}

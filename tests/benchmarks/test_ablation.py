@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.accuracy import ablation
 from vlmforge.calibrate.text import record_text
-from vlmforge.capture.families import capture
+from vlmforge.capture.component import capture
 from vlmforge.formats.mblt import write_mblt
 from vlmforge.source.checkpoint import Checkpoint
 

@@ -51,7 +51,7 @@ def rewrite(path: Path, **changes: object) -> None:
 def test_facts(tiny_checkpoint: Path) -> None:
     checkpoint = Checkpoint.open(str(tiny_checkpoint))
     assert checkpoint.name == checkpoint.model_id == "Tiny-VL"
-    assert checkpoint.architecture == "Qwen2VLForConditionalGeneration"
+    assert checkpoint.family.architecture == "Qwen2VLForConditionalGeneration"
     assert checkpoint.config["hidden_size"] == 96
 
 

@@ -10,10 +10,11 @@ import pytest
 
 from tests.conftest import CONFIG, DECODER_CONFIG
 from vlmforge.errors import SourceError
+from vlmforge.families.registry import families
 from vlmforge.source.settings import model_config
 
-VL = "Qwen2VLForConditionalGeneration"
-PLAIN = "Qwen2ForCausalLM"
+VL = families()["Qwen2VLForConditionalGeneration"]
+PLAIN = families()["Qwen2ForCausalLM"]
 
 
 def changed(**settings: Any) -> dict[str, Any]:

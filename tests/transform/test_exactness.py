@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from tests.graphs import captured, language_feeds, relative_error, rotated, vision_feeds
-from vlmforge.capture.families import capture
+from vlmforge.capture.component import capture
 from vlmforge.config import EquivalentTransformationConfig
 from vlmforge.graph.core import Graph
 from vlmforge.graph.evaluate import evaluate

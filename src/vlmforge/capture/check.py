@@ -10,9 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from vlmforge.capture.original import Counterpart
 from vlmforge.errors import CaptureError
 from vlmforge.graph.core import Graph
 from vlmforge.graph.evaluate import evaluate
+from vlmforge.graph.ops import PRODUCTS
 
 Observer = Callable[[str, Tensor], None]
 """Is told a module's path in the original model and its output, flattened to rows."""
@@ -81,9 +83,13 @@ def check(
         A report, JSON-able: ``values`` and the worst ``relative`` error.
 
     Raises:
-        CaptureError: a value differs by more than :data:`TOLERANCE` relative.
+        CaptureError: a value differs by more than :data:`TOLERANCE` relative, or a product or an
+            output was compared with nothing.
     """
-    wanted = {node.module for node in graph.nodes.values() if node.module}
+    counterparts = {
+        node.name: Counterpart.parse(node.module) for node in graph.nodes.values() if node.module
+    }
+    wanted = {each.module for each in counterparts.values()}
     originals: dict[str, Tensor] = {}
 
     def remember(path: str, output: Tensor) -> None:
@@ -94,9 +100,10 @@ def check(
     checks: list[ValueCheck] = []
 
     def compare(name: str, value: Tensor) -> None:
-        module = graph.nodes[name].module
-        if module in originals:
-            checks.append(ValueCheck.of(name, module, value, originals[module].view_as(value)))
+        found = counterparts.get(name)
+        if found is not None and found.module in originals:
+            original = found.of(originals[found.module]).reshape(value.shape)
+            checks.append(ValueCheck.of(name, str(found), value, original))
         else:
             checks.append(ValueCheck(name, tuple(value.shape)))
         if keep is not None:
@@ -108,9 +115,12 @@ def check(
 
 def _report(graph: Graph, checks: list[ValueCheck]) -> dict[str, Any]:
     compared = {entry.name: entry.relative for entry in checks if entry.relative is not None}
-    if missing := [name for name in graph.outputs if name not in compared]:
+    products = [node.name for node in graph.nodes.values() if node.op in PRODUCTS]
+    if missing := [name for name in (*graph.outputs, *products) if name not in compared]:
         raise CaptureError(
-            "a captured output has no counterpart in the original", where=missing[0], mend=REPORT
+            f"{len(missing)} captured products or outputs have no counterpart in the original",
+            where=missing[0],
+            mend=REPORT,
         )
     worst = max(compared, key=lambda name: compared[name])
     if not compared[worst] <= TOLERANCE:

@@ -2,28 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor, nn
 
 from vlmforge.capture.modules import ACTIVATIONS, Attention, RMSNorm, Rope, RopeTable
-
-
-@dataclass(frozen=True)
-class DecoderSizes:
-    """The numbers that make one decoder differ from another."""
-
-    hidden: int
-    intermediate: int
-    layers: int
-    heads: int
-    kv_heads: int
-    head_dim: int
-    vocabulary: int
-    eps: float
-    activation: str
-    attention_bias: bool = True
+from vlmforge.families.decoder import DecoderSizes
 
 
 class SelfAttention(nn.Module):

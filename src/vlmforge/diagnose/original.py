@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from vlmforge.capture.families import capture
+from vlmforge.capture.component import capture
 from vlmforge.config import CompileConfig, EquivalentTransformationConfig
 from vlmforge.errors import CalibrationError, PackageError, RotationError
 from vlmforge.formats.package import Package

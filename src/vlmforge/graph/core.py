@@ -76,7 +76,8 @@ class Node:
         weights: role (``"weight"``, ``"bias"``, ...) to weight name.
         attrs: JSON-able constants.
         shape, dtype: of the value produced.
-        module: path of the original model's module with the same output, if there is one.
+        module: path of the original model's module with the same output, if there is one; channels
+            in brackets behind it, ``qkv[64:128]``, where it is a part of that output.
     """
 
     name: str

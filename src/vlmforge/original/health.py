@@ -8,12 +8,11 @@ from math import prod
 from pathlib import Path
 
 import torch
-from transformers import PreTrainedModel
+from torch import nn
 
 from vlmforge.errors import SourceError
 from vlmforge.original.model import empty_model
 from vlmforge.progress import Progress
-from vlmforge.source.architecture import SUPPORTED
 from vlmforge.source.checkpoint import Checkpoint
 from vlmforge.source.heads import BELONGS
 
@@ -24,9 +23,6 @@ BLOCK = 1 << 23
 
 COMPUTED = ".inv_freq"
 """Ends the names of tensors that older releases stored and newer ones compute."""
-
-COMPUTED_BY = ("rotary_emb", "rotary_pos_emb")
-"""End the paths of the modules that compute them."""
 
 Shape = tuple[int, ...]
 
@@ -51,22 +47,22 @@ def require_healthy(checkpoint: Checkpoint, progress: Progress | None = None) ->
 
 def _expected_shapes(checkpoint: Checkpoint) -> dict[str, Shape]:
     """Canonical name to shape of every weight of the model that the settings describe."""
-    canonical = SUPPORTED[checkpoint.architecture].canonical
-    model = empty_model(checkpoint)
-    _require_finite_rope(model, checkpoint.path / "config.json")
+    canonical, model = checkpoint.family.canonical, empty_model(checkpoint)
+    for part in checkpoint.family.parts:
+        rotary = model.get_submodule(f"{part.path}.{part.rotary_name}")
+        _require_finite_rope(rotary, checkpoint.path / "config.json")
     weights = model.state_dict()
     return {canonical(name): tuple(tensor.shape) for name, tensor in weights.items()}
 
 
-def _require_finite_rope(model: PreTrainedModel, where: Path) -> None:
+def _require_finite_rope(rotary: nn.Module, where: Path) -> None:
     """Frequencies that no checkpoint stores, and so computed from settings alone."""
-    for name, module in model.named_modules():
-        if name.endswith(COMPUTED_BY) and not module.inv_freq.isfinite().all():
-            raise SourceError(
-                "the settings of RoPE give frequencies that are no finite numbers",
-                where=where,
-                mend=f"correct rope_theta and its like, or {BELONGS}",
-            )
+    if not rotary.get_buffer("inv_freq").isfinite().all():
+        raise SourceError(
+            "the settings of RoPE give frequencies that are no finite numbers",
+            where=where,
+            mend=f"correct rope_theta and its like, or {BELONGS}",
+        )
 
 
 def _require_shape(checkpoint: Checkpoint, name: str, shape: Shape) -> None:

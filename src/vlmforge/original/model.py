@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 from typing import Any
 
 import torch
-import transformers
 from transformers import PreTrainedModel
-from transformers.models.qwen2.modeling_qwen2 import Qwen2RotaryEmbedding
-from transformers.models.qwen2_vl.modeling_qwen2_vl import (
-    Qwen2VLRotaryEmbedding,
-    Qwen2VLVisionRotaryEmbedding,
-)
 from transformers.utils.logging import disable_progress_bar
 
 from vlmforge.errors import SourceError
+from vlmforge.families.family import Family
 from vlmforge.source.checkpoint import Checkpoint
 
 
@@ -28,7 +22,7 @@ def load_model(checkpoint: Checkpoint, dtype: torch.dtype = torch.float32) -> Pr
     """
     disable_progress_bar()
     try:
-        model, report = getattr(transformers, checkpoint.architecture).from_pretrained(
+        model, report = checkpoint.family.model_class.from_pretrained(
             checkpoint.path,
             config=copy.deepcopy(checkpoint.settings),
             dtype=dtype,
@@ -63,8 +57,8 @@ def empty_model(checkpoint: Checkpoint) -> PreTrainedModel:
     config = copy.deepcopy(checkpoint.settings)
     try:
         with torch.device("meta"):
-            model: PreTrainedModel = getattr(transformers, checkpoint.architecture)(config)
-        _COMPUTE_ROPE[checkpoint.architecture](model, config)
+            model: PreTrainedModel = checkpoint.family.model_class(config)
+        _compute_rope(model, checkpoint.family, config)
     except Exception as error:  # transformers and torch raise what they like
         raise SourceError(
             f"transformers can build no model of the settings: {error}",
@@ -74,17 +68,8 @@ def empty_model(checkpoint: Checkpoint) -> PreTrainedModel:
     return model.eval()
 
 
-def _compute_qwen2(model: Any, config: Any) -> None:
-    model.model.rotary_emb = Qwen2RotaryEmbedding(config)
-
-
-def _compute_qwen2_vl(model: Any, config: Any) -> None:
-    model.model.language_model.rotary_emb = Qwen2VLRotaryEmbedding(config.text_config)
-    model.model.visual.rotary_pos_emb = Qwen2VLVisionRotaryEmbedding(config.vision_config)
-
-
-_COMPUTE_ROPE: dict[str, Callable[[Any, Any], None]] = {
-    "Qwen2ForCausalLM": _compute_qwen2,
-    "Qwen2VLForConditionalGeneration": _compute_qwen2_vl,
-}
-"""Architecture to what gives an empty model its RoPE, which no checkpoint stores."""
+def _compute_rope(model: Any, family: Family, config: Any) -> None:
+    """Give a model its RoPE, which no checkpoint stores."""
+    for part in family.parts:
+        module = model.get_submodule(part.path)
+        setattr(module, part.rotary_name, part.rotary(part.part(config)))

@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedModel, Qwen2VLForConditionalGeneration
+from transformers import PreTrainedModel
 
 from vlmforge.capture.check import Observer
+from vlmforge.families.decoder import Decoder
+from vlmforge.families.tower import Tower
 from vlmforge.original.model import empty_model
-from vlmforge.source.architecture import SUPPORTED
 from vlmforge.source.checkpoint import Checkpoint
 
 
@@ -29,7 +30,7 @@ def load_streamed(checkpoint: Checkpoint) -> PreTrainedModel:
 
 def _stream(checkpoint: Checkpoint, path: str, module: nn.Module) -> None:
     names = [name for name, _ in module.named_parameters(recurse=False)]
-    canonical = SUPPORTED[checkpoint.architecture].canonical(path)
+    canonical = checkpoint.family.canonical(path)
     empty = {name: getattr(module, name) for name in names}
 
     def materialize(module: nn.Module, arguments: object) -> None:
@@ -46,30 +47,30 @@ def _stream(checkpoint: Checkpoint, path: str, module: nn.Module) -> None:
 
 
 @torch.no_grad()
-def run_language(model: PreTrainedModel, feeds: Mapping[str, Tensor], observe: Observer) -> None:
+def run_decoder(
+    model: PreTrainedModel, decoder: Decoder, feeds: Mapping[str, Tensor], observe: Observer
+) -> None:
     """Run the text side on ``inputs_embeds`` [1, seq, hidden] and ``position_ids`` [3, seq].
 
     ``observe`` is called with each module's path and output, flattened to rows.
     """
+    positions = feeds["position_ids"]
     with _Observed(model, observe):
-        sees = isinstance(model, Qwen2VLForConditionalGeneration)
-        decoder = model.model.language_model if sees else model.model
-        positions = feeds["position_ids"]
-        hidden = decoder(
+        hidden = model.get_submodule(decoder.path)(
             inputs_embeds=feeds["inputs_embeds"],
-            position_ids=positions[:, None] if sees else positions[:1],
+            position_ids=positions[:1] if decoder.positions == "one_axis" else positions[:, None],
             use_cache=False,
         )
         model.lm_head(hidden.last_hidden_state)
 
 
 @torch.no_grad()
-def run_vision(
-    model: PreTrainedModel, pixel_values: Tensor, grid: Tensor, observe: Observer
+def run_tower(
+    model: PreTrainedModel, tower: Tower, pixel_values: Tensor, grid: Tensor, observe: Observer
 ) -> None:
     """Run the vision side on ``pixel_values`` [patches, 1176] with ``grid`` [images, 3]."""
     with _Observed(model, observe):
-        model.model.visual(pixel_values, grid_thw=grid)
+        model.get_submodule(tower.path)(pixel_values, grid_thw=grid)
 
 
 class _Observed:

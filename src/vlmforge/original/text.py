@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from transformers import PreTrainedModel, Qwen2VLForConditionalGeneration
+from transformers import PreTrainedModel
 
 from vlmforge.original.model import load_model
 from vlmforge.original.reference import torch_device
@@ -20,15 +20,17 @@ class TextReference:
 
     Attributes:
         model: transformers' model, whole.
+        decoder: the path of its decoder.
     """
 
     model: PreTrainedModel
+    decoder: str
 
     @staticmethod
     def load(checkpoint: Checkpoint, device: str = "cpu") -> TextReference:
         """Load the model on ``"cpu"`` or ``"gpu"``; raises :class:`SourceError`."""
         target = torch_device(device)
-        return TextReference(load_model(checkpoint).to(target))
+        return TextReference(load_model(checkpoint).to(target), checkpoint.family.decoder.path)
 
     def logits(
         self, token_ids: np.ndarray, spans: Sequence[tuple[int, int]]
@@ -45,8 +47,7 @@ class TextReference:
 
     @torch.inference_mode()
     def _hidden(self, token_ids: torch.Tensor) -> torch.Tensor:
-        sees = isinstance(self.model, Qwen2VLForConditionalGeneration)
-        decoder = self.model.model.language_model if sees else self.model.model
+        decoder = self.model.get_submodule(self.decoder)
         ids = token_ids[None].to(self.model.device)
         states: torch.Tensor = decoder(input_ids=ids, use_cache=False).last_hidden_state[0]
         return states

@@ -62,9 +62,7 @@ def _copy(program: Path, target: Path) -> None:
 
 def config_text(checkpoint: Checkpoint) -> bytes:
     """The package's ``config.json``."""
-    vision = "vision" in checkpoint.components
-    architecture = checkpoint.architecture
-    config = package_config(checkpoint.config, checkpoint.name, architecture, vision=vision)
+    config = package_config(checkpoint.config, checkpoint.name, checkpoint.family)
     return (json.dumps(config, indent=2) + "\n").encode()
 
 

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vlmforge.errors import SourceError
+from vlmforge.families.family import Family
+from vlmforge.families.registry import family_of
 from vlmforge.graph.core import Weight
 from vlmforge.progress import Progress
-from vlmforge.source.architecture import SUPPORTED, architecture_of
 from vlmforge.source.hub import find_model
 from vlmforge.source.settings import model_config
 from vlmforge.source.shards import Shards
@@ -41,14 +42,14 @@ class Checkpoint:
         model_id: its id on the Hub; a local directory's name.
         config: the ``config.json``.
         settings: the same as transformers reads it, in float32.
-        architecture: a key of :data:`vlmforge.source.architecture.SUPPORTED`.
+        family: of the model.
     """
 
     path: Path
     model_id: str
     config: dict[str, Any]
     settings: PreTrainedConfig
-    architecture: str
+    family: Family
     shards: Shards = field(repr=False)
     _stored: dict[str, str] = field(repr=False)
     _fingerprint: str | None = field(default=None, repr=False)
@@ -67,24 +68,23 @@ class Checkpoint:
         path = find_model(model, revision)
         file = path / "config.json"
         config = _read_config(file)
-        architecture = architecture_of(config, where=file)
+        family = family_of(config, where=file)
         shards = Shards(path)
-        canonical = SUPPORTED[architecture].canonical
-        stored = {canonical(name): name for name in reversed(shards.names())}
-        require_layers(config, stored, file)
-        settings = model_config(architecture, config, file)
+        stored = {family.canonical(name): name for name in reversed(shards.names())}
+        require_layers(family, config, stored, file)
+        settings = model_config(family, config, file)
         if settings.tie_word_embeddings:
             _tie(stored)
         shapes = {name: shards.shape(origin) for name, origin in stored.items()}
-        require_sizes(config, settings, shapes, file)
+        require_sizes(family, config, settings, shapes, file)
         local = Path(model).expanduser().is_dir()
         model_id = path.resolve().name if local else model
-        return Checkpoint(path, model_id, config, settings, architecture, shards, stored)
+        return Checkpoint(path, model_id, config, settings, family, shards, stored)
 
     @property
     def components(self) -> tuple[str, ...]:
         """What is compiled of it: ``"language"``, and ``"vision"`` if the model sees."""
-        return SUPPORTED[self.architecture].components
+        return self.family.components
 
     @property
     def name(self) -> str:
@@ -126,7 +126,7 @@ class Checkpoint:
             raise SourceError(
                 f"the checkpoint has no weight {name}",
                 where=self.path,
-                mend=f"choose a complete checkpoint of {self.architecture}",
+                mend=f"choose a complete checkpoint of {self.family.architecture}",
             )
         return self._stored[name]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from vlmforge.errors import SourceError
+from vlmforge.families.tower import TowerSizes
 
 PLANE = 2
 """Channels that one frequency turns."""
@@ -12,24 +13,25 @@ PLANE = 2
 BELONGS = "take the config.json that belongs to the weights"
 
 
-def require_encoder_heads(name: str, part: Any, where: object) -> None:
+def require_encoder_heads(name: str, sizes: TowerSizes, where: object) -> None:
     """A vision encoder's heads, half of whose channels are turned by the height of a patch.
 
     Args:
         name: key of the part in ``config.json``.
-        part: its settings.
+        sizes: that its settings ask for.
         where: the path of ``config.json``, for messages.
 
     Raises:
         SourceError: heads of this number or size cannot be meant.
     """
-    _require_whole(f"{name}.num_heads", part.num_heads, part.embed_dim, 2 * PLANE, where)
+    _require_whole(f"{name}.num_heads", sizes.heads, sizes.embed, 2 * PLANE, where)
 
 
 def require_decoder_heads(name: str, part: Any, where: object) -> None:
     """A decoder's heads, those of keys and values, and the sections of M-RoPE.
 
-    Arguments and errors are those of :func:`require_encoder_heads`; ``name`` may be empty.
+    Arguments and errors are those of :func:`require_encoder_heads`; ``name`` may be empty, and
+    ``part`` holds the decoder's settings.
     """
     prefix = f"{name}." if name else ""
     heads, shared, hidden = part.num_attention_heads, part.num_key_value_heads, part.hidden_size

@@ -5,13 +5,15 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-import transformers
 from transformers import PreTrainedConfig
 
 from vlmforge.errors import SourceError
-from vlmforge.source.fields import COMMON, FIELDS, ROPE_FIELDS, Fate, Fields, Rule
+from vlmforge.families.family import Family
+from vlmforge.families.fields import COMMON, ROPE_FIELDS, Fate, Fields, Rule
+from vlmforge.families.tower import Tower
 from vlmforge.source.heads import require_decoder_heads, require_encoder_heads
 
 logger = logging.getLogger(__name__)
@@ -20,21 +22,21 @@ ROPE_SPELLINGS = ("rope_parameters", "rope_scaling")
 
 
 def model_config(
-    architecture: str, settings: Mapping[str, Any], where: object = None
+    family: Family, settings: Mapping[str, Any], where: object = None
 ) -> PreTrainedConfig:
     """The configuration transformers makes of a ``config.json``, in float32 throughout.
 
     Settings that nothing knows are named in a warning.
 
     Args:
-        architecture: a class of transformers, such as ``Qwen2VLForConditionalGeneration``.
+        family: of the model.
         settings: the ``config.json``.
         where: its path, for messages.
 
     Raises:
         SourceError: transformers refuses a setting, or no program can compute what it asks for.
     """
-    kind = getattr(transformers, architecture).config_class
+    kind = family.model_class.config_class
     try:
         config: PreTrainedConfig = kind.from_dict(dict(settings))
     except Exception as error:  # transformers raises what it likes
@@ -43,40 +45,70 @@ def model_config(
             where=where,
             mend="correct the setting, or take the config.json that the model was published with",
         ) from error
-    for name, part in _parts(config):
-        _require_honoured(name, part, settings, where)
-        if name == "vision_config":
-            require_encoder_heads(name, part, where)
-        elif not part.sub_configs_defaults:
-            require_decoder_heads(name, part, where)
-        part.dtype, part.return_dict, part.output_hidden_states = "float32", True, False
-    if unknown := [key for name, part in _parts(config) for key in _unknown(name, part, settings)]:
+    parts = list(_parts(family, config))
+    for part in parts:
+        _require_honoured(part, settings, where)
+        part.require_heads(where)
+        part.config.dtype, part.config.return_dict = "float32", True
+        part.config.output_hidden_states = False
+    if unknown := [key for part in parts for key in _unknown(part, settings)]:
         logger.warning("%s: settings nobody knows have no effect: %s", where, ", ".join(unknown))
     return config
 
 
-def _parts(config: PreTrainedConfig) -> Iterator[tuple[str, PreTrainedConfig]]:
-    """The configuration and those within it, each with its key in ``config.json``."""
-    yield "", config
-    for name in config.sub_configs_defaults:
-        yield name, getattr(config, name)
+@dataclass(frozen=True)
+class _Part:
+    """A configuration, perhaps within another.
+
+    Attributes:
+        name: its key in ``config.json``; empty at the root.
+        config: as transformers reads it.
+        fields: the fate of each of its settings.
+        tower: the tower it describes, if any.
+    """
+
+    name: str
+    config: Any
+    fields: Fields
+    tower: Tower | None
+
+    @property
+    def rope_fields(self) -> Fields:
+        return ROPE_FIELDS["decoder" if self.tower is None else "vision"]
+
+    def stored(self, settings: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Its settings as they are stored: none of a decoder's in a flat ``config.json``."""
+        return (settings.get(self.name) or {}) if self.name else settings
+
+    def require_heads(self, where: object) -> None:
+        if self.tower is not None:
+            require_encoder_heads(self.name, self.tower.sizes(self.config), where)
+        elif not self.config.sub_configs_defaults:
+            require_decoder_heads(self.name, self.config, where)
 
 
-def _require_honoured(
-    name: str, part: PreTrainedConfig, settings: Mapping[str, Any], where: object
-) -> None:
+def _parts(family: Family, config: PreTrainedConfig) -> Iterator[_Part]:
+    """The configuration and those within it."""
+    for name in ("", *config.sub_configs_defaults):
+        found = getattr(config, name) if name else config
+        sees = family.tower is not None and name == family.tower.settings
+        fields = family.fields[type(found).__name__]
+        yield _Part(name, found, fields, family.tower if sees else None)
+
+
+def _require_honoured(part: _Part, settings: Mapping[str, Any], where: object) -> None:
     """Judge the settings of a part and of its RoPE; what others left at the root is not read."""
-    own = {field.name for field in dataclasses.fields(part)}
-    stored = _stored(name, settings)
-    for field, fate in FIELDS[type(part).__name__].items():
+    own = {field.name for field in dataclasses.fields(part.config)}
+    stored, whole = part.stored(settings), not part.config.sub_configs_defaults
+    for field, fate in part.fields.items():
         if field in own:
-            _require(fate, getattr(part, field), _path(name, field), where)
-        elif field in stored and (field in COMMON or not part.sub_configs_defaults):
-            _require(fate, stored[field], _path(name, field), where)
-    rope = (getattr(part, "rope_parameters", None) or {}) if "rope_parameters" in own else {}
-    for field, fate in _rope_fields(name).items():
-        if field in rope:
-            _require(fate, rope[field], _path(name, "rope_parameters", field), where)
+            _require(fate, getattr(part.config, field), _path(part.name, field), where)
+        elif field in stored and (field in COMMON or whole):
+            _require(fate, stored[field], _path(part.name, field), where)
+    rope = getattr(part.config, "rope_parameters", None) if "rope_parameters" in own else None
+    for field, fate in part.rope_fields.items():
+        if rope and field in rope:
+            _require(fate, rope[field], _path(part.name, "rope_parameters", field), where)
 
 
 def _require(fate: Fate, value: Any, path: str, where: object) -> None:
@@ -86,24 +118,14 @@ def _require(fate: Fate, value: Any, path: str, where: object) -> None:
         )
 
 
-def _unknown(name: str, part: PreTrainedConfig, settings: Mapping[str, Any]) -> Iterator[str]:
+def _unknown(part: _Part, settings: Mapping[str, Any]) -> Iterator[str]:
     """The settings of a part that are in no table, by their paths in ``config.json``."""
-    stored = _stored(name, settings)
-    known = FIELDS[type(part).__name__].keys()
-    yield from (_path(name, key) for key in stored if key not in known)
+    stored = part.stored(settings)
+    yield from (_path(part.name, key) for key in stored if key not in part.fields)
     for spelling in ROPE_SPELLINGS:
         if isinstance(rope := stored.get(spelling), Mapping):
-            known = _rope_fields(name).keys()
-            yield from (_path(name, spelling, key) for key in rope if key not in known)
-
-
-def _stored(name: str, settings: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A part's settings as they are stored: none of a decoder's in a flat ``config.json``."""
-    return (settings.get(name) or {}) if name else settings
-
-
-def _rope_fields(name: str) -> Fields:
-    return ROPE_FIELDS["vision" if name == "vision_config" else "decoder"]
+            unknown = [key for key in rope if key not in part.rope_fields]
+            yield from (_path(part.name, spelling, key) for key in unknown)
 
 
 def _path(*keys: str) -> str:

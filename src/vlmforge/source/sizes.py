@@ -3,47 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from vlmforge.errors import SourceError
+from vlmforge.families.decoder import LAYERS, Decoder
+from vlmforge.families.family import Family
+from vlmforge.families.size import Size
+from vlmforge.families.tower import BLOCKS, Tower
 from vlmforge.images.resizing import IMAGE_SIZE
 from vlmforge.source.heads import BELONGS
 
 Shape = tuple[int, ...]
 
-STACKS = {
-    "language": ("num_hidden_layers", "language_model.layers."),
-    "vision": ("depth", "visual.blocks."),
-}
-"""Component to the setting that counts its layers, and what begins the names of their weights."""
 
-
-@dataclass(frozen=True)
-class Size:
-    """What a setting asks for.
-
-    Attributes:
-        key: of the setting, within its part.
-        asked: elements of the weight's axis that follow from it.
-        weight: canonical name.
-        axis: of the weight.
-        direct: whether the setting is that number itself.
-    """
-
-    key: str
-    asked: int
-    weight: str
-    axis: int = 0
-    direct: bool = True
-
-
-def require_layers(config: Mapping[str, Any], names: Collection[str], where: object) -> None:
+def require_layers(
+    family: Family, config: Mapping[str, Any], names: Collection[str], where: object
+) -> None:
     """No more layers are asked for than are stored; to be known before ``config`` is read.
 
     transformers lists the kind of each layer as it reads a configuration.
 
     Args:
+        family: of the model.
         config: the ``config.json``.
         names: canonical names of all weights.
         where: its path, for messages.
@@ -51,22 +32,27 @@ def require_layers(config: Mapping[str, Any], names: Collection[str], where: obj
     Raises:
         SourceError: a part asks for more layers.
     """
-    for part in (_decoder_part(config), "vision_config"):
-        holder = config.get(part) if part else config
-        key, stack = STACKS["vision" if part == "vision_config" else "language"]
-        asked = holder.get(key) if isinstance(holder, Mapping) else None
+    for part, stack in _stacks(family):
+        key = _stored_key(part, config)
+        holder = config.get(key) if key else config
+        asked = holder.get(part.depth) if isinstance(holder, Mapping) else None
         if isinstance(asked, int):
-            _require_layers(_path(part, key), asked, stack, names, where)
+            _require_layers(_path(key, part.depth), asked, stack, names, where)
 
 
 def require_sizes(
-    config: Mapping[str, Any], settings: Any, shapes: Mapping[str, Shape], where: object
+    family: Family,
+    config: Mapping[str, Any],
+    settings: Any,
+    shapes: Mapping[str, Shape],
+    where: object,
 ) -> None:
     """The settings ask for the layers and the widths that are stored, which bound the work.
 
     A weight that is missing is told elsewhere.
 
     Args:
+        family: of the model.
         config: the ``config.json``.
         settings: the same as transformers reads it.
         shapes: of all weights, by their canonical names.
@@ -75,16 +61,27 @@ def require_sizes(
     Raises:
         SourceError: a setting asks for something else.
     """
-    for part in settings.sub_configs_defaults or ("",):
-        found = getattr(settings, part) if part else settings
-        component = "vision" if part == "vision_config" else "language"
-        stored_part = part if component == "vision" else _decoder_part(config)
-        key, stack = STACKS[component]
-        _require_layers(_path(stored_part, key), getattr(found, key), stack, shapes, where)
-        for size in SIZES[component](found):
-            _require_size(size, stored_part, shapes.get(size.weight, ()), where)
-        if component == "vision":
-            _require_whole_groups(found.patch_size * found.spatial_merge_size, where)
+    for part, stack in _stacks(family):
+        found, key = part.part(settings), _stored_key(part, config)
+        _require_layers(_path(key, part.depth), getattr(found, part.depth), stack, shapes, where)
+        for size in part.stored(found):
+            _require_size(size, key, shapes.get(size.weight, ()), where)
+    if family.tower is not None:
+        sizes = family.tower.sizes(family.tower.part(settings))
+        _require_whole_groups(sizes.patch * sizes.merge, where)
+
+
+def _stacks(family: Family) -> Iterator[tuple[Decoder | Tower, str]]:
+    """The parts of a family, and what begins the names of the weights of their layers."""
+    yield family.decoder, LAYERS
+    if family.tower is not None:
+        yield family.tower, BLOCKS
+
+
+def _stored_key(part: Decoder | Tower, config: Mapping[str, Any]) -> str:
+    """The key of a part's settings in ``config.json``: none of a decoder's in a flat one."""
+    flat = isinstance(part, Decoder) and not isinstance(config.get(part.settings), Mapping)
+    return "" if flat else part.settings
 
 
 def _require_layers(
@@ -120,38 +117,6 @@ def _require_whole_groups(side: int, where: object) -> None:
             where=where,
             mend="choose a model whose patches times merged patches divide both, such as 28",
         )
-
-
-def _decoder_part(config: Mapping[str, Any]) -> str:
-    """The key of the decoder's settings in ``config.json``: none in a flat one."""
-    return "text_config" if isinstance(config.get("text_config"), Mapping) else ""
-
-
-def _decoder(part: Any) -> Iterator[Size]:
-    layer = f"{STACKS['language'][1]}0."
-    head = getattr(part, "head_dim", None) or part.hidden_size // part.num_attention_heads
-    yield Size("vocab_size", part.vocab_size, "language_model.embed_tokens.weight")
-    yield Size("hidden_size", part.hidden_size, "language_model.embed_tokens.weight", 1)
-    yield Size("intermediate_size", part.intermediate_size, f"{layer}mlp.up_proj.weight")
-    for key, product in (("num_attention_heads", "q_proj"), ("num_key_value_heads", "k_proj")):
-        rows = getattr(part, key) * head
-        yield Size(key, rows, f"{layer}self_attn.{product}.weight", direct=False)
-
-
-def _encoder(part: Any) -> Iterator[Size]:
-    block, embed = f"{STACKS['vision'][1]}0.", part.embed_dim
-    patch = "visual.patch_embed.proj.weight"
-    yield Size("embed_dim", embed, patch)
-    yield Size("temporal_patch_size", part.temporal_patch_size, patch, 2)
-    yield Size("patch_size", part.patch_size, patch, 3)
-    yield Size("mlp_ratio", int(embed * part.mlp_ratio), f"{block}mlp.fc1.weight", direct=False)
-    joined = embed * part.spatial_merge_size**2
-    yield Size("spatial_merge_size", joined, "visual.merger.mlp.0.weight", direct=False)
-    yield Size("hidden_size", part.hidden_size, "visual.merger.mlp.2.weight")
-
-
-SIZES = {"language": _decoder, "vision": _encoder}
-"""Component to the sizes that its settings ask for."""
 
 
 def _path(part: str, key: str) -> str:

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from vlmforge.capture.check import Observer, check
-from vlmforge.capture.families import capture
+from vlmforge.capture.component import capture
+from vlmforge.families.family import LANGUAGE
 from vlmforge.formats.atomic import atomic_file
 from vlmforge.formats.container import ContainerWriter
 from vlmforge.formats.mblt import write_mblt
-from vlmforge.original.streamed import load_streamed, run_language, run_vision
+from vlmforge.original.streamed import load_streamed, run_decoder, run_tower
 from vlmforge.progress import Progress
 from vlmforge.source.checkpoint import Checkpoint
 from vlmforge.stages.samples import component_samples, original_pixels, sample_feeds
@@ -42,10 +43,12 @@ def mblt_compile(
     write_mblt(graph, save_path, progress)
     feeds = sample_feeds(graph, samples[0], CHECKED_ROWS)
     original = load_streamed(checkpoint)
-    if component == "language":
-        run: Callable[[Observer], None] = partial(run_language, original, feeds)
+    family = checkpoint.family
+    if component == LANGUAGE or family.tower is None:
+        run: Callable[[Observer], None] = partial(run_decoder, original, family.decoder, feeds)
     else:
-        run = partial(run_vision, original, *original_pixels(graph, feeds["images"]))
+        pixels = original_pixels(graph, feeds["images"])
+        run = partial(run_tower, original, family.tower, *pixels)
     with ContainerWriter(save_path.with_suffix(".infer"), "infer") as writer:
         for name, value in feeds.items():
             writer.add(name, value.numpy())

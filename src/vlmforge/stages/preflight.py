@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vlmforge.calibrate.images import require_images
 from vlmforge.calibrate.text import text_windows
-from vlmforge.capture.families import capture
+from vlmforge.capture.component import capture
 from vlmforge.config import CompileConfig
 from vlmforge.errors import CalibrationError, ConfigError, OutputError
 from vlmforge.formats.kinds import FOLDER, PACKAGE

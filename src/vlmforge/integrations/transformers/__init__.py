@@ -12,6 +12,8 @@ Packages of plain decoders are opened by ``AutoModelForCausalLM``, ``AutoTokeniz
 
 from __future__ import annotations
 
+from typing import Any
+
 from transformers import (
     AutoConfig,
     AutoImageProcessor,
@@ -22,12 +24,11 @@ from transformers import (
     Qwen2TokenizerFast,
 )
 
+from vlmforge.families.family import Family
+from vlmforge.families.registry import families
 from vlmforge.integrations.transformers.cache import MobilintCache
-from vlmforge.integrations.transformers.config import MobilintQwen2Config, MobilintQwen2VLConfig
-from vlmforge.integrations.transformers.model import (
-    MobilintQwen2ForCausalLM,
-    MobilintQwen2VLForConditionalGeneration,
-)
+from vlmforge.integrations.transformers.config import config_class
+from vlmforge.integrations.transformers.model import MobilintModel, model_class
 from vlmforge.integrations.transformers.processor import (
     MobilintQwen2VLImageProcessor,
     MobilintQwen2VLProcessor,
@@ -35,30 +36,43 @@ from vlmforge.integrations.transformers.processor import (
 
 __all__ = [
     "MobilintCache",
-    "MobilintQwen2Config",
-    "MobilintQwen2ForCausalLM",
-    "MobilintQwen2VLConfig",
-    "MobilintQwen2VLForConditionalGeneration",
+    "MobilintModel",
     "MobilintQwen2VLImageProcessor",
     "MobilintQwen2VLProcessor",
     "register",
 ]
 
+_REGISTERED: dict[str, type[Any]] = {}
+
+
+def __getattr__(name: str) -> Any:
+    """The configurations and models of packages, by their names."""
+    if name not in _REGISTERED:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return _REGISTERED[name]
+
 
 def register() -> None:
-    """Make the Auto classes know packages; done on import, harmless to repeat."""
-    config = MobilintQwen2VLConfig
-    for each in (config, MobilintQwen2Config):
-        AutoConfig.register(each.model_type, each, exist_ok=True)
-        AutoTokenizer.register(each, fast_tokenizer_class=Qwen2TokenizerFast, exist_ok=True)
-    AutoModelForCausalLM.register(MobilintQwen2Config, MobilintQwen2ForCausalLM, exist_ok=True)
+    """Make the Auto classes know the packages of every family; done on import."""
+    for family in families().values():
+        if family.package_architecture not in _REGISTERED:
+            _register(family)
+
+
+def _register(family: Family) -> None:
+    config = config_class(family)
+    model = model_class(family, config)
+    _REGISTERED.update({config.__name__: config, model.__name__: model})
+    AutoConfig.register(family.package_type, config, exist_ok=True)
+    AutoTokenizer.register(config, fast_tokenizer_class=Qwen2TokenizerFast, exist_ok=True)
+    if family.tower is None:
+        AutoModelForCausalLM.register(config, model, exist_ok=True)
+        return
     AutoImageProcessor.register(
         config, image_processor_classes={"pil": MobilintQwen2VLImageProcessor}, exist_ok=True
     )
     AutoProcessor.register(config, MobilintQwen2VLProcessor, exist_ok=True)
-    AutoModelForImageTextToText.register(
-        config, MobilintQwen2VLForConditionalGeneration, exist_ok=True
-    )
+    AutoModelForImageTextToText.register(config, model, exist_ok=True)
 
 
 register()

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-from transformers import Qwen2Config, Qwen2VLConfig
+from transformers import PreTrainedConfig
+
+from vlmforge.families.family import Family
 
 
-class MobilintQwen2VLConfig(Qwen2VLConfig):
-    """Of a package with a vision program.
+def config_class(family: Family) -> type[PreTrainedConfig]:
+    """The configuration of a family's packages.
 
-    Attributes:
-        mxq_path: file name of the text program; ``vision_config.mxq_path`` names the vision one.
+    It is the original's with ``mxq_path``, the file name of the text program; the tower's part
+    names the vision program alike.
     """
-
-    model_type = "mobilint-qwen2_vl"
-
-    mxq_path: str | None = None
-
-
-class MobilintQwen2Config(Qwen2Config):
-    """Of a package of a plain decoder.
-
-    Attributes:
-        mxq_path: file name of the text program.
-    """
-
-    model_type = "mobilint-qwen2"
-
-    mxq_path: str | None = None
+    original = family.model_class.config_class
+    name = f"Mobilint{original.__name__}"
+    facts = {
+        "__module__": __name__,
+        "__annotations__": {"mxq_path": "str | None"},
+        "mxq_path": None,
+        "model_type": family.package_type,
+    }
+    made: type[PreTrainedConfig] = type(name, (original,), facts)
+    return made

@@ -14,9 +14,9 @@ from transformers.modeling_outputs import CausalLMOutputWithPast
 from vlmforge.decode.inputs import Inputs
 from vlmforge.decode.vision import ImageFeatures
 from vlmforge.errors import RunError
+from vlmforge.families.family import Family
 from vlmforge.integrations.transformers.batch import positions, read_batch, token_mask
 from vlmforge.integrations.transformers.cache import MobilintCache
-from vlmforge.integrations.transformers.config import MobilintQwen2Config, MobilintQwen2VLConfig
 from vlmforge.integrations.transformers.images import (
     IMAGE,
     remaining,
@@ -225,18 +225,15 @@ class MobilintModel(PreTrainedModel, GenerationMixin):
         return counts
 
 
-class MobilintQwen2VLForConditionalGeneration(MobilintModel):
-    """A package that answers questions about images."""
-
-    config_class = MobilintQwen2VLConfig
-    input_modalities = ("image", "text")
-
-
-class MobilintQwen2ForCausalLM(MobilintModel):
-    """A package that continues texts."""
-
-    config_class = MobilintQwen2Config
-    input_modalities = ("text",)
+def model_class(family: Family, config: type[PreTrainedConfig]) -> type[MobilintModel]:
+    """The model of a family's packages, called as their ``config.json`` does."""
+    sees = family.tower is not None
+    facts = {
+        "__module__": __name__,
+        "config_class": config,
+        "input_modalities": ("image", "text") if sees else ("text",),
+    }
+    return type(family.package_architecture, (MobilintModel,), facts)
 
 
 def _popped_images(kwargs: dict[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -13,18 +15,22 @@ from transformers.vision_utils import get_vision_position_ids
 
 from tests.graphs import captured, language_feeds, relative_error, vision_feeds
 from vlmforge.capture.check import check
-from vlmforge.capture.qwen2_vl import capture_vision
+from vlmforge.capture.vision import capture_tower
 from vlmforge.errors import CaptureError
 from vlmforge.graph.evaluate import FloatCache, evaluate
-from vlmforge.original.streamed import load_streamed, run_language, run_vision
+from vlmforge.original.streamed import load_streamed, run_decoder, run_tower
 from vlmforge.source.checkpoint import Checkpoint
 from vlmforge.source.processor import images_to_pixel_values
+
+
+def decoder_of(checkpoint: Checkpoint, feeds: dict[str, torch.Tensor]) -> Callable[..., None]:
+    return partial(run_decoder, load_streamed(checkpoint), checkpoint.family.decoder, feeds)
 
 
 def test_language_agrees_with_the_original(tiny_checkpoint: Path) -> None:
     checkpoint, graph, _ = captured(tiny_checkpoint)
     feeds = language_feeds(graph)
-    report = check(graph, feeds, partial(run_language, load_streamed(checkpoint), feeds))
+    report = check(graph, feeds, decoder_of(checkpoint, feeds))
     assert report["worst"]["relative"] < 1e-5
     assert report["compared"] == 3 * 11 + 2
 
@@ -33,11 +39,11 @@ def test_vision_agrees_with_the_original(tiny_checkpoint: Path) -> None:
     checkpoint, _, graph = captured(tiny_checkpoint)
     feeds = vision_feeds()
     pixels = torch.from_numpy(images_to_pixel_values(feeds["images"].numpy()))
-    original = load_streamed(checkpoint)
-    run = partial(run_vision, original, pixels, torch.tensor([[1, 16, 16]]))
+    tower, original = checkpoint.family.tower, load_streamed(checkpoint)
+    run = partial(run_tower, original, tower, pixels, torch.tensor([[1, 16, 16]]))
     report = check(graph, feeds, run)
     assert report["worst"]["relative"] < 1e-4
-    assert report["compared"] == 1 + 2 * 7 + 4
+    assert report["compared"] == 1 + 2 * 10 + 4
 
 
 def test_a_wrong_weight_is_found(tiny_checkpoint: Path) -> None:
@@ -46,7 +52,7 @@ def test_a_wrong_weight_is_found(tiny_checkpoint: Path) -> None:
     wrong = graph.with_weights({name: graph.weights[name].map_rows(lambda rows: rows * 1.01)})
     feeds = language_feeds(graph)
     with pytest.raises(CaptureError, match="differs from the original"):
-        check(wrong, feeds, partial(run_language, load_streamed(checkpoint), feeds))
+        check(wrong, feeds, decoder_of(checkpoint, feeds))
 
 
 def test_what_is_no_number_is_found(tiny_checkpoint: Path) -> None:
@@ -55,13 +61,22 @@ def test_what_is_no_number_is_found(tiny_checkpoint: Path) -> None:
     sick = graph.with_weights({name: graph.weights[name].map_rows(lambda rows: rows * torch.nan)})
     feeds = language_feeds(graph)
     with pytest.raises(CaptureError, match="differs from the original by inf"):
-        check(sick, feeds, partial(run_language, load_streamed(checkpoint), feeds))
+        check(sick, feeds, decoder_of(checkpoint, feeds))
 
 
 def test_comparing_nothing_is_no_agreement(tiny_checkpoint: Path) -> None:
     _, graph, _ = captured(tiny_checkpoint)
     with pytest.raises(CaptureError, match=r"no counterpart(.|\n)*lm_head"):
         check(graph, language_feeds(graph), lambda observe: None)
+
+
+def test_a_product_that_is_not_compared_is_no_agreement(tiny_checkpoint: Path) -> None:
+    checkpoint, graph, _ = captured(tiny_checkpoint)
+    name = "model_layers_1_self_attn_k_proj"
+    nodes = [replace(n, module=None) if n.name == name else n for n in graph.nodes.values()]
+    feeds = language_feeds(graph)
+    with pytest.raises(CaptureError, match=rf"1 captured products(.|\n)*{name}"):
+        check(graph.with_nodes(nodes, {}), feeds, decoder_of(checkpoint, feeds))
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
@@ -73,11 +88,12 @@ def test_a_dtype_within_the_settings_does_not_matter(
     assert json.loads((tmp_path / "config.json").read_text())["vision_config"]["dtype"] == dtype
     _, language, vision = captured(tmp_path)
     checkpoint, feeds = Checkpoint.open(str(tmp_path)), language_feeds(language)
-    check(language, feeds, partial(run_language, load_streamed(checkpoint), feeds))
+    check(language, feeds, decoder_of(checkpoint, feeds))
     feeds = vision_feeds()
     pixels = torch.from_numpy(images_to_pixel_values(feeds["images"].numpy()))
     grid = torch.tensor([[1, 16, 16]])
-    check(vision, feeds, partial(run_vision, load_streamed(checkpoint), pixels, grid))
+    original, tower = load_streamed(checkpoint), checkpoint.family.tower
+    check(vision, feeds, partial(run_tower, original, tower, pixels, grid))
 
 
 def test_names_follow_the_modules(tiny_checkpoint: Path) -> None:
@@ -121,4 +137,4 @@ def test_rope_rows_are_in_the_order_of_the_patches(tiny_checkpoint: Path) -> Non
 def test_an_image_of_broken_groups_is_refused(tiny_checkpoint: Path) -> None:
     checkpoint, _, _ = captured(tiny_checkpoint)
     with pytest.raises(CaptureError, match="multiples of 28"):
-        capture_vision(checkpoint, (224, 230))
+        capture_tower(checkpoint, (224, 230))

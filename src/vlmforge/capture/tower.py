@@ -1,39 +1,24 @@
-"""The traceable vision encoder of Qwen2-VL, for a fixed image size."""
+"""The traceable vision encoder, for a fixed image size."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from vlmforge.capture.modules import ACTIVATIONS, Attention, PatchEmbed, Rope
+from vlmforge.capture.modules import ACTIVATIONS, Attention, PatchEmbed, RMSNorm, Rope
+from vlmforge.families.tower import NormKind, TowerSizes
 
 
-@dataclass(frozen=True)
-class EncoderSizes:
-    """The numbers that make one encoder differ from another; ``merge`` is per side."""
-
-    embed: int
-    depth: int
-    heads: int
-    mlp: int
-    hidden: int
-    patch: int
-    channels: int
-    merge: int
-    activation: str
-    eps: float = 1e-6
-
-    @property
-    def head_dim(self) -> int:
-        return self.embed // self.heads
+def _norm(kind: NormKind, sizes: TowerSizes) -> nn.Module:
+    if kind == "rms_norm":
+        return RMSNorm(sizes.embed, sizes.eps)
+    return nn.LayerNorm(sizes.embed, eps=sizes.eps)
 
 
 class VisionAttention(nn.Module):
     """Bidirectional attention with q, k and v split."""
 
-    def __init__(self, sizes: EncoderSizes) -> None:
+    def __init__(self, sizes: TowerSizes) -> None:
         super().__init__()
         self.q, self.k, self.v, self.proj = (nn.Linear(sizes.embed, sizes.embed) for _ in range(4))
         self.q_rope, self.k_rope = Rope(sizes.head_dim), Rope(sizes.head_dim)
@@ -47,7 +32,7 @@ class VisionAttention(nn.Module):
 class VisionMLP(nn.Module):
     """``fc2(act(fc1(x)))``."""
 
-    def __init__(self, sizes: EncoderSizes) -> None:
+    def __init__(self, sizes: TowerSizes) -> None:
         super().__init__()
         self.fc1 = nn.Linear(sizes.embed, sizes.mlp)
         self.act = ACTIVATIONS[sizes.activation]()
@@ -60,11 +45,11 @@ class VisionMLP(nn.Module):
 class VisionBlock(nn.Module):
     """Pre-norm attention and MLP with residuals."""
 
-    def __init__(self, sizes: EncoderSizes) -> None:
+    def __init__(self, sizes: TowerSizes, norm: NormKind) -> None:
         super().__init__()
-        self.norm1 = nn.LayerNorm(sizes.embed, eps=sizes.eps)
+        self.norm1 = _norm(norm, sizes)
         self.attn = VisionAttention(sizes)
-        self.norm2 = nn.LayerNorm(sizes.embed, eps=sizes.eps)
+        self.norm2 = _norm(norm, sizes)
         self.mlp = VisionMLP(sizes)
 
     def forward(self, x: Tensor, rows: Tensor) -> Tensor:
@@ -75,10 +60,10 @@ class VisionBlock(nn.Module):
 class PatchMerger(nn.Module):
     """Joins each ``merge x merge`` group of patches into one token of the language model."""
 
-    def __init__(self, sizes: EncoderSizes) -> None:
+    def __init__(self, sizes: TowerSizes, norm: NormKind) -> None:
         super().__init__()
         self.joined = sizes.embed * sizes.merge**2
-        self.ln_q = nn.LayerNorm(sizes.embed, eps=sizes.eps)
+        self.ln_q = _norm(norm, sizes)
         self.fc1 = nn.Linear(self.joined, self.joined)
         self.act = nn.GELU()
         self.fc2 = nn.Linear(self.joined, sizes.hidden)
@@ -90,12 +75,12 @@ class PatchMerger(nn.Module):
 class VisionTransformer(nn.Module):
     """Patch embedding, blocks and merger; the rope rows of the fixed grid are a constant."""
 
-    def __init__(self, sizes: EncoderSizes, rope_rows: Tensor) -> None:
+    def __init__(self, sizes: TowerSizes, norm: NormKind, rope_rows: Tensor) -> None:
         super().__init__()
         self.register_buffer("rope_rows", rope_rows)
-        self.patch_embed = PatchEmbed(sizes.embed, sizes.patch, sizes.channels)
-        self.blocks = nn.ModuleList([VisionBlock(sizes) for _ in range(sizes.depth)])
-        self.merger = PatchMerger(sizes)
+        self.patch_embed = PatchEmbed(sizes.embed, sizes.patch, sizes.channels * sizes.frames)
+        self.blocks = nn.ModuleList([VisionBlock(sizes, norm) for _ in range(sizes.depth)])
+        self.merger = PatchMerger(sizes, norm)
 
     def forward(self, images: Tensor) -> Tensor:
         x = self.patch_embed(images)
@@ -107,9 +92,9 @@ class VisionTransformer(nn.Module):
 class VisionEncoder(nn.Module):
     """Pixels ``[groups * patch, merge^2 * patch, channels]`` to features ``[groups, hidden]``."""
 
-    def __init__(self, sizes: EncoderSizes, rope_rows: Tensor) -> None:
+    def __init__(self, sizes: TowerSizes, norm: NormKind, rope_rows: Tensor) -> None:
         super().__init__()
-        self.model = VisionTransformer(sizes, rope_rows)
+        self.model = VisionTransformer(sizes, norm, rope_rows)
 
     def forward(self, images: torch.Tensor) -> Tensor:
         return self.model(images)

@@ -76,10 +76,10 @@ class Token:
 Fate = Rule | Only | Whole | Small | Token
 Fields = Mapping[str, Fate]
 
-_ANY, _NO_EFFECT = Rule.HONOURED, Rule.NO_EFFECT
+ANY, NO_EFFECT = Rule.HONOURED, Rule.NO_EFFECT
 
-_ABSENT = Only((None,), "choose a model without it")
-_ACTIVATION = Only(ACTIVATIONS, "choose a model with one of " + ", ".join(ACTIVATIONS))
+ABSENT = Only((None,), "choose a model without it")
+ACTIVATION = Only(ACTIVATIONS, "choose a model with one of " + ", ".join(ACTIVATIONS))
 _WHOLE_SEQUENCE = Only(("full_attention",), "choose a model that attends to the whole sequence")
 _STATIC_ROPE = ("default", "linear", "yarn", "llama3")
 """Kinds of RoPE whose angles depend on the position alone, not on the sequence's length."""
@@ -106,81 +106,54 @@ COMMON: Fields = dict.fromkeys(
         "transformers_version",
         "use_cache",
     ),
-    _NO_EFFECT,
+    NO_EFFECT,
 ) | {
     "is_encoder_decoder": Only((False,), "choose a decoder"),
     "transformers_weights": Only((None,), "keep the weights in model.safetensors"),
-    **dict.fromkeys(("fusion_config", "kv_sharing_modes", "per_layer_config"), _ABSENT),
+    **dict.fromkeys(("fusion_config", "kv_sharing_modes", "per_layer_config"), ABSENT),
 }
 """Settings of every configuration; a program computes the same whatever ``dtype`` says."""
 
 _TOKENS: Fields = {
-    "bos_token_id": _NO_EFFECT,
-    "eos_token_id": _ANY,
+    "bos_token_id": NO_EFFECT,
+    "eos_token_id": ANY,
     "image_token_id": Token(),
-    "pad_token_id": _NO_EFFECT,
-    "video_token_id": _NO_EFFECT,
-    "vision_end_token_id": _NO_EFFECT,
+    "pad_token_id": NO_EFFECT,
+    "video_token_id": NO_EFFECT,
+    "vision_end_token_id": NO_EFFECT,
     "vision_start_token_id": Token(),
-    "vision_token_id": _NO_EFFECT,
+    "vision_token_id": NO_EFFECT,
 }
 
-_DECODER: Fields = {
+DECODER: Fields = {
     **COMMON,
-    "attention_dropout": _NO_EFFECT,
-    "head_dim": _ANY,
-    "hidden_act": _ACTIVATION,
-    "hidden_size": _ANY,
-    "intermediate_size": _ANY,
+    "attention_dropout": NO_EFFECT,
+    "head_dim": ANY,
+    "hidden_act": ACTIVATION,
+    "hidden_size": ANY,
+    "intermediate_size": ANY,
     "is_causal": Only((True, None), "choose a model that reads from left to right"),
     "layer_types": _WHOLE_SEQUENCE,
-    "max_position_embeddings": _ANY,
-    "max_window_layers": _ANY,
-    "num_attention_heads": _ANY,
-    "num_hidden_layers": _ANY,
-    "num_key_value_heads": _ANY,
+    "max_position_embeddings": ANY,
+    "max_window_layers": ANY,
+    "num_attention_heads": ANY,
+    "num_hidden_layers": ANY,
+    "num_key_value_heads": ANY,
     "rms_norm_eps": Small(),
-    "rope_parameters": _ANY,
-    "rope_scaling": _ANY,
-    "rope_theta": _ANY,
-    "sliding_window": _ANY,
-    "tie_word_embeddings": _ANY,
-    "use_sliding_window": _ANY,
-    "vocab_size": _ANY,
+    "rope_parameters": ANY,
+    "rope_scaling": ANY,
+    "rope_theta": ANY,
+    "sliding_window": ANY,
+    "tie_word_embeddings": ANY,
+    "use_sliding_window": ANY,
+    "vocab_size": ANY,
     **_TOKENS,
 }
 """The windows of ``sliding_window`` and its like reach the model by ``layer_types``."""
 
-FIELDS: Mapping[str, Fields] = {
-    "Qwen2Config": _DECODER,
-    "Qwen2VLTextConfig": _DECODER,
-    "Qwen2VLConfig": {**_DECODER, "text_config": _ANY, "vision_config": _ANY},
-    "Qwen2VLVisionConfig": {
-        **COMMON,
-        "depth": _ANY,
-        "embed_dim": _ANY,
-        "hidden_act": _ACTIVATION,
-        "hidden_size": _ANY,
-        "in_channels": Only((3,), "choose a model of pictures in red, green and blue"),
-        "in_chans": _NO_EFFECT,
-        "is_causal": _ABSENT,
-        "mlp_ratio": _ANY,
-        "num_heads": _ANY,
-        "patch_size": Whole(),
-        "rope_parameters": _ANY,
-        "spatial_merge_size": _ANY,
-        "spatial_patch_size": _NO_EFFECT,
-        "temporal_patch_size": Whole(),
-    },
-}
-"""Configuration class to the fate of each of its settings, older spellings included.
-
-A flat ``config.json`` has the decoder's settings at its root.
-"""
-
 _ROPE: Fields = {
-    "rope_theta": _ANY,
-    "type": _NO_EFFECT,
+    "rope_theta": ANY,
+    "type": NO_EFFECT,
     "partial_rotary_factor": Only((1, None), "choose a model whose heads are rotated whole"),
 }
 
@@ -188,17 +161,17 @@ ROPE_FIELDS: Mapping[str, Fields] = {
     "decoder": {
         **_ROPE,
         "rope_type": Only(_STATIC_ROPE, "choose a model with one of " + ", ".join(_STATIC_ROPE)),
-        "attention_factor": _ANY,
-        "beta_fast": _ANY,
-        "beta_slow": _ANY,
-        "factor": _ANY,
-        "high_freq_factor": _ANY,
-        "low_freq_factor": _ANY,
-        "mrope_section": _ANY,
-        "mscale": _ANY,
-        "mscale_all_dim": _ANY,
-        "original_max_position_embeddings": _ANY,
-        "truncate": _ANY,
+        "attention_factor": ANY,
+        "beta_fast": ANY,
+        "beta_slow": ANY,
+        "factor": ANY,
+        "high_freq_factor": ANY,
+        "low_freq_factor": ANY,
+        "mrope_section": ANY,
+        "mscale": ANY,
+        "mscale_all_dim": ANY,
+        "original_max_position_embeddings": ANY,
+        "truncate": ANY,
     },
     "vision": {**_ROPE, "rope_type": Only(("axial",), "choose a model with axial RoPE")},
 }

@@ -1,0 +1,1 @@
+"""Model families, one a file: what makes a family differ from the others, as declarations."""

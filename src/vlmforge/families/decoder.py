@@ -1,0 +1,89 @@
+"""Decoder: the text decoder of a family."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from vlmforge.families.size import Size
+
+LAYERS = "language_model.layers."
+"""Begins the canonical names of the weights of layers."""
+
+
+Positions = Literal["one_axis", "mrope"]
+
+
+@dataclass(frozen=True)
+class DecoderSizes:
+    """The numbers that make one decoder differ from another."""
+
+    hidden: int
+    intermediate: int
+    layers: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    vocabulary: int
+    eps: float
+    activation: str
+    attention_bias: bool = True
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """A pre-norm decoder with rotary attention and a gated MLP.
+
+    Attributes:
+        rotary: makes transformers' rotary embedding of the decoder's settings; it has ``inv_freq``
+            and ``attention_scaling``, and ``mrope_section`` where it is M-RoPE.
+        settings: key of its settings in the configuration; empty where they are the root's.
+        path: of its module in the original model.
+        positions: what a token's position is: a number, or the three of M-RoPE.
+        rotary_name: of that module within the decoder's.
+        attention_bias: whether queries, keys and values have biases.
+        depth: the setting that counts the layers.
+    """
+
+    rotary: Callable[[Any], Any]
+    settings: str = ""
+    path: str = "model"
+    positions: Positions = "one_axis"
+    rotary_name: str = "rotary_emb"
+    attention_bias: bool = True
+    depth: str = "num_hidden_layers"
+
+    def part(self, settings: Any) -> Any:
+        """The decoder's part of a configuration."""
+        return getattr(settings, self.settings) if self.settings else settings
+
+    def sizes(self, part: Any) -> DecoderSizes:
+        """The sizes in its settings."""
+        return DecoderSizes(
+            hidden=part.hidden_size,
+            intermediate=part.intermediate_size,
+            layers=part.num_hidden_layers,
+            heads=part.num_attention_heads,
+            kv_heads=part.num_key_value_heads,
+            head_dim=_head_dim(part),
+            vocabulary=part.vocab_size,
+            eps=part.rms_norm_eps,
+            activation=part.hidden_act,
+            attention_bias=self.attention_bias,
+        )
+
+    def stored(self, part: Any) -> Iterator[Size]:
+        """What its settings ask of the weights."""
+        layer, embedding = f"{LAYERS}0.", "language_model.embed_tokens.weight"
+        yield Size("vocab_size", part.vocab_size, embedding)
+        yield Size("hidden_size", part.hidden_size, embedding, 1)
+        yield Size("intermediate_size", part.intermediate_size, f"{layer}mlp.up_proj.weight")
+        for key, product in (("num_attention_heads", "q_proj"), ("num_key_value_heads", "k_proj")):
+            rows = getattr(part, key) * _head_dim(part)
+            yield Size(key, rows, f"{layer}self_attn.{product}.weight", direct=False)
+
+
+def _head_dim(part: Any) -> int:
+    own: int | None = getattr(part, "head_dim", None)
+    return own or part.hidden_size // part.num_attention_heads

@@ -1,0 +1,69 @@
+"""The families there are: every file of this folder that declares one, and those added."""
+
+from __future__ import annotations
+
+import pkgutil
+from collections.abc import Mapping
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+import vlmforge.families
+from vlmforge.errors import SourceError
+from vlmforge.families.family import Family
+
+_ADDED: dict[str, Family] = {}
+
+
+def families() -> Mapping[str, Family]:
+    """Architecture to family."""
+    return {**_declared(), **_ADDED}
+
+
+def add_family(family: Family) -> None:
+    """Make a family known that is declared elsewhere, for as long as the process runs."""
+    _ADDED[family.architecture] = family
+
+
+@cache
+def _declared() -> Mapping[str, Family]:
+    found = {}
+    for module in pkgutil.iter_modules(vlmforge.families.__path__, "vlmforge.families."):
+        family = getattr(import_module(module.name), "FAMILY", None)
+        if isinstance(family, Family):
+            found[family.architecture] = family
+    return found
+
+
+def family_of(config: Mapping[str, Any], where: object = None) -> Family:
+    """The family of the model that a ``config.json`` describes.
+
+    Raises:
+        SourceError: the config names no architecture, an unsupported one, or quantized weights.
+    """
+    if "mxq_path" in config:
+        raise SourceError(
+            "the directory is a compiled package, not a model",
+            where=where,
+            mend="name the model it was compiled from; a package runs: `vlmforge chat PACKAGE`",
+        )
+    named, supported = config.get("architectures"), families()
+    if not (isinstance(named, list) and named and isinstance(named[0], str)):
+        raise SourceError(
+            "config.json names no architecture",
+            where=where,
+            mend=f"choose an original checkpoint of: {', '.join(supported)}",
+        )
+    if named[0] not in supported:
+        raise SourceError(
+            f"models of the architecture {named[0]} are not supported",
+            where=where,
+            mend=f"choose a model of: {', '.join(supported)}",
+        )
+    if "quantization_config" in config:
+        raise SourceError(
+            "the checkpoint is quantized already",
+            where=where,
+            mend="choose the original checkpoint, in bfloat16, float16 or float32",
+        )
+    return supported[named[0]]
