@@ -21,6 +21,7 @@ from vlmforge.calibrate.images import ImageSource, collect_images
 from vlmforge.calibrate.record import record_vision
 from vlmforge.calibrate.text import record_text
 from vlmforge.config import CompileConfig, InferenceScheme, require_supported
+from vlmforge.formats.mxq import read_mxq
 from vlmforge.original.reference import torch_device
 from vlmforge.progress import Progress
 from vlmforge.source.checkpoint import Checkpoint
@@ -53,11 +54,13 @@ class Summary:
         files: paths of the files made, with their sizes in bytes.
         seconds: wall time of each stage.
         checks: largest relative error of each captured component against the original.
+        aside: transformations that do not apply, by component: name to node to reason.
     """
 
     files: dict[str, int] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     checks: dict[str, float] = field(default_factory=dict)
+    aside: dict[str, dict[str, dict[str, str]]] = field(default_factory=dict)
 
 
 def compile_model(
@@ -116,9 +119,15 @@ def compile_model(
         config = stage("tune", choose, space, config)
     _quantize(stage, checkpoint, space, device, scheme, config, progress)
     stage("package", package, checkpoint, space, out, config)
+    summary.aside = _aside(checkpoint, space)
     graphs = [space.mblt(component) for component in checkpoint.components]
     summary.files = _sizes([*graphs, *sorted(out.iterdir())])
     return summary
+
+
+def _aside(checkpoint: Checkpoint, space: Workspace) -> dict[str, dict[str, dict[str, str]]]:
+    programs = {part: read_mxq(space.mxq(part), verify=False) for part in checkpoint.components}
+    return {part: each.meta["aside"] for part, each in programs.items() if "aside" in each.meta}
 
 
 def _sizes(files: Sequence[Path]) -> dict[str, int]:

@@ -16,11 +16,11 @@ from vlmforge.config import EquivalentTransformationConfig
 from vlmforge.graph.core import Graph
 from vlmforge.graph.evaluate import evaluate
 from vlmforge.graph.ops import NORMS
-from vlmforge.graph.residual import residual
+from vlmforge.graph.residual import residual, stream_width
 from vlmforge.source.checkpoint import Checkpoint
 from vlmforge.transform.choose import scales as scales_module
 from vlmforge.transform.choose.learn import rotations as rotations_module
-from vlmforge.transform.choose.rotations import choose_rotations, stream_width
+from vlmforge.transform.choose.rotations import choose_rotations
 from vlmforge.transform.choose.scales import scale
 from vlmforge.transform.choose.smoothing import Channels
 from vlmforge.transform.choose.statistics import Statistics, collect
@@ -221,14 +221,14 @@ def test_all_together(
     settings = Settings(config, eight_bits(graph), seed=3)
     prepared = transform(graph, preparation(config))
     chosen, head = (
-        choose_rotations(prepared, [lambda: dict(feeds)], settings),
+        choose_rotations(prepared, [lambda: dict(feeds)], settings, turned=True),
         random_rotation(96, 7),
     )
     assert chosen.residual is not None
     assert chosen.residual.shape == (stream_width(graph),) * 2
     vision = graph.component == "vision"
     turned = transform(
-        prepared, rotations(chosen.residual, chosen.values, head if vision else None)
+        prepared, rotations(config, chosen.residual, chosen.values, head if vision else None)
     )
     given = feeds if vision else rotated(feeds, chosen.residual)
     result = scale(turned, [lambda: dict(given)], settings)

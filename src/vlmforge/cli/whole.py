@@ -41,6 +41,8 @@ from vlmforge.cli.presets import load_config
 from vlmforge.cli.ready import print_ready
 from vlmforge.cli.threads import use_threads
 
+ASIDE = ("component", "transformation", "at", "reason")
+
 TUNED = "tuned.json"
 """The configuration that tuning leaves in the work directory."""
 
@@ -110,6 +112,8 @@ def _print_summary(summary: Summary, out: Path) -> None:
     console.print_table("Stages", ("stage", "seconds"), _rounded(summary.seconds, ".1f"))
     errors = _rounded(summary.checks, ".1e")
     console.print_table("Captured against the original", ("component", "relative error"), errors)
+    if summary.aside:
+        console.print_table("Transformations that step aside", ASIDE, _aside(summary))
     sizes = [(name, console.human_size(size)) for name, size in summary.files.items()]
     console.print_table("Files", ("file", "size"), sizes)
     print_ready(out, sees="vision" in summary.checks)
@@ -183,6 +187,19 @@ def _tuned(
     found = tune(space, config, Budget(target_kl), progress=report)
     save(found, space.root / TUNED)
     return found.config
+
+
+def _aside(summary: Summary) -> list[tuple[str, str, str, str]]:
+    """A row for each component, transformation and reason, with the first node and their number."""
+    rows: dict[tuple[str, str, str], list[str]] = {}
+    for component, passes in summary.aside.items():
+        for name, parts in passes.items():
+            for node, reason in parts.items():
+                rows.setdefault((component, name, reason), []).append(node)
+    return [
+        (component, name, nodes[0] + (f" and {len(nodes) - 1} more" if nodes[1:] else ""), reason)
+        for (component, name, reason), nodes in rows.items()
+    ]
 
 
 def _rounded(values: dict[str, float], form: str) -> list[tuple[str, str]]:

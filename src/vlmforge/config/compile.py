@@ -57,6 +57,13 @@ class CompileConfig(Section):
             raise ConfigError("the configuration is not a JSON object", mend='write {"bit": ...}')
         return CompileConfig(**{str(key): value for key, value in values.items()})
 
+    def by_default(self) -> CompileConfig:
+        """The same, as if nothing in it had been asked for by name."""
+        asked = self.equivalent_transformation
+        fields = {name: getattr(asked, name) for name in type(asked).model_fields}
+        unnamed = type(asked).model_construct(set(), **fields)
+        return self.model_copy(update={"equivalent_transformation": unnamed})
+
     def document(self) -> dict[str, Any]:
         """All keys and values as a JSON object, defaults included."""
         return self.model_dump(mode="json", by_alias=True)

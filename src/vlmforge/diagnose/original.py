@@ -55,7 +55,7 @@ def config_of(program: Program) -> CompileConfig:
             f"the {program.component} program does not say how it was compiled",
             mend="compile it again with this version: `vlmforge compile MODEL --out PACKAGE`",
         )
-    return CompileConfig.parse(document)
+    return CompileConfig.parse(document).by_default()
 
 
 def require_origin(package: Package, checkpoint: Checkpoint) -> None:

@@ -61,6 +61,14 @@ def _writer(graph: Graph, addition: Node, name: str) -> Node:
     return graph.nodes[name]
 
 
+def stream_width(graph: Graph) -> int:
+    """Channels of the residual stream; 0 for a graph without one."""
+    stream = residual(graph).values
+    width = graph.value(stream[0]).shape[-1] if stream else 0
+    assert isinstance(width, int)  # channels are never dynamic
+    return width
+
+
 def _starts(graph: Graph) -> list[str]:
     """Values that enter the stream as they are: graph inputs and products such as an embedding."""
     values = [name for name, value in graph.inputs.items() if value.dtype == "float32"]

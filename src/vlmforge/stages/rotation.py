@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from vlmforge.config import CompileConfig
 from vlmforge.errors import ConfigError
+from vlmforge.families.family import LANGUAGE
 from vlmforge.formats.rotation import Rotation, read_rotation, write_rotation
 from vlmforge.graph.core import Graph
 from vlmforge.source.checkpoint import EMBEDDING, Checkpoint
@@ -22,16 +24,17 @@ def component_rotation(
         graph: the component.
         config: names another file for a vision encoder in ``matrixPath``.
         rotation_path: where R1 is kept.
-        residual: the rotation of this component's own stream ``[hidden, hidden]``, float64.
+        residual: the rotation of this component's own stream ``[hidden, hidden]``, float64; None
+            where it has none, which for a language model counts as one that turns nothing.
 
     Raises:
         RotationError: the vision encoder's R1 is missing or of another model.
         ConfigError: nobody says where R1 is.
     """
     asked, meta = config.equivalent_transformation, graph.meta
-    head, language = asked.head_out_ch_rotation, graph.component == "language"
-    written = asked.spin_r1.apply or head.matrix_path is not None
-    if residual is None if language else not (head.apply and written):
+    head, language = asked.head_out_ch_rotation, graph.component == LANGUAGE
+    written = asked.spin_r1.apply or (head.matrix_path is not None and not language)
+    if not written or not (language or head.apply):
         return None
     path = rotation_path if language else head.matrix_path or rotation_path
     if path is None:
@@ -39,8 +42,9 @@ def component_rotation(
             "nobody says where the rotation R1 is kept", mend="give --spin-weight-dir"
         )
     identity = {"model_fingerprint": meta["model_fingerprint"]}
-    if residual is not None and language:
-        write_rotation(path, Rotation.of(residual), model=meta["model"], **identity)
+    if language:
+        matrix = residual if residual is not None else torch.eye(meta["hidden_size"]).double()
+        write_rotation(path, Rotation.of(matrix), model=meta["model"], **identity)
     return read_rotation(path, size=meta["hidden_size"], **identity)
 
 

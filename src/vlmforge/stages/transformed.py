@@ -10,6 +10,7 @@ from pathlib import Path
 from torch import Tensor
 
 from vlmforge.config import BitConfig, CompileConfig
+from vlmforge.families.family import VISION
 from vlmforge.formats.rotation import Rotation
 from vlmforge.formats.samples import Sample
 from vlmforge.graph.core import Graph
@@ -22,7 +23,7 @@ from vlmforge.stages.rotation import component_rotation
 from vlmforge.stages.samples import rotated_feeds, sample_feeds
 from vlmforge.transform.choose.rotations import choose_rotations
 from vlmforge.transform.choose.scales import scale
-from vlmforge.transform.order import preparation, rotations, transform
+from vlmforge.transform.order import preparation, residual_turns, rotations, transform
 from vlmforge.transform.precision import Precision
 from vlmforge.transform.settings import Settings
 
@@ -83,10 +84,12 @@ def _rotated(
 ) -> tuple[Graph, Rotation | None]:
     """The prepared graph rotated, and the rotation its features are in."""
     loaders = [partial(sample_feeds, graph, sample) for sample in samples]
-    chosen = choose_rotations(graph, loaders, settings)
+    graph, turned = residual_turns(graph, settings.config)
+    chosen = choose_rotations(graph, loaders, settings, turned)
     rotation = component_rotation(graph, config, rotation_path, chosen.residual)
-    head = rotation.matrix if rotation and graph.component == "vision" else None
-    return transform(graph, rotations(chosen.residual, chosen.values, head)), rotation
+    head = rotation.matrix if rotation and graph.component == VISION else None
+    passes = rotations(settings.config, chosen.residual, chosen.values, head)
+    return transform(graph, passes), rotation
 
 
 def imitated_precision(

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from vlmforge.errors import GraphError
 from vlmforge.graph.core import Graph, Node
 from vlmforge.graph.flow import is_output, row_readers, row_source, source
+
+Part = TypeVar("Part")
+
+Aside = dict[str, str]
+"""Node to the reason why a transformation leaves the part around it as it is."""
 
 
 @dataclass(frozen=True)
@@ -51,49 +58,78 @@ def attentions(graph: Graph) -> list[Node]:
     return [node for node in graph.nodes.values() if node.op == "attention"]
 
 
-def value_paths(graph: Graph) -> list[ValuePath]:
+def value_paths(graph: Graph, aside: Aside | None = None) -> list[ValuePath]:
     """The value path of every attention.
+
+    Args:
+        graph: to look at.
+        aside: takes what stands in the way of a path, which is then passed over.
 
     Raises:
         GraphError: values do not come straight from a product of their own, something other than
             one product reads the attention, or rows are cut or joined between them.
     """
-    return [_value_path(graph, node) for node in attentions(graph)]
+    return each_part(graph, attentions(graph), _value_path, aside)
 
 
-def key_paths(graph: Graph) -> list[KeyPath]:
-    """The query and key path of every attention.
+def key_paths(graph: Graph, aside: Aside | None = None) -> list[KeyPath]:
+    """The query and key path of every attention; ``aside`` as of :func:`value_paths`.
 
     Raises:
         GraphError: queries or keys are not a RoPE of a product that nothing else reads, or it
             turns heads of another size.
     """
-    paths = []
-    for attention in attentions(graph):
-        query_rope, query = _roped_product(graph, attention, 0)
-        key_rope, key = _roped_product(graph, attention, 1)
-        paths.append(KeyPath(query, query_rope, key, key_rope, attention))
-    return paths
+    return each_part(graph, attentions(graph), _key_path, aside)
 
 
-def gated_mlps(graph: Graph) -> list[GatedMLP]:
-    """Every gated MLP of the graph; other multiplications are passed over.
+def gated_mlps(graph: Graph, aside: Aside | None = None) -> list[GatedMLP]:
+    """Every gated MLP of the graph; other multiplications are passed over, and those ``aside``.
 
     Raises:
         GraphError: something besides one product reads the gated value or cuts its rows, or
             besides the multiplication the linear factor.
     """
+    gated = [node for node in graph.nodes.values() if _linear_factor(graph, node) is not None]
+    return each_part(graph, gated, _gated_mlp, aside)
+
+
+def each_part(
+    graph: Graph,
+    nodes: Iterable[Node],
+    rule: Callable[[Graph, Node], Part],
+    aside: Aside | None,
+) -> list[Part]:
+    """What a rule finds at each node; its refusals go to ``aside``, or are raised without it."""
     found = []
-    for product in graph.nodes.values():
-        factors = [graph.nodes.get(name) for name in product.inputs] if product.op == "mul" else []
-        linear = [node for node in factors if node is not None and node.op == "linear"]
-        if linear:
-            up = linear[-1]
-            _require_alone(graph, up, product)
-            rotation = _only_hadamard(graph, product)
-            down = _only_product(graph, rotation or product)
-            found.append(GatedMLP(up, product, rotation, down))
+    for node in nodes:
+        try:
+            found.append(rule(graph, node))
+        except GraphError as error:
+            if aside is None:
+                raise
+            aside[str(error.where)] = error.what
     return found
+
+
+def _key_path(graph: Graph, attention: Node) -> KeyPath:
+    query_rope, query = _roped_product(graph, attention, 0)
+    key_rope, key = _roped_product(graph, attention, 1)
+    return KeyPath(query, query_rope, key, key_rope, attention)
+
+
+def _linear_factor(graph: Graph, node: Node) -> Node | None:
+    """The factor of a multiplication that is a product's output; the last if both are."""
+    factors = [graph.nodes.get(name) for name in node.inputs] if node.op == "mul" else []
+    linear = [node for node in factors if node is not None and node.op == "linear"]
+    return linear[-1] if linear else None
+
+
+def _gated_mlp(graph: Graph, product: Node) -> GatedMLP:
+    up = _linear_factor(graph, product)
+    assert up is not None, "only multiplications with a linear factor are looked at"
+    _require_alone(graph, up, product)
+    rotation = _only_hadamard(graph, product)
+    return GatedMLP(up, product, rotation, _only_product(graph, rotation or product))
 
 
 def _value_path(graph: Graph, attention: Node) -> ValuePath:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from vlmforge.graph.core import Graph
 from vlmforge.graph.feeds import shortened
-from vlmforge.graph.residual import residual
+from vlmforge.graph.residual import stream_width
 from vlmforge.graph.stream import Feeds
 from vlmforge.transform.choose.learn.cayley import nearest_orthogonal
 from vlmforge.transform.choose.learn.rotations import learn_rotations
@@ -27,18 +27,20 @@ class Rotations:
     values: Mapping[str, Tensor] | None
 
 
-def choose_rotations(graph: Graph, samples: Sequence[Feeds], settings: Settings) -> Rotations:
+def choose_rotations(
+    graph: Graph, samples: Sequence[Feeds], settings: Settings, turned: bool
+) -> Rotations:
     """The rotations the configuration asks for.
 
     Args:
         graph: prepared, not rotated.
         samples: each gives feeds of this graph.
         settings: see :class:`Settings`.
+        turned: whether the residual stream is rotated.
     """
     r1, r2 = settings.config.spin_r1, settings.config.spin_r2
-    width = stream_width(graph)
     start = Rotations(
-        random_rotation(width, settings.seed) if width and r1.apply else None,
+        random_rotation(stream_width(graph), settings.seed) if turned else None,
         random_value_rotations(graph, settings.seed) if r2.apply else None,
     )
     learn_r1 = r1.learn and start.residual is not None
@@ -46,14 +48,6 @@ def choose_rotations(graph: Graph, samples: Sequence[Feeds], settings: Settings)
     if not (learn_r1 or learn_r2):
         return start
     return _learned(graph, samples, settings, start, learn_r1, learn_r2)
-
-
-def stream_width(graph: Graph) -> int:
-    """Channels of the residual stream; 0 for a graph without one."""
-    stream = residual(graph).values
-    width = graph.value(stream[0]).shape[-1] if stream else 0
-    assert isinstance(width, int)  # channels are never dynamic
-    return width
 
 
 def _learned(

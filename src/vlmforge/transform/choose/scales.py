@@ -40,7 +40,7 @@ def scale(graph: Graph, samples: Sequence[Feeds], settings: Settings) -> Graph:
     if not (rows or config.qk.apply or config.qk_rotation.apply):
         return graph
     if config.qk.apply and config.qk.learn:
-        rows |= {name for path in key_paths(graph) for name in key_operands(path)}
+        rows |= {name for path in key_paths(graph, {}) for name in key_operands(path)}
     pairs, device = config.qk_rotation.apply, settings.device
     measured = samples[:: math.ceil(len(samples) / SAMPLES)]
     statistics = collect(graph, measured, rows, pairs, device, settings.progress)
@@ -76,7 +76,7 @@ class _Chooser:
 
     def keys(self, graph: Graph) -> dict[str, Tensor]:
         """Learned scales of QK by attention, float64 on the CPU."""
-        paths, what = key_paths(graph), f"QK of the {graph.component} model"
+        paths, what = key_paths(graph, {}), f"QK of the {graph.component} model"
         precision, device = self.settings.precision, self.settings.device
         balanced = balanced_key_scales(graph, self.statistics)
         found: dict[str, Tensor] = {}

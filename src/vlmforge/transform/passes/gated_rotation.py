@@ -25,13 +25,10 @@ def rotate_gated(graph: Graph, largest: int) -> Graph:
         graph: one product reads each gated product; one that is rotated already stays so.
         largest: channels mixed at most. Where they do not divide the channels, half as many are
             tried; where not even the smallest block does, the product stays as it is.
-
-    Raises:
-        GraphError: something else reads a gated product, or its linear factor.
     """
     inserted: dict[str, Node] = {}
     changed: dict[str, Weight] = {}
-    for mlp in gated_mlps(graph):
+    for mlp in gated_mlps(graph, {}):
         block = _block(mlp.product, largest)
         if block is None or mlp.rotation is not None:
             continue

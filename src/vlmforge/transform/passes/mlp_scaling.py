@@ -21,7 +21,7 @@ def gated_channels(graph: Graph) -> dict[str, Channels]:
     """The channels UD scales, by the name of the multiplication."""
     return {
         mlp.product.name: Channels(mlp.product.name, (mlp.down,), rotation=mlp.rotation)
-        for mlp in gated_mlps(graph)
+        for mlp in gated_mlps(graph, {})
     }
 
 
@@ -31,11 +31,8 @@ def scale_gated(graph: Graph, scales: dict[str, Tensor]) -> Graph:
     Args:
         graph: one product reads each gated product.
         scales: ``[intermediate]`` by multiplication, positive.
-
-    Raises:
-        GraphError: something else reads a gated product, or its linear factor.
     """
-    for mlp in gated_mlps(graph):
+    for mlp in gated_mlps(graph, {}):
         factor = 1 / scales[mlp.product.name].double()
         graph = graph.with_weights(scale_output(graph, mlp.up, factor))
         graph = graph.with_weights(_scaled_columns(graph, mlp, factor))

@@ -14,33 +14,44 @@ from vlmforge.errors import GraphError
 from vlmforge.graph.core import Graph, Node, Weight
 from vlmforge.graph.flow import is_output, row_readers
 from vlmforge.graph.ops import NORMS
+from vlmforge.transform.blocks import Aside, each_part
 
 
-def fold_norms(graph: Graph) -> Graph:
+def fold_norms(graph: Graph, aside: Aside | None = None) -> Graph:
     """The graph with weightless norms.
+
+    Args:
+        graph: to change.
+        aside: takes what stands in the way of a norm, which then keeps its weights.
 
     Raises:
         GraphError: something that is not a product reads a norm with weights or cuts its rows, or
             the caller receives them.
     """
     nodes, weights = dict(graph.nodes), dict(graph.weights)
-    for norm in graph.nodes.values():
-        if norm.op not in NORMS or not norm.weights:
-            continue
-        if is_output(graph, norm.name):
-            raise GraphError("its weights cannot be folded: it is an output", where=norm.name)
-        for reader in row_readers(graph, norm.name):
+    weighted = [node for node in graph.nodes.values() if node.op in NORMS and node.weights]
+    for norm, readers in each_part(graph, weighted, _folded_into, aside):
+        for reader in readers:
             nodes[reader.name] = _fold(graph, norm, nodes[reader.name], weights)
         nodes[norm.name] = replace(norm, weights={})
     return graph.with_nodes(nodes.values(), weights)
 
 
+def _folded_into(graph: Graph, norm: Node) -> tuple[Node, list[Node]]:
+    """A norm and the products that can take its weights."""
+    if is_output(graph, norm.name):
+        raise GraphError("its weights cannot be folded: it is an output", where=norm.name)
+    readers = list(row_readers(graph, norm.name))
+    for reader in readers:
+        if reader.op != "linear":
+            raise GraphError(
+                f"cannot fold the weights of {norm.name}: {reader.op} is not a product",
+                where=reader.name,
+            )
+    return norm, readers
+
+
 def _fold(graph: Graph, norm: Node, product: Node, weights: dict[str, Weight]) -> Node:
-    if product.op != "linear":
-        raise GraphError(
-            f"cannot fold the weights of {norm.name}: {product.op} is not a product",
-            where=product.name,
-        )
     name = product.weights["weight"]
     original = weights[name]
     gain = graph.weight(norm, "weight")

@@ -26,7 +26,7 @@ def best_angles(graph: Graph, statistics: Statistics) -> dict[str, Tensor]:
     channels: with a key scale a channel folded into the queries, the integer score's step is
     set by these products.
     """
-    return {path.attention.name: _best(path, statistics) for path in key_paths(graph)}
+    return {path.attention.name: _best(path, statistics) for path in key_paths(graph, {})}
 
 
 def rotate_keys(graph: Graph, angles: dict[str, Tensor]) -> Graph:
@@ -35,11 +35,8 @@ def rotate_keys(graph: Graph, angles: dict[str, Tensor]) -> Graph:
     Args:
         graph: queries and keys are a RoPE of a product each.
         angles: ``[kv_heads, head_dim / 2]`` in radians, float64, by attention name.
-
-    Raises:
-        GraphError: something stands between a product and the attention besides a RoPE.
     """
-    for path in key_paths(graph):
+    for path in key_paths(graph, {}):
         turns = _pair_rotations(angles[path.attention.name])
         shared = path.attention.attrs["heads"] // path.attention.attrs["kv_heads"]
         graph = graph.with_weights(rotate_output(graph, path.key, turns))

@@ -28,7 +28,7 @@ SMALLEST = 1e-4
 
 def balanced_key_scales(graph: Graph, statistics: Statistics) -> dict[str, Tensor]:
     """The closed form: scales ``[kv_heads, head_dim / 2]``, float64, by attention name."""
-    return {path.attention.name: _balanced(path, statistics) for path in key_paths(graph)}
+    return {path.attention.name: _balanced(path, statistics) for path in key_paths(graph, {})}
 
 
 def scale_keys(graph: Graph, scales: dict[str, Tensor]) -> Graph:
@@ -37,11 +37,8 @@ def scale_keys(graph: Graph, scales: dict[str, Tensor]) -> Graph:
     Args:
         graph: queries and keys are a RoPE of a product each.
         scales: float64 ``[kv_heads, head_dim / 2]`` by attention name, positive.
-
-    Raises:
-        GraphError: something stands between a product and the attention besides a RoPE.
     """
-    for path in key_paths(graph):
+    for path in key_paths(graph, {}):
         key = scales[path.attention.name].repeat(1, 2)
         shared = path.attention.attrs["heads"] // path.attention.attrs["kv_heads"]
         graph = graph.with_weights(scale_output(graph, path.key, key.flatten()))

@@ -18,13 +18,8 @@ from vlmforge.transform.rotate import rotate_input, rotate_output
 
 
 def rotate_values(graph: Graph, rotations: Mapping[str, Tensor]) -> Graph:
-    """The graph with each attention's values rotated; ``rotations`` [head_dim, head_dim] by name.
-
-    Raises:
-        GraphError: an attention's values do not come from a product of their own, or something
-            other than one product reads it.
-    """
-    for path in value_paths(graph):
+    """The graph with the values of attentions rotated, by ``rotations`` [head_dim, head_dim]."""
+    for path in value_paths(graph, {}):
         rotation = rotations[path.attention.name]
         graph = graph.with_weights(rotate_output(graph, path.value, rotation))
         graph = graph.with_weights(rotate_input(graph, path.output, rotation))

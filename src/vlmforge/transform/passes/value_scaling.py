@@ -23,7 +23,7 @@ def value_channels(graph: Graph) -> dict[str, Channels]:
     """The channels VO scales, by the name of the attention."""
     return {
         path.attention.name: Channels(path.attention.name, (path.output,), _tie(path.attention))
-        for path in value_paths(graph)
+        for path in value_paths(graph, {})
     }
 
 
@@ -33,11 +33,8 @@ def scale_values(graph: Graph, scales: dict[str, Tensor]) -> Graph:
     Args:
         graph: values come from a product, and one product reads each attention.
         scales: ``[heads * head_dim]`` by attention, equal for the query heads of a kv head.
-
-    Raises:
-        GraphError: an attention is not between such products.
     """
-    for path in value_paths(graph):
+    for path in value_paths(graph, {}):
         attrs = path.attention.attrs
         factor = 1 / scales[path.attention.name].double()
         kept = factor.reshape(attrs["kv_heads"], -1, attrs["head_dim"])[:, 0].flatten()

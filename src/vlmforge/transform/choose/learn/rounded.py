@@ -47,7 +47,7 @@ class Rotated:
         """The rotations of a prepared graph, copied."""
         norms = frozenset(node.name for node in residual(graph).readers)
         heads = {}
-        for path in value_paths(graph) if r2 else ():
+        for path in value_paths(graph, {}) if r2 else ():
             for name in (path.value.name, path.attention.name):
                 heads[name] = path.attention.name
         values = {name: matrix.to(device, torch.float32, copy=True) for name, matrix in r2.items()}
