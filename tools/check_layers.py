@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 LAYERS = (
-    ("errors", "progress", "sample", "text", "_native"),
+    ("dims", "errors", "progress", "sample", "text", "_native"),
     ("fixed_point", "config"),
     ("graph", "program", "learning"),
     ("formats",),
@@ -39,7 +39,7 @@ LAYERS = (
 RUNNING = {"images", "machine", "prompt", "decode", "run", "serve", "bench"}
 """What runs packages: its import loads, through whatever it imports, none of HEAVY."""
 
-TORCH_FREE = {"errors", "progress", "sample", "text", "program", "evaluate"} | RUNNING
+TORCH_FREE = {"dims", "errors", "progress", "sample", "text", "program", "evaluate"} | RUNNING
 """Parts that import torch nowhere, not even inside a function."""
 
 TRANSFORMERS_USERS = {"families", "source", "original", "calibrate", "capture", "integrations"}

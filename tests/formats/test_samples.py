@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,10 @@ import numpy as np
 import pytest
 
 from vlmforge.errors import CalibrationError
-from vlmforge.formats.samples import Samples, SampleWriter, read_samples
+from vlmforge.formats.samples import ExpectedShapes, Samples, SampleWriter, read_samples
 
 FACTS = {"model": "tests/tiny", "model_fingerprint": "1" * 64, "image_size": [224, 224]}
-EXPECT = {"inputs_embeds": (1, None, 8), "position_ids": (3, None)}
+EXPECT: ExpectedShapes = {"inputs_embeds": (1, "seq", 8), "position_ids": (3, "seq")}
 
 
 def sample(length: int) -> dict[str, np.ndarray]:
@@ -117,10 +118,18 @@ def test_samples_of_another_model_are_refused(tmp_path: Path) -> None:
 
 def test_a_sample_of_another_shape_is_named(tmp_path: Path) -> None:
     write(tmp_path, 3, 5)
-    expect = {"inputs_embeds": (1, None, 16)}
-    message = r"inputs_embeds of sample_000 has the shape \[1, 3, 8\], not \[1, any, 16\]"
-    with pytest.raises(CalibrationError, match=message):
-        read_samples(tmp_path, "language", expect=expect)
+    text = "inputs_embeds of sample_000 has the shape [1, 3, 8], not "
+    expected: list[tuple[ExpectedShapes, str]] = [
+        ({"inputs_embeds": (1, "seq", 16)}, text + "[1, seq, 16]: 8 where there should be 16"),
+        ({"inputs_embeds": (1, "2*pairs", 8)}, text + "[1, 2*pairs, 8]: 3 is not a multiple of 2"),
+        (
+            {"position_ids": (3, "seq"), "inputs_embeds": (1, "seq", "seq")},
+            text + "[1, seq, seq]: 8 where there should be 3",
+        ),
+    ]
+    for expect, message in expected:
+        with pytest.raises(CalibrationError, match=re.escape(message)):
+            read_samples(tmp_path, "language", expect=expect)
     with pytest.raises(CalibrationError, match=r"sample_000 has no images\.npy"):
         read_samples(tmp_path, "language", expect={"images": (896, 56, 6)})
 

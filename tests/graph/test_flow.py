@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from vlmforge.graph.core import Dim, Graph, Node, Value
+from vlmforge.dims import Dim
+from vlmforge.graph.core import Graph, Node, Value
 from vlmforge.graph.flow import (
     is_output,
     keeps_rows,
@@ -36,6 +37,11 @@ def chain(before: tuple[Dim, ...], op: str, after: tuple[Dim, ...]) -> Graph:
         (("seq", 8), "gather_rows", ("logits", 8), 1),
         ((1, "seq", 8), "reshape", ("seq", 8), 1),
         ((12, 8), "reshape", (6, 16), 2),
+        (("4*groups", 8), "gather_rows", ("4*groups", 8), 1),
+        (("4*groups", 8), "reshape", ("groups", 32), 4),
+        (("groups", 32), "reshape", ("4*groups", 8), 0),
+        ((8, "groups"), "reshape", (2, "4*groups"), 4),
+        ((8, "3*groups"), "reshape", (3, "8*groups"), 0),
         ((12, 8), "reshape", (24, 4), 0),
         ((12, 8), "reshape", (8, 12), 0),
         ((12, "seq"), "reshape", ("seq", 12), 0),

@@ -7,6 +7,8 @@ from dataclasses import replace
 import pytest
 import torch
 
+from tests.graphs import merging_graph
+from vlmforge.dims import Dim
 from vlmforge.errors import GraphError
 from vlmforge.graph.core import Graph, Node, Value, Weight
 from vlmforge.graph.text import to_text
@@ -54,6 +56,33 @@ def test_text_shows_every_node() -> None:
 def test_a_broken_node_is_refused(changes: dict[str, object], message: str) -> None:
     graph = small()
     graph.nodes["fc"] = replace(graph.nodes["fc"], **changes)
+    with pytest.raises(GraphError, match=message):
+        verify(graph)
+
+
+@pytest.mark.parametrize("dim", ["0*groups", "1*groups", "04*groups", "2*3*groups", "*groups", 0])
+def test_a_malformed_dimension_is_refused(dim: Dim) -> None:
+    graph = merging_graph()
+    verify(graph)
+    graph.inputs["patches"] = replace(graph.inputs["patches"], shape=(dim, 6))
+    with pytest.raises(GraphError, match="not of dimensions"):
+        verify(graph)
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        (["groups", 16], "hold as many elements"),
+        (["4*groups", 32], "hold as many elements"),
+        (["4*rows", 8], "hold as many elements"),
+        (["1*groups", 32], "sizes, names and multiples"),
+        ([-1, 32], "sizes, names and multiples"),
+        (["2*groups", 16], r"should be \('2\*groups', 16\)"),
+    ],
+)
+def test_a_reshape_keeps_the_elements(target: list[Dim], message: str) -> None:
+    graph = merging_graph()
+    graph.nodes["merged"] = replace(graph.nodes["merged"], attrs={"shape": target})
     with pytest.raises(GraphError, match=message):
         verify(graph)
 

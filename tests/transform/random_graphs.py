@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import torch
 from torch import Tensor
 
+from vlmforge.dims import Dim, Shape, multiple
 from vlmforge.graph.core import Graph, Node, Value, Weight
 from vlmforge.graph.verify import verify
 
@@ -111,6 +112,23 @@ class Builder:
     def gated(self, name: str) -> str:
         up, gate = self.linear(name, 32), self.add("silu", self.linear(name, 32))
         return self.add("mul", up, gate)
+
+
+def grouped(graph: Graph) -> Graph:
+    """The same graph with rows in groups, of which each sample has as many as it likes."""
+    shapes = [graph.value(name).shape for name in (*graph.inputs, *graph.nodes)]
+    unit = math.gcd(*(rows for rows, *_ in shapes if isinstance(rows, int)))
+
+    def shape(rows: Dim, *rest: Dim) -> Shape:
+        assert isinstance(rows, int)
+        return (multiple(rows // unit, "groups"), *rest)
+
+    def node_of(node: Node) -> Node:
+        attrs = {"shape": list(shape(*node.shape))} if node.op == "reshape" else node.attrs
+        return replace(node, shape=shape(*node.shape), attrs=attrs)
+
+    inputs = {name: replace(v, shape=shape(*v.shape)) for name, v in graph.inputs.items()}
+    return replace(graph, inputs=inputs, nodes={n: node_of(v) for n, v in graph.nodes.items()})
 
 
 def random_graph(seed: int, moves: float = 0.12) -> tuple[Graph, dict[str, Tensor]]:

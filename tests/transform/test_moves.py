@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from tests.graphs import relative_error
-from tests.transform.random_graphs import HEAD, ROWS, WIDTH, Builder, random_graph
+from tests.transform.random_graphs import HEAD, ROWS, WIDTH, Builder, grouped, random_graph
 from vlmforge.errors import GraphError
 from vlmforge.graph.core import Graph
 from vlmforge.graph.evaluate import evaluate
@@ -95,6 +95,16 @@ def keeps_the_function(rewrite: Rewrite, graph: Graph, feeds: dict[str, Tensor])
 @given(seed=st.integers(0, 2**32 - 1), moves=st.sampled_from([0.04, 0.15, 0.4]))
 def test_equal_or_refused(rewrite: str, seed: int, moves: float) -> None:
     keeps_the_function(REWRITES[rewrite], *random_graph(seed, moves))
+
+
+@pytest.mark.parametrize("rewrite", REWRITES)
+@settings(max_examples=8, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), moves=st.sampled_from([0.04, 0.15]))
+def test_rows_in_groups_are_as_fixed_ones(rewrite: str, seed: int, moves: float) -> None:
+    graph, feeds = random_graph(seed, moves)
+    verify(grouped(graph))
+    applies = keeps_the_function(REWRITES[rewrite], graph, feeds)
+    assert keeps_the_function(REWRITES[rewrite], grouped(graph), feeds) is applies
 
 
 @pytest.mark.parametrize("rewrite", [name for name in REWRITES if "already" not in name])

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import prod
 
+from vlmforge.dims import resolve
 from vlmforge.program.core import Instruction, Program
 from vlmforge.program.instructions import PRODUCTS
 
@@ -42,7 +43,7 @@ def work_of(
         if instruction.op not in PRODUCTS:
             continue
         outputs = program.buffers[instruction.name].shape
-        rows = prod(sizes[dim] if isinstance(dim, str) else dim for dim in outputs[:-1])
+        rows = prod(resolve(outputs[:-1], sizes))
         if rows == 0:
             continue
         halves = 2 if program.buffers[instruction.inputs[0]].dtype == "int16" else 1

@@ -10,8 +10,9 @@ from typing import Any
 import torch
 from torch import fx
 
+from vlmforge.dims import Shape
 from vlmforge.errors import CaptureError
-from vlmforge.graph.core import Graph, Node, Shape, Value, Weight
+from vlmforge.graph.core import Graph, Node, Value, Weight
 from vlmforge.graph.verify import verify
 
 

@@ -12,6 +12,7 @@ from typing import Any, Literal, overload
 import numpy as np
 from pydantic import ConfigDict
 
+from vlmforge.dims import Mismatch, Shape, bind
 from vlmforge.errors import CalibrationError, FormatError
 from vlmforge.formats.document import Document, parse_object, validate
 from vlmforge.formats.sample_writer import VERSION, SampleWriter
@@ -23,8 +24,8 @@ MEND = (
     "`vlmforge calibrate COMPONENT MODEL`"
 )
 
-ExpectedShapes = Mapping[str, tuple[int | None, ...]]
-"""Array name to its shape; None stands for any size."""
+ExpectedShapes = Mapping[str, Shape]
+"""Array name to its shape; a name in it stands for one size in all arrays of a sample."""
 
 
 class _ArrayFacts(Document):
@@ -85,15 +86,18 @@ class Sample:
             array = _map(self._file(name))
             if (array.shape, array.dtype.name) != (facts.shape, facts.dtype):
                 raise _refuse(f"{name} of {self.name} is not the file written", self._file(name))
+        sizes: dict[str, int] = {}
         for name, shape in expect.items():
             if name not in found:
                 raise _refuse(f"{self.name} has no {name}.npy", self.directory)
-            if not _fits(found[name].shape, shape):
+            try:
+                sizes = bind(shape, found[name].shape, sizes)
+            except Mismatch as error:
                 raise _refuse(
                     f"{name} of {self.name} has the shape {_text(found[name].shape)}, "
-                    f"not {_text(shape)}",
+                    f"not {_text(shape)}: {error}",
                     self._file(name),
-                )
+                ) from error
 
     def _file(self, name: str) -> Path:
         return self.directory / f"{name}.npy"
@@ -212,14 +216,8 @@ def _map(path: Path) -> np.ndarray:
     return array
 
 
-def _fits(shape: tuple[int, ...], expected: tuple[int | None, ...]) -> bool:
-    return len(shape) == len(expected) and all(
-        size in (None, found) for found, size in zip(shape, expected, strict=True)
-    )
-
-
-def _text(shape: tuple[int | None, ...]) -> str:
-    return "[" + ", ".join("any" if size is None else str(size) for size in shape) + "]"
+def _text(shape: Shape) -> str:
+    return "[" + ", ".join(map(str, shape)) + "]"
 
 
 def _refuse(what: str, where: Path) -> CalibrationError:

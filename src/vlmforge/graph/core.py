@@ -6,15 +6,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from vlmforge.dims import Shape
 from vlmforge.errors import GraphError
 
 if TYPE_CHECKING:
     import torch
-
-Dim = int | str
-"""A fixed size, or the name of a dynamic dimension such as ``"seq"``."""
-
-Shape = tuple[Dim, ...]
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from vlmforge.dims import bind, resolve
 from vlmforge.graph.core import Graph, Node
 from vlmforge.graph.hadamard import hadamard_transform
 
@@ -107,8 +108,8 @@ def compute(
 ) -> Tensor:
     """As :func:`apply`; gradients pass to the values, and to weights that ask for them."""
     inputs = [values[name] for name in node.inputs]
-    if node.op in _PRODUCTS:
-        return _PRODUCTS[node.op](graph, node, inputs[0])
+    if node.op in _IN_GRAPH:
+        return _IN_GRAPH[node.op](graph, node, inputs[0])
     if node.op == "attention":
         return _attention(node, inputs, cache)
     device = next(iter(values.values())).device
@@ -116,16 +117,12 @@ def compute(
     return _OPERATORS[node.op](node, inputs, weights)
 
 
-def _linear(graph: Graph, node: Node, x: Tensor) -> Tensor:
-    return _product(graph, node, x)
-
-
 def _conv2d(graph: Graph, node: Node, x: Tensor) -> Tensor:
     _, kernel_h, kernel_w, _ = graph.weights[node.weights["weight"]].shape
-    return _product(graph, node, patches(x, kernel_h, kernel_w))
+    return _linear(graph, node, patches(x, kernel_h, kernel_w))
 
 
-def _product(graph: Graph, node: Node, x: Tensor) -> Tensor:
+def _linear(graph: Graph, node: Node, x: Tensor) -> Tensor:
     weight, bias = graph.weights[node.weights["weight"]], graph.weight(node, "bias")
     blocks = []
     for start in range(0, weight.shape[0], OUTPUT_ROWS):
@@ -142,9 +139,9 @@ def patches(image: Tensor, kernel_h: int, kernel_w: int) -> Tensor:
     return grid.transpose(1, 2).reshape(-1, kernel_h * kernel_w * channels)
 
 
-def _reshape(node: Node, inputs: list[Tensor], weights: Weights) -> Tensor:
-    dims = [dim if isinstance(dim, int) else -1 for dim in node.shape]
-    return inputs[0].reshape(dims)
+def _reshape(graph: Graph, node: Node, x: Tensor) -> Tensor:
+    sizes = bind(graph.value(node.inputs[0]).shape, x.shape, {})
+    return x.reshape(resolve(node.shape, sizes))
 
 
 def _rms_norm(node: Node, inputs: list[Tensor], weights: Weights) -> Tensor:
@@ -193,13 +190,14 @@ def _attention(node: Node, inputs: list[Tensor], cache: FloatCache | None) -> Te
     return context[0].transpose(0, 1).flatten(1)
 
 
-_PRODUCTS: dict[str, Callable[[Graph, Node, Tensor], Tensor]] = {
+_IN_GRAPH: dict[str, Callable[[Graph, Node, Tensor], Tensor]] = {
     "linear": _linear,
     "conv2d": _conv2d,
+    "reshape": _reshape,
 }
+"""Operators that ask the graph for rows of their weight, or for the shape of their input."""
 
 _OPERATORS: dict[str, Callable[[Node, list[Tensor], Weights], Tensor]] = {
-    "reshape": _reshape,
     "constant": lambda node, inputs, weights: weights["value"],
     "gather_rows": lambda node, inputs, weights: inputs[0][inputs[1]],
     "rms_norm": _rms_norm,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from vlmforge.dims import quotient
 from vlmforge.graph.core import Graph, Node
 from vlmforge.graph.ops import MOVES
 
@@ -64,12 +65,7 @@ def rows_joined(graph: Graph, move: Node) -> int:
     shape = graph.value(move.inputs[0]).shape
     if not shape or not move.shape or (move.op == "gather_rows" and len(shape) == 1):
         return 0
-    before, after = shape[-1], move.shape[-1]
-    if before == after:
-        return 1
-    if not (isinstance(before, int) and isinstance(after, int)) or before < 1:
-        return 0
-    return after // before if after % before == 0 else 0
+    return quotient(move.shape[-1], shape[-1]) or 0
 
 
 def is_output(graph: Graph, name: str) -> bool:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from vlmforge.dims import Dim, Shape, elements, is_dim
 from vlmforge.errors import GraphError
 from vlmforge.fixed_point import HADAMARD_BLOCKS
-from vlmforge.graph.core import Dim, Node, Shape
+from vlmforge.graph.core import Node
 
 Kind = Literal["product", "norm", "activation", "move", "table"]
 """What an operator is to a transformer: it multiplies rows by a weight, normalizes them, bends each
@@ -56,10 +58,8 @@ def _norm(node: Node, inputs: Sequence[Shape], weights: WeightShapes) -> Shape:
 
 def _product(node: Node, columns: Dim, weights: WeightShapes) -> int:
     out, *rest = weights["weight"]
-    size = 1
-    for dim in rest:
-        size *= dim
-    _require(size == columns, node, f"weight {weights['weight']} fits {columns} input features")
+    fits = math.prod(rest) == columns
+    _require(fits, node, f"weight {weights['weight']} fits {columns} input features")
     if "bias" in weights:
         _require(weights["bias"] == (out,), node, f"bias {weights['bias']} fits {out} outputs")
     return out
@@ -95,16 +95,10 @@ def _hadamard(node: Node, inputs: Sequence[Shape], weights: WeightShapes) -> Sha
 
 def _reshape(node: Node, inputs: Sequence[Shape], weights: WeightShapes) -> Shape:
     target: Shape = tuple(node.attrs["shape"])
-    known = [_signature(shape) for shape in (inputs[0], target)]
-    _require(known[0] == known[1], node, f"{inputs[0]} and {target} hold as many elements")
+    _require(all(map(is_dim, target)), node, f"sizes, names and multiples, not {target}")
+    equal = elements(inputs[0]) == elements(target)
+    _require(equal, node, f"{inputs[0]} and {target} hold as many elements")
     return target
-
-
-def _signature(shape: Shape) -> tuple[int, list[str]]:
-    size = 1
-    for dim in shape:
-        size *= dim if isinstance(dim, int) else 1
-    return size, sorted(dim for dim in shape if isinstance(dim, str))
 
 
 def _constant(node: Node, inputs: Sequence[Shape], weights: WeightShapes) -> Shape:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from vlmforge.graph.core import Graph, Node, Shape
+from vlmforge.dims import Shape
+from vlmforge.graph.core import Graph, Node
 
 
 def to_text(graph: Graph) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from vlmforge.dims import is_dim
 from vlmforge.errors import GraphError
 from vlmforge.graph.core import Graph, Node, Value
 from vlmforge.graph.ops import OPS, OpSpec
@@ -11,8 +12,12 @@ def verify(graph: Graph) -> None:
     """Raise :class:`GraphError` at the first node that breaks a rule.
 
     Values must be defined before use and once, weights must exist, attributes must be those of
-    the operator, shapes must follow from the inputs, cache names must be unique.
+    the operator, shapes must be of dimensions and follow from the inputs, cache names must be
+    unique.
     """
+    for value in graph.inputs.values():
+        if not all(map(is_dim, value.shape)):
+            raise GraphError(f"shape {value.shape} is not of dimensions", where=value.name)
     defined: dict[str, Value] = dict(graph.inputs)
     caches: set[str] = set()
     for node in graph.nodes.values():

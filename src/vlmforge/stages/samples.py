@@ -15,11 +15,7 @@ from vlmforge.source.processor import images_to_pixel_values
 
 def component_samples(graph: Graph, directory: Path) -> Samples:
     """The calibration samples of a graph's component; raises :class:`CalibrationError`."""
-    expected = {
-        name: tuple(dim if isinstance(dim, int) else None for dim in value.shape)
-        for name, value in graph.inputs.items()
-        if name != "logits_index"
-    }
+    expected = {name: value.shape for name, value in graph.inputs.items() if name != "logits_index"}
     return read_samples(
         directory,
         graph.component,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from statistics import mean
 
 import torch
 from torch import Tensor
 
 from vlmforge.errors import CalibrationError
 from vlmforge.formats.samples import read_samples
-from vlmforge.graph.ops import PRODUCTS
+from vlmforge.graph.feeds import row_count
 from vlmforge.progress import Progress
 from vlmforge.stages.workspace import Workspace
 from vlmforge.tune.component import Component
@@ -81,11 +82,10 @@ class Judge:
         self.rows = {"language": len(self.feeds[0]["inputs_embeds"][0]), "vision": self._patches()}
 
     def _patches(self) -> int:
-        """Rows of the vision encoder's products; 0 without one."""
+        """About the most rows of a product of the vision encoder; 0 without one."""
         if self.vision is None:
             return 0
-        nodes = self.vision.graph.nodes.values()
-        return max(int(n.shape[0]) for n in nodes if n.op in PRODUCTS)
+        return round(mean(row_count(self.vision.graph, feeds) for feeds in self.pixels))
 
     def scores(self, trials: Sequence[Whole], doing: str) -> list[Score]:
         """The score of every trial, in order."""

@@ -161,13 +161,13 @@ def test_compensation_and_search_pay(tiny_checkpoint: Path) -> None:
     assert errors[0] < 0.8 * errors[1]
 
 
-@pytest.mark.parametrize(("component", "rows"), [(1, 30), (2, 256)])
+@pytest.mark.parametrize(("lengths", "rows"), [((30,), 30), ((10, 50, 40, 20), 30), ((), 256)])
 def test_a_large_calibration_set_is_thinned(
-    tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch, component: int, rows: int
+    tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch, lengths: tuple[int, ...], rows: int
 ) -> None:
-    graph = captured(tiny_checkpoint)[component]
-    feeds = {"inputs_embeds": torch.zeros(1, 30, 8), "images": torch.zeros(896, 56, 6)}
-    samples = [lambda: feeds for _ in range(100)]
+    graph = captured(tiny_checkpoint)[1 if lengths else 2]
+    feeds = [language_feeds(graph, seq) for seq in lengths] or [vision_feeds()]
+    samples = [lambda i=i: feeds[i // 13 % len(feeds)] for i in range(100)]
     taken: list[Any] = []
     config = CompileConfig()
     formats = weight_formats(graph, config, ())

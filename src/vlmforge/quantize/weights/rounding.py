@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from statistics import mean
 from typing import Protocol
 
 import numpy as np
@@ -27,6 +28,9 @@ from vlmforge.quantize.weights.hessian import Hessian
 
 ROWS = 65536
 """About the most rows of samples on the quantized path; all their live values are held at once."""
+
+ASKED = 8
+"""Samples that are loaded to know about how many rows there are."""
 
 
 class Rounding(Protocol):
@@ -90,15 +94,9 @@ def choose_rounding(
 
 def held_at_once(graph: Graph, samples: Sequence[Feeds]) -> Sequence[Feeds]:
     """As many samples, spread over all of them, as :data:`ROWS` allows."""
-    rows = len(samples) * _rows(graph, samples[0]())
+    asked = samples[:: math.ceil(len(samples) / ASKED)]
+    rows = len(samples) * mean(row_count(graph, load()) for load in asked)
     return samples[:: math.ceil(rows / ROWS)]
-
-
-def _rows(graph: Graph, feeds: Mapping[str, Tensor]) -> int:
-    """Rows of a sample's values: its tokens, or its patches where the graph fixes their number."""
-    products = [node for node in graph.nodes.values() if node.op in PRODUCTS]
-    fixed = (size for node in products if isinstance(size := node.shape[0], int))
-    return row_count(graph, feeds) or max(fixed)
 
 
 def _require_products(graph: Graph, names: Iterable[str]) -> None:

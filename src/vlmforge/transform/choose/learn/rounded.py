@@ -10,12 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import prod
 
 import torch
 from torch import Tensor
 
+from vlmforge.dims import resolve
 from vlmforge.graph.core import Graph, Node, Weight
 from vlmforge.graph.evaluate import Values, compute, traverse
+from vlmforge.graph.feeds import sizes_of
 from vlmforge.graph.ops import MOVES
 from vlmforge.graph.residual import residual
 from vlmforge.learning.loss import output_loss
@@ -106,6 +109,5 @@ class RoundedGraph:
 def memory(graph: Graph, feeds: Mapping[str, Tensor]) -> int:
     """About the bytes of the float weights and of the values kept for the backward pass."""
     weights = sum(4 * torch.Size(weight.shape).numel() for weight in graph.weights.values())
-    rows = max(max(tensor.shape[:2]) for tensor in feeds.values())
-    widths = [node.shape[-1] for node in graph.nodes.values()]
-    return weights + 12 * rows * sum(width for width in widths if isinstance(width, int))
+    sizes = sizes_of(graph, feeds)
+    return weights + 12 * sum(prod(resolve(node.shape, sizes)) for node in graph.nodes.values())

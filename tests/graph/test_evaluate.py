@@ -1,0 +1,50 @@
+"""A graph of dynamic dimensions is the same function as one of fixed sizes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from tests.graphs import merging_feeds, merging_graph
+from vlmforge.dims import Shape, resolve
+from vlmforge.graph.core import Graph, Node, Value
+from vlmforge.graph.evaluate import evaluate
+from vlmforge.graph.verify import verify
+
+
+def fixed(graph: Graph, sizes: dict[str, int]) -> Graph:
+    """The graph with sizes in place of names."""
+
+    def node_of(node: Node) -> Node:
+        shape = resolve(node.shape, sizes)
+        attrs = {**node.attrs, "shape": list(shape)} if node.op == "reshape" else node.attrs
+        return replace(node, shape=shape, attrs=attrs)
+
+    return replace(
+        graph,
+        inputs={n: replace(v, shape=resolve(v.shape, sizes)) for n, v in graph.inputs.items()},
+        nodes={name: node_of(node) for name, node in graph.nodes.items()},
+    )
+
+
+@pytest.mark.parametrize("groups", [1, 5])
+def test_names_stand_for_sizes(groups: int) -> None:
+    graph, feeds = merging_graph(), merging_feeds(groups)
+    same = fixed(graph, {"groups": groups})
+    verify(graph)
+    verify(same)
+    assert torch.equal(evaluate(graph, feeds)["fc2"], evaluate(same, feeds)["fc2"])
+
+
+@pytest.mark.parametrize("rows", [0, 4])
+@pytest.mark.parametrize("shape", [("b", "a", 6), ("6*a", "b"), ("a", 1, "2*b", 3), ("3*b", "2*a")])
+def test_several_names_in_a_reshape(shape: Shape, rows: int) -> None:
+    node = Node("y", "reshape", ("x",), shape, attrs={"shape": list(shape)})
+    graph = Graph("vision", {"x": Value("x", ("2*a", "3*b"))}, {"y": node}, ("y",), {})
+    verify(graph)
+    x = torch.arange(2.0 * rows * 15).reshape(2 * rows, 15)
+    y = evaluate(graph, {"x": x})["y"]
+    assert y.shape == resolve(shape, {"a": rows, "b": 5})
+    assert torch.equal(y.flatten(), x.flatten())
