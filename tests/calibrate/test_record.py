@@ -16,10 +16,10 @@ from vlmforge.calibrate.images import collect_images
 from vlmforge.calibrate.prompts import PROMPTS
 from vlmforge.calibrate.record import record_language, record_vision
 from vlmforge.errors import CalibrationError
+from vlmforge.images.patches import PatchLayout
 from vlmforge.images.reading import read_image
 from vlmforge.original.reference import ReferenceModel
 from vlmforge.source.checkpoint import Checkpoint
-from vlmforge.source.processor import images_to_pixel_values
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +121,7 @@ def test_vision(checkpoint: Checkpoint, images: Path, tmp_path: Path) -> None:
     assert (recorded.shape, recorded.dtype) == ((896, 56, 6), np.float32)
     reference = ReferenceModel.load(checkpoint)
     inputs = reference.inputs("Hi.", [read_image(images / "photo0.png")])
-    assert np.array_equal(images_to_pixel_values(recorded), inputs.pixel_values.numpy())
+    assert np.array_equal(PatchLayout().of_blocks(recorded), inputs.pixel_values.numpy())
 
 
 def test_image_source_is_told(checkpoint: Checkpoint, images: Path, tmp_path: Path) -> None:

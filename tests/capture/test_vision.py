@@ -18,9 +18,9 @@ from vlmforge.capture.check import check
 from vlmforge.capture.vision import capture_tower
 from vlmforge.errors import CaptureError
 from vlmforge.graph.evaluate import FloatCache, evaluate
+from vlmforge.images.patches import PatchLayout
 from vlmforge.original.streamed import load_streamed, run_decoder, run_tower
 from vlmforge.source.checkpoint import Checkpoint
-from vlmforge.source.processor import images_to_pixel_values
 
 
 def decoder_of(checkpoint: Checkpoint, feeds: dict[str, torch.Tensor]) -> Callable[..., None]:
@@ -38,7 +38,7 @@ def test_language_agrees_with_the_original(tiny_checkpoint: Path) -> None:
 def test_vision_agrees_with_the_original(tiny_checkpoint: Path) -> None:
     checkpoint, _, graph = captured(tiny_checkpoint)
     feeds = vision_feeds()
-    pixels = torch.from_numpy(images_to_pixel_values(feeds["images"].numpy()))
+    pixels = torch.from_numpy(PatchLayout().of_blocks(feeds["images"].numpy()))
     tower, original = checkpoint.family.tower, load_streamed(checkpoint)
     run = partial(run_tower, original, tower, pixels, torch.tensor([[1, 16, 16]]))
     report = check(graph, feeds, run)
@@ -90,7 +90,7 @@ def test_a_dtype_within_the_settings_does_not_matter(
     checkpoint, feeds = Checkpoint.open(str(tmp_path)), language_feeds(language)
     check(language, feeds, decoder_of(checkpoint, feeds))
     feeds = vision_feeds()
-    pixels = torch.from_numpy(images_to_pixel_values(feeds["images"].numpy()))
+    pixels = torch.from_numpy(PatchLayout().of_blocks(feeds["images"].numpy()))
     grid = torch.tensor([[1, 16, 16]])
     original, tower = load_streamed(checkpoint), checkpoint.family.tower
     check(vision, feeds, partial(run_tower, original, tower, pixels, grid))

@@ -103,8 +103,7 @@ def test_the_processor_fixes_the_image_size(model: Any, processor: Any) -> None:
 
     assert inputs["image_grid_thw"].tolist() == [[1, 16, 16]]
     np.testing.assert_array_equal(
-        model.session.preprocess.arrange(inputs["pixel_values"].numpy()),
-        model.session.preprocess(picture(0, (1000, 30))),
+        inputs["pixel_values"].numpy(), model.session.preprocess(picture(0, (1000, 30))).slice(0)
     )
 
 

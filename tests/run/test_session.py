@@ -200,7 +200,7 @@ def test_a_file_changed_in_its_place_fails_the_run(
     ways = (
         lambda: conversation.generate([*question, assistant("A star."), user("And?")], SHORT),
         lambda: Conversation(session).generate([user("Hi")], SHORT),
-        lambda: session.vision.many([np.zeros_like(session.preprocess(picture(0)["image"]))]),
+        lambda: session.vision.many([session.preprocess(picture(9)["image"])]),
         lambda: list(Engine(session).map([question], SHORT)),
     )
     for way in ways:

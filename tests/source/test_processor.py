@@ -1,4 +1,4 @@
-"""The processor works without torchvision, and the image layout is the documented one."""
+"""The processor works without torchvision."""
 
 from __future__ import annotations
 
@@ -8,13 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image
 from tokenizers import Tokenizer
 
 from vlmforge.errors import SourceError
-from vlmforge.source.processor import images_to_pixel_values, load_processor, pixel_values_to_images
+from vlmforge.source.processor import load_processor
 
 
 def noise(height: int, width: int, seed: int = 0) -> Image.Image:
@@ -59,32 +57,3 @@ def test_malformed_files_are_refused(tiny_checkpoint: Path, tmp_path: Path, file
     (copy / file).write_text("{")
     with pytest.raises(SourceError, match="cannot be read"):
         load_processor(copy)
-
-
-def test_layout_holds_each_patch_in_its_place(tiny_checkpoint: Path) -> None:
-    image = noise(224, 224)
-    batch = load_processor(tiny_checkpoint).image_processor(images=[image], return_tensors="np")
-    pixel_values = batch["pixel_values"]
-    images = pixel_values_to_images(pixel_values)
-    assert images.shape == (896, 56, 6)
-    assert images.dtype == np.float32
-    for patch in (0, 1, 2, 3, 4, 77, 255):
-        row, column = patch // 4 * 14, patch % 4 * 14
-        block = images[row : row + 14, column : column + 14]
-        planes = pixel_values[patch].reshape(6, 14, 14)
-        assert np.array_equal(block, planes.transpose(1, 2, 0))
-
-
-@given(
-    groups=st.integers(1, 4),
-    patch=st.integers(1, 5),
-    merge=st.integers(1, 3),
-    time=st.integers(1, 3),
-    channels=st.integers(1, 4),
-)
-def test_layout_inverts(groups: int, patch: int, merge: int, time: int, channels: int) -> None:
-    shape = (groups * merge**2, channels * time * patch**2)
-    pixel_values = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
-    images = pixel_values_to_images(pixel_values, patch, merge, time)
-    assert images.shape == (groups * patch, merge**2 * patch, channels * time)
-    assert np.array_equal(images_to_pixel_values(images, patch, merge), pixel_values)

@@ -29,6 +29,7 @@ class Images:
     def prepare(self, directory: Path) -> None:
         from PIL import Image
 
+        from vlmforge.formats.settings import ProcessorSettings
         from vlmforge.images.preprocess import ImagePreprocessor
 
         for mode in ("RGB", "L", "1", "P", "RGBA", "CMYK", "I;16", "F"):
@@ -39,8 +40,9 @@ class Images:
                 except (OSError, KeyError, ValueError):
                     continue
                 self.whole.append(file.getvalue())
-        third = (0.5, 0.5, 0.5)
-        self.preprocess = ImagePreprocessor(224, 224, 14, 2, 2, 1 / 255, third, third)
+        sizes = {"patch_size": 14, "merge_size": 2, "temporal_patch_size": 2}
+        meta = {**sizes, "image_size": (224, 224)}
+        self.preprocess = ImagePreprocessor.of(meta, ProcessorSettings())
 
     def make(self, rng: random.Random) -> Case:
         if rng.random() < 0.1:

@@ -101,7 +101,7 @@ def vision(workload: Workload, rounds: int, limits: Beside | None = None) -> Mea
     machine = encoder.machine
 
     def prepare() -> Callable[[], object]:
-        feeds = {machine.program.inputs[0]: preprocess(workload.picture())}
+        feeds = encoder.feeds(preprocess(workload.picture()))
         return lambda: machine.run(feeds)
 
     return Measurement(None, timed(prepare, rounds, limits), work_of(machine.program, {}))

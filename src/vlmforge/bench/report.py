@@ -146,7 +146,7 @@ def _profiles(workload: Workload, plan: Plan) -> dict[str, list[Share]]:
         shares["prefill"] = _profile_text(workload, 0, max(plan.prefill))
     if session.vision is not None and session.preprocess is not None:
         machine = session.vision.machine
-        feeds = {machine.program.inputs[0]: session.preprocess(workload.picture())}
+        feeds = session.vision.feeds(session.preprocess(workload.picture()))
         shares["vision"] = profile(machine, feeds, {})
     return shares
 

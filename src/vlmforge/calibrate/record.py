@@ -19,11 +19,12 @@ from vlmforge.calibrate.prompts import PromptKind, prompt_for
 from vlmforge.errors import CalibrationError
 from vlmforge.formats.kinds import IMAGES_RECORD
 from vlmforge.formats.samples import SampleWriter
+from vlmforge.images.patches import PatchLayout
 from vlmforge.images.resizing import IMAGE_SIZE, resize_image
 from vlmforge.original.reference import ReferenceModel
 from vlmforge.progress import Progress
 from vlmforge.source.checkpoint import Checkpoint
-from vlmforge.source.processor import ImageTextProcessor, load_processor, pixel_values_to_images
+from vlmforge.source.processor import ImageTextProcessor, load_processor
 
 BATCH = 16
 """Questions answered at once."""
@@ -168,11 +169,10 @@ def _answered(
 
 def _pixels(processor: ImageTextProcessor, image: Image.Image) -> np.ndarray:
     """The vision encoder's input, float32, of an image that has its final size."""
-    layout = processor.image_processor
-    batch = layout(images=[image], do_resize=False, return_tensors="np")
-    return pixel_values_to_images(
-        batch["pixel_values"], layout.patch_size, layout.merge_size, layout.temporal_patch_size
-    )
+    original = processor.image_processor
+    batch = original(images=[image], do_resize=False, return_tensors="np")
+    layout = PatchLayout(original.patch_size, original.merge_size, original.temporal_patch_size)
+    return layout.blocks(batch["pixel_values"])
 
 
 def _questions(images_dir: Path, count: int) -> Iterator[Question]:

@@ -2,35 +2,42 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from vlmforge.decode.lock import Lock
+from vlmforge.images.grid import Grid
+from vlmforge.images.patches import PatchLayout
+from vlmforge.images.visual import Visual
 from vlmforge.machine.machine import Machine, Request
 
-REMEMBERED = 64
-"""Images whose features are kept: 64 of a 2B model are 25 MB."""
+REMEMBERED = 1 << 14
+"""Tokens of images whose features are kept: 100 MB of a 2B model, 256 images of 64 tokens."""
+
+CHUNK = 1 << 14
+"""Patches encoded at once; bounds the memory of activations, never changes a bit."""
 
 
 @dataclass(frozen=True)
 class ImageFeatures:
-    """What the text program reads in place of an image.
+    """What the text program reads in place of an image or a video.
 
     Attributes:
         key: negative; equal for equal pixels, so that a cached prefix can be compared.
-        rows: float32 ``[image tokens, hidden]``.
+        rows: float32 ``[tokens, hidden]``.
+        grid: where the tokens sit.
     """
 
     key: int
     rows: np.ndarray
+    grid: Grid
 
 
 class VisionEncoder:
-    """Runs the vision program, once an image. May be used from several threads.
+    """Runs the vision program, once a slice of an image or video. Serves several threads.
 
     Args:
         machine: of the vision program.
@@ -38,46 +45,65 @@ class VisionEncoder:
 
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
+        self._layout = PatchLayout.of(machine.program.meta)
+        self._is_fixed = machine.program.meta.get("layout", "fixed") == "fixed"
         self._remembered: OrderedDict[int, ImageFeatures] = OrderedDict()
         self._lock = Lock()
 
-    def __call__(self, pixels: np.ndarray) -> ImageFeatures:
-        """The features of one preprocessed image.
+    def __call__(self, visual: Visual) -> ImageFeatures:
+        """The features of one image or video."""
+        return self.many([visual])[0]
 
-        Args:
-            pixels: float32 ``[896, 56, 6]``, of :class:`ImagePreprocessor`.
-        """
-        return self.many([pixels])[0]
+    def many(self, visuals: Sequence[Visual]) -> list[ImageFeatures]:
+        """The features of several, run side by side."""
+        found = {v.key: known for v in visuals if (known := self.recall(v)) is not None}
+        missing = {v.key: v for v in visuals if v.key not in found}
+        slices = self._encoded([(v, at) for v in missing.values() for at in range(v.grid.frames)])
+        for key, visual in missing.items():
+            rows = [next(slices) for _ in range(visual.grid.frames)]
+            found[key] = ImageFeatures(key, np.concatenate(rows), visual.grid)
+            self._remember(found[key])
+        return [found[visual.key] for visual in visuals]
 
-    def many(self, images: Sequence[np.ndarray]) -> list[ImageFeatures]:
-        """The features of several preprocessed images, run as one batch."""
-        keys = [_key(pixels) for pixels in images]
-        features = {key: known for key in keys if (known := self._recall(key)) is not None}
-        missing = {key: each for key, each in zip(keys, images, strict=True) if key not in features}
-        name, output = self.machine.program.inputs[0], self.machine.program.outputs[0]
-        batch = self.machine.run_batch([Request({name: pixels}) for pixels in missing.values()])
-        for key, outputs in zip(missing, batch, strict=True):
-            features[key] = ImageFeatures(key, outputs[output])
-            self._remember(features[key])
-        return [features[key] for key in keys]
+    def feeds(self, visual: Visual, index: int = 0) -> dict[str, np.ndarray]:
+        """The vision program's inputs for one slice, each by its name."""
+        patches = visual.slice(index)
+        if self._is_fixed:
+            return {self.machine.program.inputs[0]: self._layout.blocks(patches)}
+        return {"patches": patches, "position_ids": self._layout.positions(visual.grid)}
 
-    def recall(self, pixels: np.ndarray) -> ImageFeatures | None:
-        """The features of an image that was encoded before, if they are remembered."""
-        return self._recall(_key(pixels))
-
-    def _recall(self, key: int) -> ImageFeatures | None:
+    def recall(self, visual: Visual) -> ImageFeatures | None:
+        """The features of what was encoded before, if they are remembered."""
         with self._lock:
-            if key in self._remembered:
-                self._remembered.move_to_end(key)
-            return self._remembered.get(key)
+            if visual.key in self._remembered:
+                self._remembered.move_to_end(visual.key)
+            return self._remembered.get(visual.key)
+
+    def _encoded(self, slices: Sequence[tuple[Visual, int]]) -> Iterator[np.ndarray]:
+        """The rows of each slice, float32 ``[tokens, hidden]``."""
+        output = self.machine.program.outputs[0]
+        for chunk in self._chunks(slices):
+            batch = self.machine.run_batch([Request(self.feeds(*each)) for each in chunk])
+            yield from (outputs[output] for outputs in batch)
+
+    def _chunks(self, slices: Sequence[tuple[Visual, int]]) -> Iterator[list[tuple[Visual, int]]]:
+        chunk: list[tuple[Visual, int]] = []
+        patches = 0
+        for visual, index in slices:
+            own = visual.grid.rows * visual.grid.columns * self._layout.cell_patches
+            if chunk and patches + own > CHUNK:
+                yield chunk
+                chunk, patches = [], 0
+            chunk.append((visual, index))
+            patches += own
+        if chunk:
+            yield chunk
 
     def _remember(self, features: ImageFeatures) -> None:
         with self._lock:
             self._remembered[features.key] = features
-            while len(self._remembered) > REMEMBERED:
+            while len(self._remembered) > 1 and self._tokens() > REMEMBERED:
                 self._remembered.popitem(last=False)
 
-
-def _key(pixels: np.ndarray) -> int:
-    digest = hashlib.sha256(np.ascontiguousarray(pixels)).digest()
-    return -1 - (int.from_bytes(digest[:8], "little") >> 1)
+    def _tokens(self) -> int:
+        return sum(each.grid.tokens for each in self._remembered.values())

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import repeat
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,14 +17,15 @@ from vlmforge.diagnose.original import Originals
 from vlmforge.diagnose.walk import Side, Walk
 from vlmforge.evaluate.divergence import compare
 from vlmforge.formats.rotation import Rotation
+from vlmforge.images.preprocess import ImagePreprocessor
 from vlmforge.images.reading import ImageSource
-from vlmforge.images.resizing import resize_image
+from vlmforge.images.visual import Patches
 from vlmforge.program.core import Program
 from vlmforge.progress import Progress
 from vlmforge.prompt.positions import rope_index
 from vlmforge.run.session import Session
 from vlmforge.source.checkpoint import EMBEDDING, Checkpoint
-from vlmforge.source.processor import load_processor, pixel_values_to_images
+from vlmforge.source.processor import load_processor
 
 PIXELS, EMBEDDINGS = "preprocess", "embed_tokens"
 """Names of what no program computes: the pixels of an image and the rows of the embedding."""
@@ -116,19 +118,22 @@ def _encode_images(
     progress: Progress | None,
 ) -> list[Features | None]:
     """The image features of each case, None where a case has no image."""
-    program, images = session.package.vision, [image for case in cases for image in case.images]
-    if program is None or session.preprocess is None or not images:
+    encoder, preprocess = session.vision, session.preprocess
+    images = [image for case in cases for image in case.images]
+    if encoder is None or preprocess is None or not images:
         return [None for _ in cases]
+    program = encoder.machine.program
     record = NodeRecord(PIXELS, "input", "preprocess", "float32")
     processor = load_processor(checkpoint.path).image_processor
-    size = (session.preprocess.height, session.preprocess.width)
     sides = []
     for image in images:
-        pixels = session.preprocess(image)
-        wanted = _original_pixels(processor, image, size)
-        _compare_inputs(record, wanted, pixels, np.zeros(0, np.int8))
-        feeds = {program.inputs[0]: torch.from_numpy(wanted)}
-        sides.append(Side(dict(feeds), {program.inputs[0]: pixels}, np.zeros(0, np.int8)))
+        visual = preprocess(image)
+        wanted = Patches(_original_pixels(processor, image, preprocess), visual.grid)
+        real, codes = encoder.feeds(wanted), encoder.feeds(visual)
+        pixels = program.inputs[0]
+        _compare_inputs(record, real[pixels], codes[pixels], np.zeros(0, np.int8))
+        tensors = {name: torch.from_numpy(array) for name, array in real.items()}
+        sides.append(Side(tensors, codes, np.zeros(0, np.int8)))
     walk = _walk(originals, program)
     walk.run(sides, progress)
     diagnosis.records += [record, *walk.records]
@@ -146,13 +151,14 @@ def _features(cases: Sequence[Case], sides: Sequence[Side], output: str) -> list
     return features
 
 
-def _original_pixels(processor: object, image: ImageSource, size: tuple[int, int]) -> np.ndarray:
-    """What Hugging Face's processor makes of an image, laid out for the vision program."""
-    batch = processor(  # type: ignore[operator]
-        images=[resize_image(image, size)], do_resize=False, return_tensors="np"
-    )
-    layout = (processor.patch_size, processor.merge_size, processor.temporal_patch_size)  # type: ignore[attr-defined]
-    return pixel_values_to_images(batch["pixel_values"], *layout).astype(np.float32)
+def _original_pixels(
+    processor: Callable[..., Any], image: ImageSource, preprocess: ImagePreprocessor
+) -> np.ndarray:
+    """What Hugging Face's processor makes of an image of the package's size."""
+    images = [preprocess.resized(image)]
+    batch = processor(images=images, do_resize=False, return_tensors="np")
+    values: np.ndarray = batch["pixel_values"].astype(np.float32)
+    return values
 
 
 def _language_side(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import ConfigDict, Field, NonNegativeInt, PositiveFloat
+from pydantic import ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from vlmforge.errors import FormatError, SystemFailure
 from vlmforge.formats.document import Document, parse_object, validate
@@ -82,8 +82,20 @@ class TemplateSettings(Settings):
     chat_template: str | None = None
 
 
+class SizeSettings(Settings):
+    """Bounds of an image's size: both mean pixels of an area, whatever they are called."""
+
+    shortest_edge: PositiveInt | None = None
+    longest_edge: PositiveInt | None = None
+
+
 class ProcessorSettings(Settings):
-    """``preprocessor_config.json``: how pixels become numbers; the defaults are Qwen2-VL's."""
+    """``preprocessor_config.json``: how pixels become numbers; the defaults are Qwen2-VL's.
+
+    Attributes:
+        min_pixels, max_pixels: of an image; they count before those of ``size``.
+        resample: number of a Pillow filter.
+    """
 
     image_mean: tuple[float, float, float] = (0.48145466, 0.4578275, 0.40821073)
     image_std: tuple[PositiveFloat, PositiveFloat, PositiveFloat] = (
@@ -94,6 +106,21 @@ class ProcessorSettings(Settings):
     rescale_factor: float = 1 / 255
     do_rescale: bool = True
     do_normalize: bool = True
+    do_resize: bool = True
+    resample: int = Field(default=3, ge=0, le=5)
+    min_pixels: PositiveInt | None = None
+    max_pixels: PositiveInt | None = None
+    size: SizeSettings = Field(default_factory=SizeSettings)
+
+    @property
+    def least_pixels(self) -> int | None:
+        """Least pixels of an image, None where nothing is said of them."""
+        return self.min_pixels or self.size.shortest_edge
+
+    @property
+    def most_pixels(self) -> int | None:
+        """Most pixels of an image, None where nothing is said of them."""
+        return self.max_pixels or self.size.longest_edge
 
 
 class GenerationSettings(Settings):

@@ -1,4 +1,4 @@
-"""ImagePreprocessor: an image becomes the input of the vision program."""
+"""ImagePreprocessor: an image becomes what the vision program reads."""
 
 from __future__ import annotations
 
@@ -10,93 +10,50 @@ import numpy as np
 from PIL import Image
 
 from vlmforge.formats.settings import ProcessorSettings
+from vlmforge.images.normalization import Normalization
+from vlmforge.images.patches import PatchLayout
+from vlmforge.images.pictures import Pictures, pictures_of
 from vlmforge.images.reading import ImageSource, read_image
+from vlmforge.images.visual import Frames
 
 
 @dataclass(frozen=True)
 class ImagePreprocessor:
-    """Resizes to the vision program's fixed size, rescales, normalizes and lays out patches.
+    """Resizes images as their kind wants it, and normalizes them.
 
     Attributes:
-        height, width: of the resized image, in pixels.
-        patch_size: side of a square patch, in pixels.
-        merge_size: side of a merge group, in patches.
-        temporal_patch_size: how often a still image is repeated along time.
-        rescale_factor: maps bytes to the unit interval, usually 1 / 255.
-        mean, std: of each RGB channel, on the unit interval.
+        pictures: the kind.
+        normalize: makes numbers of bytes.
     """
 
-    height: int
-    width: int
-    patch_size: int
-    merge_size: int
-    temporal_patch_size: int
-    rescale_factor: float
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
+    pictures: Pictures
+    normalize: Normalization
 
     @staticmethod
     def of(meta: Mapping[str, Any], settings: ProcessorSettings) -> ImagePreprocessor:
         """The preprocessor of a vision program and a ``preprocessor_config.json``.
 
         Args:
-            meta: ``Program.meta`` of the vision program.
+            meta: ``Program.meta`` of the vision program, see :func:`pictures_of`.
             settings: of Hugging Face's image processor.
         """
-        height, width = meta["image_size"]
-        return ImagePreprocessor(
-            height,
-            width,
-            meta["patch_size"],
-            meta["merge_size"],
-            meta["temporal_patch_size"],
-            settings.rescale_factor if settings.do_rescale else 1.0,
-            settings.image_mean if settings.do_normalize else (0.0, 0.0, 0.0),
-            settings.image_std if settings.do_normalize else (1.0, 1.0, 1.0),
-        )
+        return ImagePreprocessor(pictures_of(meta, settings), Normalization.of(settings))
 
     @property
-    def grid(self) -> tuple[int, int]:
-        """Rows and columns of merge groups; each group becomes one token."""
-        side = self.patch_size * self.merge_size
-        return self.height // side, self.width // side
+    def layout(self) -> PatchLayout:
+        """Divides images into patches."""
+        return self.pictures.layout
 
-    def __call__(self, image: ImageSource) -> np.ndarray:
-        """The vision program's input.
-
-        Args:
-            image: a PIL image or the path of an image file.
-
-        Returns:
-            float32 ``[groups * patch, merge² * patch, 3 * temporal]`` (``[896, 56, 6]`` for
-            224 × 224): height, width, channel * temporal + time. Group g owns rows
-            ``g * patch ...``; its patches lie side by side, in Hugging Face's order.
+    def __call__(self, image: ImageSource) -> Frames:
+        """An image as the vision program reads it.
 
         Raises:
-            ImageError: it is missing, too large or no image.
+            ImageError: it is missing, too large, no image, or of a shape that is not possible.
         """
-        resized = read_image(image).resize((self.width, self.height), Image.Resampling.LANCZOS)
-        return self.layout(self.normalize(np.asarray(resized)))
+        return Frames(np.asarray(self.resized(image))[None], self.layout, self.normalize)
 
-    def normalize(self, pixels: np.ndarray) -> np.ndarray:
-        """uint8 ``[height, width, 3]`` to float32 of the same shape, with Hugging Face's bits."""
-        unit = (pixels.astype(np.float64) * self.rescale_factor).astype(np.float32)
-        return (unit - np.array(self.mean, np.float32)) / np.array(self.std, np.float32)
-
-    def layout(self, pixels: np.ndarray) -> np.ndarray:
-        """float32 ``[height, width, 3]`` arranged by merge group as the vision program reads it."""
-        (rows, columns), merge, patch = self.grid, self.merge_size, self.patch_size
-        groups = pixels.reshape(rows, merge, patch, columns, merge, patch, 3)
-        groups = groups.transpose(0, 3, 2, 1, 4, 5, 6)
-        still = np.repeat(groups[..., None], self.temporal_patch_size, axis=-1)
-        return still.reshape(rows * columns * patch, merge * merge * patch, -1)
-
-    def arrange(self, patches: np.ndarray) -> np.ndarray:
-        """Hugging Face's ``pixel_values`` of one image in the layout of the vision program.
-
-        Args:
-            patches: float32 ``[groups * merge², 3 * temporal * patch²]``.
-        """
-        merge, patch, time = self.merge_size, self.patch_size, self.temporal_patch_size
-        groups = patches.reshape(-1, merge * merge, 3, time, patch, patch)
-        return groups.transpose(0, 4, 1, 5, 2, 3).reshape(-1, merge * merge * patch, 3 * time)
+    def resized(self, image: ImageSource) -> Image.Image:
+        """An image in RGB at the size it is divided at; raises :class:`ImageError`."""
+        found = read_image(image)
+        height, width = self.pictures.size(found.height, found.width)
+        return found.resize((width, height), self.pictures.resample)

@@ -18,6 +18,7 @@ from vlmforge.errors import RunError
 from vlmforge.formats.package import PROCESSOR_FILE, Package, open_package
 from vlmforge.formats.settings import GenerationSettings, ProcessorSettings, read_settings
 from vlmforge.images.preprocess import ImagePreprocessor
+from vlmforge.images.visual import Visual
 from vlmforge.machine.machine import Machine
 from vlmforge.machine.scheme import open_scheme
 from vlmforge.prompt.encoder import PromptEncoder, PromptRules
@@ -94,7 +95,7 @@ class Session:
     @property
     def grid(self) -> tuple[int, int]:
         """Rows and columns of an image's tokens; (0, 0) without a vision program."""
-        return self.preprocess.grid if self.preprocess is not None else (0, 0)
+        return _grid(self.preprocess)
 
     def new_context(self) -> Context:
         """An empty KV cache of the session's maximum length."""
@@ -112,10 +113,10 @@ class Session:
             RunError: the messages are malformed, an image is unreadable, or the package has no
                 vision program.
         """
-        token_ids, pixels = self.prepare(messages)
-        return self.join(token_ids, self.encode(pixels) if pixels else ())
+        token_ids, visuals = self.prepare(messages)
+        return self.join(token_ids, self.encode(visuals) if visuals else ())
 
-    def prepare(self, messages: Sequence[Message]) -> tuple[np.ndarray, list[np.ndarray]]:
+    def prepare(self, messages: Sequence[Message]) -> tuple[np.ndarray, list[Visual]]:
         """What is known of :meth:`inputs` before the vision program has run.
 
         Returns:
@@ -131,15 +132,15 @@ class Session:
             raise self._blind()
         return prompt.token_ids, [self.preprocess(image) for image in prompt.images]
 
-    def encode(self, pixels: Sequence[np.ndarray]) -> list[ImageFeatures]:
+    def encode(self, visuals: Sequence[Visual]) -> list[ImageFeatures]:
         """The features of preprocessed images; RunError without a vision program."""
         if self.vision is None:
             raise self._blind()
-        return self.vision.many(pixels)
+        return self.vision.many(visuals)
 
-    def recall(self, pixels: np.ndarray) -> ImageFeatures | None:
+    def recall(self, visual: Visual) -> ImageFeatures | None:
         """The features of an image, if it was encoded before and is remembered."""
-        return None if self.vision is None else self.vision.recall(pixels)
+        return None if self.vision is None else self.vision.recall(visual)
 
     def join(self, token_ids: np.ndarray, images: Sequence[ImageFeatures]) -> Inputs:
         """Tokens with the features of their images; RunError unless they fit."""
@@ -153,10 +154,17 @@ class Session:
         )
 
 
+def _grid(preprocess: ImagePreprocessor | None) -> tuple[int, int]:
+    if preprocess is None:
+        return 0, 0
+    _, rows, columns = preprocess.layout.grid(1, *preprocess.pictures.size(1, 1))
+    return rows, columns
+
+
 def _prompt_encoder(
     package: Package, preprocess: ImagePreprocessor | None, rules: PromptRules
 ) -> PromptEncoder:
-    rows, columns = preprocess.grid if preprocess is not None else (1, 1)
+    rows, columns = _grid(preprocess)
     return PromptEncoder(
         load_tokenizer(package.dir),
         ChatTemplate.load(package.dir, processor=preprocess is not None),

@@ -74,8 +74,8 @@ class Engine:
                 requests are waiting.
         """
         answer = Answer(on_step, self)
-        token_ids, pixels = self.session.prepare(messages)
-        self._worker.submit(Task(self.session, token_ids, pixels, options or Options(), answer))
+        token_ids, visuals = self.session.prepare(messages)
+        self._worker.submit(Task(self.session, token_ids, visuals, options or Options(), answer))
         return answer
 
     def map(

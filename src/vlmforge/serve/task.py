@@ -12,6 +12,7 @@ from vlmforge.decode.inputs import Inputs
 from vlmforge.decode.prefix import PrefixCache
 from vlmforge.decode.reading import Reading, refill
 from vlmforge.decode.vision import ImageFeatures
+from vlmforge.images.visual import Visual
 from vlmforge.run.session import Session
 from vlmforge.serve.answer import Answer
 
@@ -24,7 +25,7 @@ class Task:
 
     Args:
         session: the package.
-        token_ids, pixels: of :meth:`Session.prepare`.
+        token_ids, visuals: of :meth:`Session.prepare`.
         options: how to answer.
         answer: where the steps go.
 
@@ -36,14 +37,14 @@ class Task:
         self,
         session: Session,
         token_ids: np.ndarray,
-        pixels: list[np.ndarray],
+        visuals: list[Visual],
         options: Options,
         answer: Answer,
     ) -> None:
         require_room(len(token_ids), 0, session.max_length)
         self.answer = answer
-        self.unseen = deque(pixels)
-        self.inputs: Inputs | None = None if pixels else session.join(token_ids, ())
+        self.unseen = deque(visuals)
+        self.inputs: Inputs | None = None if visuals else session.join(token_ids, ())
         self.context: Context | None = None
         self.reading: Reading | None = None
         self.decoding = False

@@ -1,11 +1,10 @@
-"""The model's tokenizer and image processor, and the vision encoder's input layout."""
+"""The model's tokenizer and image processor."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from transformers import AutoTokenizer, Qwen2VLProcessor
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
@@ -93,36 +92,3 @@ def load_tokenizer(path: Path) -> Any:
     backend.no_truncation()
     backend.no_padding()
     return tokenizer
-
-
-def pixel_values_to_images(
-    pixel_values: np.ndarray,
-    patch_size: int = 14,
-    merge_size: int = 2,
-    temporal_patch_size: int = 2,
-) -> np.ndarray:
-    """Patches of the Hugging Face processor, as the compiled vision encoder reads them.
-
-    Args:
-        pixel_values: ``[patches, channels * temporal * patch * patch]``; consecutive patches
-            form groups of ``merge * merge``.
-
-    Returns:
-        ``[groups * patch, merge * merge * patch, channels * temporal]`` (``[896, 56, 6]`` for one
-        image of 224 × 224): a row block a group, the group's patches side by side.
-    """
-    group, area = merge_size * merge_size, patch_size * patch_size
-    channels = pixel_values.shape[1] // (temporal_patch_size * area)
-    planes = channels * temporal_patch_size
-    patches = pixel_values.reshape(-1, group, planes, patch_size, patch_size)
-    images = patches.transpose(0, 3, 1, 4, 2)
-    return np.ascontiguousarray(images.reshape(-1, group * patch_size, planes))
-
-
-def images_to_pixel_values(
-    images: np.ndarray, patch_size: int = 14, merge_size: int = 2
-) -> np.ndarray:
-    """The inverse of :func:`pixel_values_to_images`."""
-    group, planes = merge_size * merge_size, images.shape[2]
-    patches = images.reshape(-1, patch_size, group, patch_size, planes).transpose(0, 2, 4, 1, 3)
-    return np.ascontiguousarray(patches.reshape(-1, planes * patch_size * patch_size))

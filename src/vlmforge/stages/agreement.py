@@ -22,7 +22,7 @@ from vlmforge.prompt.messages import images_of
 from vlmforge.prompt.template import ChatTemplate
 from vlmforge.prompt.tokens import load_tokenizer
 from vlmforge.source.checkpoint import Checkpoint
-from vlmforge.source.processor import load_processor, load_template, pixel_values_to_images
+from vlmforge.source.processor import load_processor, load_template
 from vlmforge.source.processor import load_tokenizer as load_original
 
 Messages = Sequence[Mapping[str, Any]]
@@ -103,11 +103,10 @@ def _require_same_pixels(checkpoint: Checkpoint, preprocess: ImagePreprocessor) 
     original = load_processor(checkpoint.path).image_processor
     with _transformers(checkpoint, "image processor", PROCESSOR_FILE):
         batch = original(images=[_picture(0)], do_resize=False, return_tensors="np")
-    sizes = (preprocess.patch_size, preprocess.merge_size, preprocess.temporal_patch_size)
-    if tuple(batch["image_grid_thw"][0] * (1, sizes[0], sizes[0])) != (1, *IMAGE_SIZE):
+    visual, merge = preprocess(_picture(0)), preprocess.layout.merge_size
+    if batch["image_grid_thw"].tolist() != [list(visual.grid.patches(merge))]:
         raise _differs(checkpoint, "the patches of an image")
-    expected = pixel_values_to_images(batch["pixel_values"], *sizes)
-    if not np.array_equal(preprocess(_picture(0)), expected):
+    if not np.array_equal(visual.slice(0), batch["pixel_values"]):
         raise _differs(checkpoint, "the pixels of an image")
 
 
@@ -174,12 +173,11 @@ def _seeing_readers(
     checkpoint: Checkpoint, directory: Path, preprocess: ImagePreprocessor
 ) -> tuple[Reader, Reader]:
     processor = load_processor(checkpoint.path)
-    rows, columns = preprocess.grid
     encoder = PromptEncoder(
         load_tokenizer(directory),
         ChatTemplate.load(directory),
         checkpoint.settings.image_token_id,
-        rows * columns,
+        preprocess(_picture(0)).grid.tokens,
     )
 
     def original(messages: Messages) -> list[int]:

@@ -10,7 +10,7 @@ import torch
 from vlmforge.formats.rotation import Rotation
 from vlmforge.formats.samples import Sample, Samples, read_samples
 from vlmforge.graph.core import Graph
-from vlmforge.source.processor import images_to_pixel_values
+from vlmforge.images.patches import PatchLayout
 
 
 def component_samples(graph: Graph, directory: Path) -> Samples:
@@ -44,6 +44,6 @@ def rotated_feeds(
 
 def original_pixels(graph: Graph, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     meta = graph.meta
-    values = images_to_pixel_values(images.numpy(), meta["patch_size"], meta["merge_size"])
+    values = PatchLayout.of(meta).of_blocks(images.numpy())
     grid = [1, *(side // meta["patch_size"] for side in meta["image_size"])]
     return torch.from_numpy(values), torch.tensor([grid])

@@ -7,8 +7,44 @@ from typing import Any
 import numpy as np
 import torch
 
+from vlmforge.errors import RunError
+from vlmforge.images.grid import Grid
+from vlmforge.images.pictures import Pictures
+from vlmforge.images.visual import Patches
+
 IMAGE = 1
 """What ``mm_token_type_ids`` say of a token that stands for a part of an image."""
+
+
+def visuals(
+    pixel_values: torch.Tensor, grids: torch.Tensor | None, pictures: Pictures
+) -> list[Patches]:
+    """The images of a processor's ``pixel_values`` and ``image_grid_thw``.
+
+    Raises:
+        RunError: the grids are missing, not those of the pixels, or not possible.
+    """
+    given = [] if grids is None else grids.tolist()
+    found = [Grid.of_patches(grid, pictures.layout.merge_size) for grid in given]
+    sizes = [int(np.prod(grid)) for grid in given]
+    if why := _refusal(given, sum(sizes) == len(pixel_values), found, pictures):
+        raise RunError(
+            f"image_grid_thw is {given or None}, which the vision program cannot read: {why}",
+            mend="use AutoProcessor.from_pretrained(PACKAGE)",
+        )
+    patches = np.split(pixel_values.float().cpu().numpy(), np.cumsum(sizes)[:-1])
+    return [Patches(part, grid) for part, grid in zip(patches, found, strict=True)]
+
+
+def _refusal(
+    given: list[list[int]], complete: bool, grids: list[Grid], pictures: Pictures
+) -> str | None:
+    merge = pictures.layout.merge_size
+    if not given or not complete:
+        return "the pixels are of other grids"
+    if any(list(grid.patches(merge)) != own for grid, own in zip(grids, given, strict=True)):
+        return f"rows and columns are multiples of {merge}"
+    return next(filter(None, map(pictures.refusal, grids)), None)
 
 
 def type_ids(input_ids: torch.Tensor, types: torch.Tensor | None, token: int) -> torch.Tensor:

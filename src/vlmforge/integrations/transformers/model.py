@@ -23,6 +23,7 @@ from vlmforge.integrations.transformers.images import (
     repeated,
     select_images,
     type_ids,
+    visuals,
 )
 from vlmforge.run.session import Session
 
@@ -155,15 +156,7 @@ class MobilintModel(PreTrainedModel, GenerationMixin):
         preprocess, vision = self.session.preprocess, self.session.vision
         if preprocess is None or vision is None:
             raise RunError("the package has no vision program", where=self.session.package.dir)
-        compiled = [1, *(cells * preprocess.merge_size for cells in preprocess.grid)]
-        if grids is None or any(grid != compiled for grid in grids.tolist()):
-            raise RunError(
-                f"image_grid_thw is {None if grids is None else grids.tolist()}, the vision "
-                f"program was compiled for {compiled}",
-                mend="use AutoProcessor.from_pretrained(PACKAGE)",
-            )
-        patches = pixel_values.float().cpu().numpy().reshape(len(grids), -1, pixel_values.shape[-1])
-        return vision.many([preprocess.arrange(image) for image in patches])
+        return vision.many(visuals(pixel_values, grids, preprocess.pictures))
 
     def _prepare_cache_for_generation(
         self, generation_config: GenerationConfig, model_kwargs: dict[str, Any], *args: Any

@@ -1,0 +1,177 @@
+"""Kinds of pictures: the size an image has when it is divided into patches."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from PIL import Image
+
+from vlmforge.errors import ImageError
+from vlmforge.formats.settings import ProcessorSettings
+from vlmforge.images.grid import Grid
+from vlmforge.images.patches import PatchLayout
+
+LONGEST = 200
+"""Times as long as wide an image may be, as in Hugging Face's ``smart_resize``."""
+
+
+class Pictures(Protocol):
+    """A kind of pictures."""
+
+    @property
+    def layout(self) -> PatchLayout:
+        """Divides them."""
+        ...
+
+    @property
+    def resample(self) -> Image.Resampling:
+        """How images are resampled."""
+        ...
+
+    def size(self, height: int, width: int) -> tuple[int, int]:
+        """Height and width in pixels that an image of this height and width gets.
+
+        Raises:
+            ImageError: it cannot get any.
+        """
+        ...
+
+    def refusal(self, grid: Grid) -> str | None:
+        """Why a vision program for these pictures cannot read a grid; None if it can."""
+        ...
+
+
+@dataclass(frozen=True)
+class FixedSize:
+    """Every image gets the one size that the vision program was compiled for, by Lanczos.
+
+    Attributes:
+        layout: divides it.
+        height, width: in pixels.
+    """
+
+    layout: PatchLayout
+    height: int
+    width: int
+    resample: Image.Resampling = Image.Resampling.LANCZOS
+
+    def size(self, height: int, width: int) -> tuple[int, int]:
+        """See :class:`Pictures`."""
+        return self.height, self.width
+
+    def refusal(self, grid: Grid) -> str | None:
+        """See :class:`Pictures`."""
+        compiled = self.layout.grid(1, self.height, self.width)
+        if grid[1:] == compiled[1:]:
+            return None
+        return f"it was compiled for {self.height} x {self.width} pixels"
+
+
+@dataclass(frozen=True)
+class NativeResolution:
+    """An image keeps about its size and shape, within bounds.
+
+    Attributes:
+        layout: divides it; sides become multiples of a cell's.
+        min_pixels, max_pixels: of an image.
+        max_patches: most patches along a side, the length of the vision program's RoPE table.
+        resample: the processor's.
+        do_resize: whether images are resized at all; those that are not must fit.
+    """
+
+    layout: PatchLayout
+    min_pixels: int
+    max_pixels: int
+    max_patches: int
+    resample: Image.Resampling = Image.Resampling.BICUBIC
+    do_resize: bool = True
+
+    def size(self, height: int, width: int) -> tuple[int, int]:
+        """See :class:`Pictures`."""
+        side, found = self.layout.side, (height, width)
+        if self.do_resize:
+            found = smart_resize(height, width, side, self.min_pixels, self.max_pixels)
+        elif height < 1 or width < 1 or height % side or width % side:
+            raise ImageError(
+                f"the image has {height} x {width} pixels, no multiples of {side}, and the "
+                "processor's settings forbid to resize it",
+                mend=f"give images whose sides are multiples of {side}, or set do_resize to true",
+            )
+        if why := self.refusal(self.layout.grid(1, *found)):
+            raise ImageError(
+                f"the vision program cannot read an image of {height} x {width} pixels: {why}",
+                mend="cut the image, so that it is less long",
+            )
+        return found
+
+    def refusal(self, grid: Grid) -> str | None:
+        """See :class:`Pictures`."""
+        longest = max(grid.rows, grid.columns) * self.layout.merge_size
+        if longest <= self.max_patches:
+            return None
+        return f"a side has {longest} patches, at most {self.max_patches} are possible"
+
+    def bounded(self, min_pixels: int | None, max_pixels: int | None) -> NativeResolution:
+        """The same with other bounds, where they are given."""
+        least = self.min_pixels if min_pixels is None else min_pixels
+        most = self.max_pixels if max_pixels is None else max_pixels
+        return replace(self, min_pixels=least, max_pixels=most)
+
+
+def pictures_of(meta: Mapping[str, Any], settings: ProcessorSettings) -> Pictures:
+    """The kind of pictures of a vision program and a processor.
+
+    Args:
+        meta: ``Program.meta`` of the vision program: ``patch_size``, ``merge_size``,
+            ``temporal_patch_size`` and, with ``layout`` ``"fixed"`` (or none), ``image_size``; with
+            ``"dynamic"`` ``min_pixels``, ``max_pixels`` and ``max_patches``.
+        settings: of the processor; its bounds count within those of the program.
+    """
+    layout = PatchLayout.of(meta)
+    if meta.get("layout", "fixed") == "fixed":
+        return FixedSize(layout, *meta["image_size"])
+    least, most = meta["min_pixels"], meta["max_pixels"]
+    return NativeResolution(
+        layout,
+        max(least, settings.least_pixels or least),
+        min(most, settings.most_pixels or most),
+        meta["max_patches"],
+        Image.Resampling(settings.resample),
+        settings.do_resize,
+    )
+
+
+def smart_resize(
+    height: int, width: int, factor: int, min_pixels: int, max_pixels: int
+) -> tuple[int, int]:
+    """Hugging Face's ``smart_resize``: the nearest multiples of ``factor`` within the bounds.
+
+    Args:
+        height, width: in pixels.
+        factor: of which both become multiples.
+        min_pixels, max_pixels: of the result; shapes far from a square may have more or fewer.
+
+    Raises:
+        ImageError: the image has no pixels, or is more than :data:`LONGEST` times as long as wide.
+    """
+    if height < 1 or width < 1:
+        raise ImageError(f"an image of {height} x {width} pixels has none", mend="give another")
+    if max(height, width) / min(height, width) > LONGEST:
+        raise ImageError(
+            f"the image has {height} x {width} pixels, one side more than {LONGEST} times as long "
+            "as the other",
+            mend="cut the image into shorter pieces",
+        )
+    rows, columns = round(height / factor) * factor, round(width / factor) * factor
+    if rows * columns > max_pixels:
+        beta = math.sqrt((height * width) / max_pixels)
+        rows = max(factor, math.floor(height / beta / factor) * factor)
+        columns = max(factor, math.floor(width / beta / factor) * factor)
+    elif rows * columns < min_pixels:
+        beta = math.sqrt(min_pixels / (height * width))
+        rows = math.ceil(height * beta / factor) * factor
+        columns = math.ceil(width * beta / factor) * factor
+    return rows, columns
