@@ -12,14 +12,17 @@ from vlmforge.capture.text import capture_decoder
 from vlmforge.capture.vision import capture_tower
 from vlmforge.dims import Shape
 from vlmforge.graph.core import Graph, Node, Value, Weight
+from vlmforge.images.layout import FIXED
 from vlmforge.source.checkpoint import Checkpoint
+from vlmforge.source.pictures import pictures_for
 
 
 @lru_cache(maxsize=1)
 def captured(path: Path) -> tuple[Checkpoint, Graph, Graph]:
     """The checkpoint with its language and vision graphs."""
     checkpoint = Checkpoint.open(str(path))
-    return checkpoint, capture_decoder(checkpoint), capture_tower(checkpoint)
+    vision = capture_tower(checkpoint, pictures_for(checkpoint, FIXED))
+    return checkpoint, capture_decoder(checkpoint), vision
 
 
 def language_feeds(graph: Graph, seq: int = 20, seed: int = 0) -> dict[str, torch.Tensor]:

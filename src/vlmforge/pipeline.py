@@ -22,6 +22,7 @@ from vlmforge.calibrate.record import record_vision
 from vlmforge.calibrate.text import record_text
 from vlmforge.config import CompileConfig, InferenceScheme, require_supported
 from vlmforge.formats.mxq import read_mxq
+from vlmforge.images.layout import DYNAMIC, Layout
 from vlmforge.original.reference import torch_device
 from vlmforge.progress import Progress
 from vlmforge.source.checkpoint import Checkpoint
@@ -75,6 +76,7 @@ def compile_model(
     config: CompileConfig | None = None,
     device: str = "cpu",
     dtype: str | None = None,
+    layout: Layout = DYNAMIC,
     scheme: InferenceScheme = InferenceScheme.ALL,
     work_dir: Path | None = None,
     choose: Callable[[Workspace, CompileConfig], CompileConfig] | None = None,
@@ -95,6 +97,7 @@ def compile_model(
         config: how to quantize.
         device: ``"cpu"`` or ``"gpu"``.
         dtype: in which the original model answers, as in :class:`Calibration`.
+        layout: the sizes of images that the package takes.
         scheme: how the cores of the target share the work.
         work_dir: for everything between; ``<out>.work`` by default.
         choose: gives the configuration to quantize with, once graphs and samples are there.
@@ -107,10 +110,10 @@ def compile_model(
     """
     config, summary = config or CompileConfig(), Summary()
     stage = partial(_timed, summary)
-    calibration = Calibration(images, text, num_samples, max_new_tokens, seed, dtype)
+    calibration = Calibration(images, text, num_samples, max_new_tokens, seed, dtype, layout)
     torch_device(device)
     out, root = require_outputs(out, work_dir)
-    checkpoint, space = _require_ready(model, root, config)
+    checkpoint, space = _require_ready(model, root, config, layout)
     require_room(checkpoint, calibration, space, out)
     if announce is not None:
         announce(forecast(checkpoint, calibration, device).sentence())
@@ -134,13 +137,15 @@ def _sizes(files: Sequence[Path]) -> dict[str, int]:
     return {str(file): file.stat().st_size for file in files if file.is_file()}
 
 
-def _require_ready(model: str, root: Path, config: CompileConfig) -> tuple[Checkpoint, Workspace]:
+def _require_ready(
+    model: str, root: Path, config: CompileConfig, layout: Layout
+) -> tuple[Checkpoint, Workspace]:
     """The model and its workspace, which the configuration fits."""
     require_supported(config)
     checkpoint = Checkpoint.open(model)
     space = Workspace(root, checkpoint.name)
     space.require_replaceable()
-    require_consistent(checkpoint, space, config)
+    require_consistent(checkpoint, space, config, layout)
     return checkpoint, space
 
 
@@ -185,11 +190,12 @@ def _calibrate_with_images(
     progress: Progress | None,
 ) -> None:
     chosen = (calibration.num_samples, calibration.images, calibration.seed)
-    source = stage("images", collect_images, space.images, *chosen, progress)
+    layout = calibration.layout
+    source = stage("images", collect_images, space.images, *chosen, progress, layout=layout)
     where = (checkpoint, source, space.calibration, calibration.num_samples)
-    options = (calibration.max_new_tokens, device, calibration.dtype, progress)
+    options = (calibration.max_new_tokens, device, calibration.dtype, layout, progress)
     stage("calibrate language", calibrate_language, *where, *options)
-    stage("calibrate vision", record_vision, *where, progress=progress)
+    stage("calibrate vision", record_vision, *where, layout, progress)
 
 
 def _quantize(

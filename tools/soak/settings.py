@@ -109,13 +109,16 @@ class CheckpointSettings(_Files):
         self.attempt({}, directory / "intact")  # all is imported before processes part
 
     def attempt(self, case: Case, directory: Path) -> None:
-        from vlmforge.capture.families import capture
+        from vlmforge.capture.component import capture
+        from vlmforge.images.layout import DYNAMIC, FIXED
         from vlmforge.original.health import require_healthy
         from vlmforge.source.checkpoint import Checkpoint
+        from vlmforge.source.pictures import pictures_for
         from vlmforge.stages.agreement import require_agreement
 
         checkpoint = Checkpoint.open(str(self.directory(case, directory)))
         require_healthy(checkpoint)
-        require_agreement(checkpoint)
-        for component in checkpoint.components:
-            capture(checkpoint, component)
+        for layout in (FIXED, DYNAMIC):
+            require_agreement(checkpoint, layout)
+            for component in checkpoint.components:
+                capture(checkpoint, component, pictures_for(checkpoint, layout))

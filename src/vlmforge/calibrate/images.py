@@ -19,8 +19,8 @@ from vlmforge.errors import CalibrationError, ImageError
 from vlmforge.formats.atomic import atomic_directory
 from vlmforge.formats.kinds import IMAGES, IMAGES_RECORD
 from vlmforge.formats.output import require_replaceable
+from vlmforge.images.layout import FIXED, Layout
 from vlmforge.images.reading import read_image
-from vlmforge.images.resizing import IMAGE_SIZE, resize_image
 from vlmforge.progress import Progress
 
 logger = logging.getLogger(__name__)
@@ -43,9 +43,10 @@ def collect_images(
     seed: int = 0,
     progress: Progress | None = None,
     *,
+    layout: Layout = FIXED,
     fallback: bool = False,
 ) -> Path:
-    """Fill a directory with RGB JPEG images of 224 × 224 and a ``source.json``.
+    """Fill a directory with RGB JPEG images and a ``source.json``.
 
     Args:
         output_dir: replaced as a whole, and only if it is missing, empty or of this function.
@@ -54,6 +55,7 @@ def collect_images(
             2017 validation.
         seed: draws the scenes; chooses among the user's images where there are more.
         progress: is told of every image.
+        layout: images of one size are resized to it, by Lanczos; others keep their own.
         fallback: whether scenes are drawn where COCO cannot be had.
 
     Returns:
@@ -68,18 +70,19 @@ def collect_images(
         raise CalibrationError("no images are asked for", mend="ask for 1 image or more")
     require_replaceable(output, IMAGES)
     if source == SYNTHETIC:
-        return _write_scenes(output, num_images, seed, progress)
+        return _write_scenes(output, num_images, seed, layout, progress)
     if source is not None:
         found = _own_images(Path(source), num_images, seed)
-        return _write(output, found, {"source": "directory"}, num_images, progress)
+        return _write(output, found, {"source": "directory"}, num_images, layout, progress)
     coco = {"source": "coco", "dataset": DATASET, "split": SPLIT}
     try:
-        return _write(output, islice(coco_images(), num_images), coco, num_images, progress)
+        found = islice(coco_images(), num_images)
+        return _write(output, found, coco, num_images, layout, progress)
     except CalibrationError as error:
         if not fallback:
             raise
         logger.warning("%s\nDrawing %d synthetic scenes instead of photos.", error, num_images)
-    return _write_scenes(output, num_images, seed, progress)
+    return _write_scenes(output, num_images, seed, layout, progress)
 
 
 def require_images(source: ImageSource) -> None:
@@ -126,18 +129,27 @@ def _own_images(directory: Path, count: int, seed: int) -> Iterator[Named]:
     """``count`` readable images of the user's, chosen at random, in order of their names."""
     files = find_images(directory)
     random.Random(seed).shuffle(files)
-    chosen = ((path.name, resize_image(image)) for path, image in readable(files))
-    return iter(sorted(islice(chosen, count), key=lambda named: named[0]))
+    chosen = sorted(path for path, _ in islice(readable(files), count))
+    return ((path.name, image) for path, image in readable(chosen))
 
 
-def _write_scenes(output: Path, count: int, seed: int, progress: Progress | None) -> Path:
+def _write_scenes(
+    output: Path, count: int, seed: int, layout: Layout, progress: Progress | None
+) -> Path:
     facts = {"source": "scenes", "seed": seed}
-    return _write(output, _scenes(count, seed), facts, count, progress)
+    return _write(output, _scenes(count, seed), facts, count, layout, progress)
 
 
 def _scenes(count: int, seed: int) -> Iterator[Named]:
     """Synthetic scenes of consecutive seeds."""
     return ((f"scene {seed + index}", draw_scene(seed + index).image) for index in range(count))
+
+
+def _sized(image: Image.Image, layout: Layout) -> Image.Image:
+    if layout.image_size is None:
+        return image
+    height, width = layout.image_size
+    return image.resize((width, height), Image.Resampling.LANCZOS)
 
 
 def _jpeg(image: Image.Image) -> bytes:
@@ -152,6 +164,7 @@ def _write(
     images: Iterable[Named],
     facts: dict[str, Any],
     total: int,
+    layout: Layout,
     progress: Progress | None,
 ) -> Path:
     """Write the images and the record; the directory appears only when it is whole."""
@@ -159,7 +172,7 @@ def _write(
     with atomic_directory(output, IMAGES) as new:
         for index, (origin, image) in enumerate(images):
             file = f"image_{index:04d}.jpg"
-            (new / file).write_bytes(_jpeg(resize_image(image)))
+            (new / file).write_bytes(_jpeg(_sized(image, layout)))
             origins[file] = origin
             if progress is not None:
                 progress("calibration images", index + 1, total)
@@ -167,6 +180,6 @@ def _write(
             raise CalibrationError(
                 "no image can be read", mend="name a directory of photos with --images"
             )
-        record = {**facts, "image_size": list(IMAGE_SIZE), "images": origins}
+        record = {**facts, **layout.facts(), "images": origins}
         (new / IMAGES_RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     return output

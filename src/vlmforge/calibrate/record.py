@@ -14,17 +14,20 @@ import numpy as np
 import torch
 from PIL import Image
 
+from vlmforge.calibrate.drawing import drawn
 from vlmforge.calibrate.images import find_images, readable
 from vlmforge.calibrate.prompts import PromptKind, prompt_for
 from vlmforge.errors import CalibrationError
 from vlmforge.formats.kinds import IMAGES_RECORD
 from vlmforge.formats.samples import SampleWriter
-from vlmforge.images.patches import PatchLayout
-from vlmforge.images.resizing import IMAGE_SIZE, resize_image
+from vlmforge.images.layout import FIXED, Layout
+from vlmforge.images.pictures import NativeResolution, Pictures
+from vlmforge.images.resizing import resize_image
 from vlmforge.original.reference import ReferenceModel
 from vlmforge.progress import Progress
 from vlmforge.source.checkpoint import Checkpoint
-from vlmforge.source.processor import ImageTextProcessor, load_processor
+from vlmforge.source.pictures import pictures_for
+from vlmforge.source.processor import load_image_processor
 
 BATCH = 16
 """Questions answered at once."""
@@ -39,7 +42,7 @@ class Question:
     Attributes:
         index: of the sample.
         file: name of the image file.
-        image: upright RGB, of any size.
+        image: upright RGB, at the size it is shown at.
         prompt: the question.
     """
 
@@ -51,7 +54,9 @@ class Question:
     @property
     def facts(self) -> dict[str, Any]:
         """What the metadata tells of the sample."""
-        return {"kind": self.prompt.name, "prompt": self.prompt.text, "image": self.file}
+        size = [self.image.height, self.image.width]
+        told = {"kind": self.prompt.name, "prompt": self.prompt.text, "image": self.file}
+        return {**told, "size": size}
 
 
 def record_language(
@@ -62,7 +67,7 @@ def record_language(
     max_new_tokens: int = 500,
     device: str = "cpu",
     dtype: str = "float32",
-    image_size: tuple[int, int] = IMAGE_SIZE,
+    layout: Layout = FIXED,
     progress: Progress | None = None,
 ) -> Path:
     """Let the original model answer, and record each whole sequence as its decoder receives it.
@@ -79,7 +84,7 @@ def record_language(
         max_new_tokens: the longest answer.
         device: ``"cpu"`` or ``"gpu"``.
         dtype: of the model's arithmetic, ``"float32"`` or ``"bfloat16"``.
-        image_size: height and width every image is resized to.
+        layout: the sizes of images.
         progress: is told of every sample.
 
     Returns:
@@ -94,12 +99,11 @@ def record_language(
     if max_new_tokens < 1:
         raise CalibrationError("answers have no length", mend="give --max-new-tokens 1 or more")
     count = _count(images_dir, num_samples)
-    reference = ReferenceModel.load(checkpoint, device, DTYPES[dtype], image_size)
-    _check_image_size(reference.processor, image_size)
-    facts = _facts(checkpoint, images_dir, image_size, progress)
+    reference = ReferenceModel.load(checkpoint, device, DTYPES[dtype], layout)
+    facts = _facts(checkpoint, images_dir, layout, progress)
     facts["max_new_tokens"] = max_new_tokens
     with SampleWriter(Path(output_dir), "language", facts) as writer:
-        for batch in _batches(_questions(Path(images_dir), count)):
+        for batch in _batches(_questions(Path(images_dir), count, reference.pictures)):
             tell = partial(progress, _answering(batch)) if progress is not None else None
             answered = _answered(reference, batch, max_new_tokens, tell)
             for question, (arrays, prompt_length) in zip(batch, answered, strict=True):
@@ -114,22 +118,23 @@ def record_vision(
     images_dir: Path | str,
     output_dir: Path | str,
     num_samples: int | None = None,
-    image_size: tuple[int, int] = IMAGE_SIZE,
+    layout: Layout = FIXED,
     progress: Progress | None = None,
 ) -> Path:
     """Record each image as the compiled vision encoder receives it.
 
-    A sample is ``images`` float32 ``[896, 56, 6]`` for 224 × 224. The model itself does not run.
-    Arguments and errors are those of :func:`record_language`; the samples go to ``vision``.
+    A sample is ``images`` float32 ``[896, 56, 6]`` for 224 × 224; where images keep their sizes,
+    ``patches`` float32 ``[patches, 1176]`` and ``position_ids`` int64 ``[3, patches]``. The model
+    itself does not run. Arguments and errors are those of :func:`record_language`; the samples go
+    to ``vision``.
     """
-    count = _count(images_dir, num_samples)
-    processor = load_processor(checkpoint.path)
-    _check_image_size(processor, image_size)
-    facts = _facts(checkpoint, images_dir, image_size, progress)
+    count, pictures = _count(images_dir, num_samples), pictures_for(checkpoint, layout)
+    processor = load_image_processor(checkpoint.path)
+    facts = _facts(checkpoint, images_dir, layout, progress)
     with SampleWriter(Path(output_dir), "vision", facts) as writer:
-        for question in _questions(Path(images_dir), count):
-            images = _pixels(processor, resize_image(question.image, image_size))
-            writer.add({"images": images}, **question.facts)
+        for question in _questions(Path(images_dir), count, pictures):
+            image = resize_image(question.image, pictures)
+            writer.add(_vision_inputs(processor, image, pictures), **question.facts)
             if progress is not None:
                 progress("vision samples", question.index + 1, count)
     return writer.path
@@ -167,21 +172,27 @@ def _answered(
         yield arrays, prompt.length
 
 
-def _pixels(processor: ImageTextProcessor, image: Image.Image) -> np.ndarray:
-    """The vision encoder's input, float32, of an image that has its final size."""
-    original = processor.image_processor
-    batch = original(images=[image], do_resize=False, return_tensors="np")
-    layout = PatchLayout(original.patch_size, original.merge_size, original.temporal_patch_size)
-    return layout.blocks(batch["pixel_values"])
+def _vision_inputs(processor: Any, image: Image.Image, pictures: Pictures) -> dict[str, np.ndarray]:
+    """The vision encoder's inputs, of an image that has its final size."""
+    batch = processor(images=[image], do_resize=False, return_tensors="np")
+    values, layout = batch["pixel_values"], pictures.layout
+    if not isinstance(pictures, NativeResolution):
+        return {"images": layout.blocks(values)}
+    grid = layout.grid(1, image.height, image.width)
+    return {"patches": values, "position_ids": layout.positions(grid)}
 
 
-def _questions(images_dir: Path, count: int) -> Iterator[Question]:
-    """Sample i is image i of n and prompt i of 20; each further round shifts the prompts by one."""
+def _questions(images_dir: Path, count: int, pictures: Pictures) -> Iterator[Question]:
+    """Sample i is image i of n and prompt i of 20; each further round shifts the prompts by one.
+
+    Images that keep their sizes are shown at sizes drawn between the bounds.
+    """
     files, asked = find_images(images_dir), 0
     for index in range(count):
         around, which = divmod(index, len(files))
         for path, image in readable([files[which]]):
-            yield Question(index, path.name, image, prompt_for(index + around))
+            shown = drawn(image, index, pictures)
+            yield Question(index, path.name, shown, prompt_for(index + around))
             asked += 1
     if not asked:
         raise CalibrationError(
@@ -198,26 +209,17 @@ def _count(images_dir: Path | str, num_samples: int | None) -> int:
     return num_samples or images
 
 
-def _check_image_size(processor: ImageTextProcessor, size: tuple[int, int]) -> None:
-    side = processor.image_processor.patch_size * processor.image_processor.merge_size
-    if any(length < side or length % side for length in size):
-        raise CalibrationError(
-            f"images of {size[0]} × {size[1]} cannot be cut into merge groups of {side} × {side}",
-            mend=f"choose a height and a width that are multiples of {side}, such as 224",
-        )
-
-
 def _facts(
     checkpoint: Checkpoint,
     images_dir: Path | str,
-    image_size: tuple[int, int],
+    layout: Layout,
     progress: Progress | None,
 ) -> dict[str, Any]:
     """What the metadata tells of all samples."""
     return {
         "model": checkpoint.model_id,
         "model_fingerprint": checkpoint.fingerprint(progress),
-        "image_size": list(image_size),
+        **layout.facts(),
         "image_source": _image_source(Path(images_dir)),
     }
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import fx
 
-from vlmforge.dims import Shape
+from vlmforge.dims import Dim, Shape, multiple, parts
 from vlmforge.errors import CaptureError
 from vlmforge.graph.core import Graph, Node, Value, Weight
 from vlmforge.graph.verify import verify
@@ -54,6 +54,8 @@ LOWERINGS: dict[str, Lowering] = {
 }
 """Captured operator to graph operator; anything else cannot be compiled."""
 
+REPORT = "report it with the model's config.json"
+
 IGNORED = {"aten.sym_size.int"}
 
 
@@ -90,7 +92,7 @@ class _Lowerer:
         self.exported, self.resolve, self.dims, self.original = exported, resolve, dims, original
         signature = exported.graph_signature
         self.parameters = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
-        self.symbols: dict[str, str] = {}
+        self.symbols: dict[Any, str] = {}
         self.inputs: dict[str, Value] = {}
         self.weights: dict[str, Weight] = {}
         self.nodes: dict[str, Node] = {}
@@ -114,8 +116,9 @@ class _Lowerer:
     def _input(self, node: fx.Node) -> str:
         tensor, shape = node.meta["val"], self.dims[node.name]
         for size, dim in zip(tensor.shape, shape, strict=True):
-            if isinstance(dim, str):
-                self.symbols[str(size)] = dim
+            factor, name = parts(dim)
+            if name is not None:
+                self.symbols[size.node.expr / factor] = name
         dtype = str(tensor.dtype).removeprefix("torch.")
         self.inputs[node.name] = Value(node.name, shape, dtype)
         return node.name
@@ -171,7 +174,16 @@ class _Lowerer:
 
     def _shape(self, node: fx.Node) -> Shape:
         sizes = node.meta["val"].shape
-        return tuple(size if isinstance(size, int) else self.symbols[str(size)] for size in sizes)
+        return tuple(size if isinstance(size, int) else self._dim(size) for size in sizes)
+
+    def _dim(self, size: Any) -> Dim:
+        """The dimension that a symbolic size is."""
+        if size.node.expr.is_Integer:
+            return int(size)
+        for symbol, name in self.symbols.items():
+            if (factor := size.node.expr / symbol).is_Integer:
+                return multiple(int(factor), name)
+        raise CaptureError(f"the size {size} is no multiple of a dynamic dimension", mend=REPORT)
 
     def _name(self, node: fx.Node, op: str, inputs: tuple[str, ...], alone: bool) -> str:
         path = _path(node)

@@ -1,11 +1,10 @@
-"""The traceable vision encoder, for a fixed image size."""
+"""The traceable vision encoder, for a fixed image size or any."""
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
-from vlmforge.capture.modules import ACTIVATIONS, Attention, PatchEmbed, RMSNorm, Rope
+from vlmforge.capture.modules import ACTIVATIONS, Attention, PatchEmbed, RMSNorm, Rope, RopeTable
 from vlmforge.families.tower import NormKind, TowerSizes
 
 
@@ -73,28 +72,50 @@ class PatchMerger(nn.Module):
 
 
 class VisionTransformer(nn.Module):
-    """Patch embedding, blocks and merger; the rope rows of the fixed grid are a constant."""
+    """Patch embedding, blocks and merger."""
 
-    def __init__(self, sizes: TowerSizes, norm: NormKind, rope_rows: Tensor) -> None:
+    def __init__(self, sizes: TowerSizes, norm: NormKind, patch_embed: nn.Module) -> None:
         super().__init__()
-        self.register_buffer("rope_rows", rope_rows)
-        self.patch_embed = PatchEmbed(sizes.embed, sizes.patch, sizes.channels * sizes.frames)
+        self.patch_embed = patch_embed
         self.blocks = nn.ModuleList([VisionBlock(sizes, norm) for _ in range(sizes.depth)])
         self.merger = PatchMerger(sizes, norm)
 
-    def forward(self, images: Tensor) -> Tensor:
-        x = self.patch_embed(images)
+    def forward(self, pixels: Tensor, rows: Tensor) -> Tensor:
+        x = self.patch_embed(pixels)
         for block in self.blocks:
-            x = block(x, self.rope_rows)
+            x = block(x, rows)
         return self.merger(x)
 
 
-class VisionEncoder(nn.Module):
-    """Pixels ``[groups * patch, merge^2 * patch, channels]`` to features ``[groups, hidden]``."""
+class FixedEncoder(nn.Module):
+    """Pixels ``[groups * patch, merge^2 * patch, channels]`` to features ``[groups, hidden]``.
+
+    The rope rows of the fixed grid are a constant.
+    """
 
     def __init__(self, sizes: TowerSizes, norm: NormKind, rope_rows: Tensor) -> None:
         super().__init__()
-        self.model = VisionTransformer(sizes, norm, rope_rows)
+        depth = sizes.channels * sizes.frames
+        embed = PatchEmbed(sizes.embed, sizes.patch, depth)
+        self.model = VisionTransformer(sizes, norm, embed)
+        self.model.register_buffer("rope_rows", rope_rows)
 
-    def forward(self, images: torch.Tensor) -> Tensor:
-        return self.model(images)
+    def forward(self, images: Tensor) -> Tensor:
+        return self.model(images, self.model.rope_rows)
+
+
+class DynamicEncoder(nn.Module):
+    """Patches ``[4 * groups, channels * frames * patch^2]`` to features ``[groups, hidden]``.
+
+    ``position_ids`` is ``[3, 4 * groups]``: row and column of each patch, and zeros.
+    """
+
+    def __init__(self, sizes: TowerSizes, norm: NormKind, table: RopeTable) -> None:
+        super().__init__()
+        width = sizes.channels * sizes.frames * sizes.patch**2
+        embed = nn.Linear(width, sizes.embed, bias=False)
+        self.model = VisionTransformer(sizes, norm, embed)
+        self.rotary_emb = table
+
+    def forward(self, patches: Tensor, position_ids: Tensor) -> Tensor:
+        return self.model(patches, self.rotary_emb(position_ids))

@@ -3,90 +3,64 @@
 from __future__ import annotations
 
 import re
-from typing import Any
-
-import torch
-from torch import Tensor
 
 from vlmforge.capture.lower import lower
 from vlmforge.capture.original import Counterpart, module_of
 from vlmforge.capture.provenance import provenance
-from vlmforge.capture.tower import VisionEncoder
-from vlmforge.errors import CaptureError
+from vlmforge.capture.tracing import trace_dynamic, trace_fixed
 from vlmforge.families.family import VISION
 from vlmforge.families.tower import Tower, TowerSizes
 from vlmforge.graph.core import Graph, Weight
+from vlmforge.images.pictures import NativeResolution, Pictures
 from vlmforge.source.checkpoint import Checkpoint
+
+PATCH_WEIGHT = "model.patch_embed.weight"
 
 ROLES = "qkv"
 """In the order of the rows of a fused product."""
 
 
-def capture_tower(checkpoint: Checkpoint, image_size: tuple[int, int] = (224, 224)) -> Graph:
-    """The vision encoder for images of one size: ``images`` to features for the decoder.
+def capture_tower(checkpoint: Checkpoint, pictures: Pictures) -> Graph:
+    """The vision encoder: pixels of the pictures to features for the decoder.
+
+    Args:
+        checkpoint: of a model that sees.
+        pictures: of one size, and the graph takes ``images``; or of any size within bounds, and it
+            takes ``patches`` and their ``position_ids``.
 
     Raises:
-        CaptureError: the size is not whole groups of patches.
+        CaptureError: the one size is not whole groups of patches.
     """
     tower = checkpoint.family.tower
     assert tower is not None, "the family has no tower"
     part = tower.part(checkpoint.settings)
-    sizes = tower.sizes(part)
-    rows = grid_rope_rows(tower.rotary(part), sizes, image_size)
-    groups = len(rows) // sizes.merge**2
-    shape = (groups * sizes.patch, sizes.merge**2 * sizes.patch, sizes.channels * sizes.frames)
-    with torch.device("meta"):
-        module = VisionEncoder(sizes, tower.norm, rows.to("meta"))
-        arguments = (torch.empty(shape),)
-    exported = torch.export.export(module, arguments, strict=False)
+    sizes, rotary = tower.sizes(part), tower.rotary(part)
+    if isinstance(pictures, NativeResolution):
+        traced = trace_dynamic(sizes, tower.norm, rotary, pictures.max_patches)
+    else:
+        traced = trace_fixed(sizes, tower.norm, rotary, pictures.size(0, 0))
 
     def resolve(path: str) -> Weight:
-        if path == "model.rope_rows":
-            return Weight.of(rows)
-        return tower_weight(checkpoint, tower, path.removeprefix("model."))
+        if path in traced.constants:
+            return Weight.of(traced.constants[path])
+        weight = tower_weight(checkpoint, tower, path.removeprefix("model."))
+        return traced.patch_weight(weight) if path == PATCH_WEIGHT else weight
 
     def module_path(node: str) -> str | None:
         return _counterpart(node, tower, sizes)
 
-    graph = lower(exported, VISION, resolve, {"images": shape}, module_path)
-    graph.meta = {
-        **provenance(checkpoint, sizes.hidden),
-        "image_size": list(image_size),
-        "patch_size": sizes.patch,
-        "merge_size": sizes.merge,
-        "temporal_patch_size": sizes.frames,
-    }
+    graph = lower(traced.exported, VISION, resolve, traced.inputs, module_path)
+    graph.meta = {**provenance(checkpoint, sizes.hidden), **pictures.facts()}
     return graph
-
-
-def grid_rope_rows(rotary: Any, sizes: TowerSizes, image_size: tuple[int, int]) -> Tensor:
-    """cos and sin ``[patches, 2, head_dim]`` of a grid whose patches are in merge-group order."""
-    merge, patch = sizes.merge, sizes.patch
-    if any(side % (patch * merge) for side in image_size):
-        raise CaptureError(
-            f"an image of {image_size[0]}x{image_size[1]} is not whole groups of {merge} patches",
-            mend=f"choose a height and a width that are multiples of {patch * merge}",
-        )
-    height, width = (side // patch for side in image_size)
-    y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
-    grouped = [
-        axis.reshape(height // merge, merge, width // merge, merge).transpose(1, 2).flatten()
-        for axis in (y, x)
-    ]
-    cos, sin = rotary(torch.empty(0), torch.stack(grouped, dim=1))
-    return torch.stack([cos, sin], dim=1).float()
 
 
 def tower_weight(checkpoint: Checkpoint, tower: Tower, path: str) -> Weight:
     """The checkpoint's weight for a path of :class:`vlmforge.capture.tower.VisionTransformer`.
 
-    Rows of a fused product are split, and the 3D patch convolution ``[out, 3, 2, p, p]`` becomes
-    2D channels-last ``[out, p, p, 6]``.
+    Rows of a fused product are split.
     """
     module, _, role = path.rpartition(".")
     weight = checkpoint.weight
-    if module == "patch_embed":
-        return _flat_convolution(weight(f"visual.{_renamed(module, tower)}.{role}"))
     split = _fused(module, tower)
     if split is None:
         return weight(f"visual.{_renamed(module, tower)}.{role}")
@@ -111,16 +85,6 @@ def _fused(module: str, tower: Tower) -> tuple[str, int] | None:
     if found is None or tower.fused is None:
         return None
     return f"{found[1]}.{tower.fused}", ROLES.index(found[2])
-
-
-def _flat_convolution(weight: Weight) -> Weight:
-    out, channels, frames, height, width = weight.shape
-
-    def flat(rows: Tensor) -> Tensor:
-        return rows.flatten(1, 2).permute(0, 2, 3, 1).contiguous()
-
-    shape = (out, height, width, channels * frames)
-    return Weight(shape, lambda start, stop: flat(weight.read(start, stop)), weight.dtype)
 
 
 def _counterpart(node: str, tower: Tower, sizes: TowerSizes) -> str | None:

@@ -27,6 +27,7 @@ def refuse_beside(context: typer.Context, why: str, *names: str) -> None:
 def refuse_idle_calibration(context: typer.Context, texts: bool) -> None:
     """Of two ways to calibrate, with images or with texts, only one's options may be given."""
     if texts:
-        refuse_beside(context, "beside --calibration-text", "images", "max_new_tokens", "dtype")
+        idle = ("images", "max_new_tokens", "dtype", "layout", "image_size", "max_pixels")
+        refuse_beside(context, "beside --calibration-text", *idle)
     else:
         refuse_beside(context, "without --calibration-text", "calibration_length")

@@ -9,6 +9,7 @@ import typer
 
 from vlmforge import console
 from vlmforge.cli.combinations import refuse_beside
+from vlmforge.cli.layout import SIDE, ImageSize, Kind, LayoutKind, MaxPixels, layout_of
 from vlmforge.cli.options import (
     Answering,
     ConfigFile,
@@ -36,6 +37,7 @@ from vlmforge.config import InferenceScheme
 
 @app.command()
 def images(
+    context: typer.Context,
     num_images: Annotated[int, typer.Option(min=1, help="How many.")] = 100,
     own: Annotated[
         str | None,
@@ -44,12 +46,15 @@ def images(
     source: Annotated[str | None, typer.Option("--from", hidden=True)] = None,
     output_dir: Annotated[Path, typer.Option(help="Directory to make.")] = Path("images"),
     seed: Annotated[int, typer.Option(min=0, help="Chooses among images, or draws.")] = 0,
+    layout: Kind = LayoutKind.DYNAMIC,
+    image_size: ImageSize = SIDE,
 ) -> None:
     """Collect calibration images: COCO 2017 validation, your own, or drawn scenes."""
     from vlmforge.calibrate.images import collect_images
 
+    chosen = layout_of(context, layout, image_size, None)
     with console.progress() as report:
-        collect_images(output_dir, num_images, own or source, seed, report)
+        collect_images(output_dir, num_images, own or source, seed, report, layout=chosen)
 
 
 @app.command()
@@ -71,6 +76,9 @@ def calibrate(
     device: On = Device.CPU,
     dtype: Answering = None,
     threads: Threads = None,
+    layout: Kind = LayoutKind.DYNAMIC,
+    image_size: ImageSize = SIDE,
+    max_pixels: MaxPixels = None,
 ) -> None:
     """Record what a component receives: prompts with answers, pixels, or windows of texts."""
     from vlmforge.calibrate.record import record_vision
@@ -83,6 +91,9 @@ def calibrate(
     use_threads(threads)
     if component is not Recorded.LANGUAGE:
         refuse_beside(context, f"on {component.value} samples", "dtype", "max_new_tokens", "device")
+    if component is Recorded.TEXT:
+        refuse_beside(context, "on text samples", "layout", "image_size", "max_pixels")
+    chosen = layout_of(context, layout, image_size, max_pixels)
     data = require_replaceable(output_dir, FOLDER)
     part = "vision" if component is Recorded.VISION else "language"
     require_replaceable(data / part, SAMPLES)
@@ -91,7 +102,7 @@ def calibrate(
         if component is Recorded.TEXT:
             record_text(checkpoint, texts or [], data, num_samples, length, seed, report)
         elif component is Recorded.VISION:
-            record_vision(checkpoint, images_dir, data, num_samples, progress=report)
+            record_vision(checkpoint, images_dir, data, num_samples, chosen, report)
         else:
             calibrate_language(
                 checkpoint,
@@ -101,6 +112,7 @@ def calibrate(
                 max_new_tokens,
                 device.value,
                 None if dtype is None else dtype.value,
+                chosen,
                 report,
             )
 

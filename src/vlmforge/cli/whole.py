@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from vlmforge.stages.workspace import Workspace
 
 from vlmforge.cli.combinations import refuse_idle_calibration
+from vlmforge.cli.layout import SIDE, ImageSize, Kind, LayoutKind, MaxPixels, layout_of
 from vlmforge.cli.options import (
     Answering,
     ConfigFile,
@@ -64,6 +65,9 @@ def compile_(
     device: On = Device.CPU,
     dtype: Answering = None,
     threads: Threads = None,
+    layout: Kind = LayoutKind.DYNAMIC,
+    image_size: ImageSize = SIDE,
+    max_pixels: MaxPixels = None,
     inference_scheme: Scheme = InferenceScheme.ALL,
     work_dir: Annotated[
         Path | None, typer.Option(help="For everything between; OUT.work by default.")
@@ -82,6 +86,7 @@ def compile_(
     texts = calibration_text or []
     refuse_idle_calibration(context, bool(texts))
     text = TextCalibration(texts, calibration_length) if texts else None
+    sizes = layout_of(context, layout, image_size, max_pixels)
     if target_kl is not None:
         _require_tuned_replaceable(out, work_dir)
     with console.progress() as report:
@@ -96,6 +101,7 @@ def compile_(
             config=chosen,
             device=device.value,
             dtype=None if dtype is None else dtype.value,
+            layout=sizes,
             scheme=inference_scheme,
             work_dir=work_dir,
             choose=None if target_kl is None else partial(_tuned, target_kl, report),
@@ -140,6 +146,9 @@ def tune_(
     length: Annotated[int, typer.Option(min=2, help="Most positions of each.")] = 256,
     dtype: Answering = None,
     threads: Threads = None,
+    layout: Kind = LayoutKind.DYNAMIC,
+    image_size: ImageSize = SIDE,
+    max_pixels: MaxPixels = None,
     as_json: Json = False,
 ) -> None:
     """Choose 16-bit activations and 8-bit weights for the least cost within a KL budget."""
@@ -157,7 +166,8 @@ def tune_(
     refuse_idle_calibration(context, bool(texts))
     text = TextCalibration(texts, calibration_length) if texts else None
     answering = None if dtype is None else dtype.value
-    calibration = Calibration(images, text, num_samples, max_new_tokens, seed, answering)
+    sizes = layout_of(context, layout, image_size, max_pixels)
+    calibration = Calibration(images, text, num_samples, max_new_tokens, seed, answering, sizes)
     extent = Extent(samples, length)
     with console.progress() as report:
         space = find_space(model, work_dir, calibration, report)

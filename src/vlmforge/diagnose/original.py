@@ -9,10 +9,12 @@ from tempfile import TemporaryDirectory
 from vlmforge.capture.component import capture
 from vlmforge.config import CompileConfig, EquivalentTransformationConfig
 from vlmforge.errors import CalibrationError, PackageError, RotationError
-from vlmforge.formats.package import Package
+from vlmforge.formats.package import PROCESSOR_FILE, Package
 from vlmforge.formats.rotation import Rotation, r1_path
 from vlmforge.formats.samples import Samples
+from vlmforge.formats.settings import ProcessorSettings, read_settings
 from vlmforge.graph.core import Graph
+from vlmforge.images.pictures import Pictures, pictures_of
 from vlmforge.program.core import Program
 from vlmforge.progress import Progress
 from vlmforge.source.checkpoint import Checkpoint
@@ -101,7 +103,8 @@ def original_graphs(
     with TemporaryDirectory() as kept:
         path = r1_path(kept, f"{checkpoint.name}_text_model")
         for program in programs:
-            config, plain = config_of(program), capture(checkpoint, program.component)
+            config = config_of(program)
+            plain = capture(checkpoint, program.component, _pictures(package, program))
             samples = _samples(program, plain, config, directory)
             own = component_overrides(plain, config)
             found = transform_component(plain, samples, config, path, own, progress=progress)
@@ -109,6 +112,12 @@ def original_graphs(
             rotation = found.rotation if program is package.text else rotation
     _require_rotation(package, rotation)
     return Originals(components, rotation)
+
+
+def _pictures(package: Package, program: Program) -> Pictures | None:
+    if program is package.text:
+        return None
+    return pictures_of(program.meta, read_settings(ProcessorSettings, package.dir / PROCESSOR_FILE))
 
 
 def _samples(

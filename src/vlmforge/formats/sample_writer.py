@@ -18,8 +18,8 @@ from vlmforge.formats.output import require_replaceable
 
 VERSION = 1
 
-LISTED = {"language": "inputs_embeds", "vision": "images"}
-"""Component to the array whose files ``npy_files.txt`` lists."""
+LISTED = ("inputs_embeds", "images", "patches")
+"""Arrays one of which a sample has; ``npy_files.txt`` lists its files."""
 
 
 class SampleWriter:
@@ -86,8 +86,12 @@ class SampleWriter:
         }
         text = json.dumps(metadata, indent=2, ensure_ascii=False, allow_nan=False)
         (self._partial / SAMPLES_RECORD).write_text(text + "\n", "utf-8")
-        listed = LISTED[self.component]
-        files = [self.path / sample["name"] / f"{listed}.npy" for sample in self._samples]
+        files = [
+            self.path / sample["name"] / f"{name}.npy"
+            for sample in self._samples
+            for name in LISTED
+            if name in sample["arrays"]
+        ]
         lines = "".join(f"{file}\n" for file in files)
         (self._partial / SAMPLES_LIST).write_text(lines, "utf-8")
 

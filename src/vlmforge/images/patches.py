@@ -49,6 +49,14 @@ class PatchLayout:
         """That of a vision program, by its ``Program.meta``."""
         return PatchLayout(meta["patch_size"], meta["merge_size"], meta["temporal_patch_size"])
 
+    def facts(self) -> dict[str, int]:
+        """What a vision program's ``meta`` says of it, for :meth:`of`."""
+        return {
+            "patch_size": self.patch_size,
+            "merge_size": self.merge_size,
+            "temporal_patch_size": self.temporal_patch_size,
+        }
+
     @property
     def side(self) -> int:
         """Of a cell, in pixels."""

@@ -43,6 +43,10 @@ class Pictures(Protocol):
         """Why a vision program for these pictures cannot read a grid; None if it can."""
         ...
 
+    def facts(self) -> dict[str, Any]:
+        """What a vision program's ``meta`` says of them, for :func:`pictures_of`."""
+        ...
+
 
 @dataclass(frozen=True)
 class FixedSize:
@@ -68,6 +72,10 @@ class FixedSize:
         if grid[1:] == compiled[1:]:
             return None
         return f"it was compiled for {self.height} x {self.width} pixels"
+
+    def facts(self) -> dict[str, Any]:
+        """See :class:`Pictures`."""
+        return {"image_size": [self.height, self.width], **self.layout.facts()}
 
 
 @dataclass(frozen=True)
@@ -114,6 +122,16 @@ class NativeResolution:
             return None
         return f"a side has {longest} patches, at most {self.max_patches} are possible"
 
+    def facts(self) -> dict[str, Any]:
+        """See :class:`Pictures`."""
+        return {
+            "layout": "dynamic",
+            "min_pixels": self.min_pixels,
+            "max_pixels": self.max_pixels,
+            "max_patches": self.max_patches,
+            **self.layout.facts(),
+        }
+
     def bounded(self, min_pixels: int | None, max_pixels: int | None) -> NativeResolution:
         """The same with other bounds, where they are given."""
         least = self.min_pixels if min_pixels is None else min_pixels
@@ -142,6 +160,15 @@ def pictures_of(meta: Mapping[str, Any], settings: ProcessorSettings) -> Picture
         Image.Resampling(settings.resample),
         settings.do_resize,
     )
+
+
+def longest_side(max_pixels: int, factor: int) -> int:
+    """No side that :func:`smart_resize` gives is longer, in pixels.
+
+    An image that fits as it is has another side of at least ``factor``; one that is made smaller or
+    larger keeps its shape but for one ``factor``.
+    """
+    return max(max_pixels // factor, math.isqrt(LONGEST * max_pixels) + factor)
 
 
 def smart_resize(

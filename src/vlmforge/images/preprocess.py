@@ -13,7 +13,8 @@ from vlmforge.formats.settings import ProcessorSettings
 from vlmforge.images.normalization import Normalization
 from vlmforge.images.patches import PatchLayout
 from vlmforge.images.pictures import Pictures, pictures_of
-from vlmforge.images.reading import ImageSource, read_image
+from vlmforge.images.reading import ImageSource
+from vlmforge.images.resizing import resize_image
 from vlmforge.images.visual import Frames
 
 
@@ -54,6 +55,4 @@ class ImagePreprocessor:
 
     def resized(self, image: ImageSource) -> Image.Image:
         """An image in RGB at the size it is divided at; raises :class:`ImageError`."""
-        found = read_image(image)
-        height, width = self.pictures.size(found.height, found.width)
-        return found.resize((width, height), self.pictures.resample)
+        return resize_image(image, self.pictures)

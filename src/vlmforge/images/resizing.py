@@ -1,20 +1,19 @@
-"""The one size of images that is compiled for."""
+"""Images at the size that they are divided at."""
 
 from __future__ import annotations
 
 from PIL import Image
 
+from vlmforge.images.pictures import Pictures
 from vlmforge.images.reading import ImageSource, read_image
 
-IMAGE_SIZE = (224, 224)
-"""Height and width of every image the compiled vision encoder sees, in pixels."""
 
-
-def resize_image(image: ImageSource, size: tuple[int, int] = IMAGE_SIZE) -> Image.Image:
-    """The image in RGB at ``size`` (height, width), resampled with LANCZOS.
+def resize_image(image: ImageSource, pictures: Pictures) -> Image.Image:
+    """The image in RGB at the size that its kind of pictures wants.
 
     Raises:
-        ImageError: it cannot be read.
+        ImageError: it cannot be read, or has a shape that is not possible.
     """
-    height, width = size
-    return read_image(image).resize((width, height), Image.Resampling.LANCZOS)
+    found = read_image(image)
+    height, width = pictures.size(found.height, found.width)
+    return found.resize((width, height), pictures.resample)

@@ -17,12 +17,15 @@ from transformers import (
 )
 
 from vlmforge.errors import SourceError
+from vlmforge.images.layout import FIXED, Layout
+from vlmforge.images.pictures import Pictures
 from vlmforge.images.reading import read_image
-from vlmforge.images.resizing import IMAGE_SIZE, resize_image
+from vlmforge.images.resizing import resize_image
 from vlmforge.original.batch import answers, left_padded
 from vlmforge.original.inputs import Embedded, ReferenceInputs
 from vlmforge.original.model import load_model
 from vlmforge.source.checkpoint import Checkpoint
+from vlmforge.source.pictures import pictures_for
 from vlmforge.source.processor import ImageTextProcessor, load_processor
 
 
@@ -48,19 +51,19 @@ class ReferenceModel:
     Attributes:
         model: transformers' model.
         processor: makes token ids and pixels of text and images.
-        image_size: height and width every image is resized to.
+        pictures: the sizes of images.
     """
 
     model: Qwen2VLForConditionalGeneration
     processor: ImageTextProcessor
-    image_size: tuple[int, int] = IMAGE_SIZE
+    pictures: Pictures
 
     @staticmethod
     def load(
         checkpoint: Checkpoint,
         device: str = "cpu",
         dtype: torch.dtype = torch.float32,
-        image_size: tuple[int, int] = IMAGE_SIZE,
+        layout: Layout = FIXED,
     ) -> ReferenceModel:
         """Load the model whole.
 
@@ -68,7 +71,7 @@ class ReferenceModel:
             checkpoint: of the model.
             device: ``"cpu"`` or ``"gpu"``.
             dtype: of weights and arithmetic; bfloat16 halves the memory of float32.
-            image_size: height and width, multiples of the side of a merge group (28).
+            layout: the sizes of images.
 
         Raises:
             SourceError: a weight is missing, or there is no such device.
@@ -77,7 +80,7 @@ class ReferenceModel:
         processor = load_processor(checkpoint.path)
         model: Any = load_model(checkpoint, dtype).to(target)
         model.generation_config = _greedy(model.generation_config)
-        return ReferenceModel(model, processor, image_size)
+        return ReferenceModel(model, processor, pictures_for(checkpoint, layout))
 
     def inputs(self, prompt: str, images: Sequence[Image.Image] = ()) -> ReferenceInputs:
         """One user message: the images, resized, and then the prompt; ready to be answered."""
@@ -87,7 +90,7 @@ class ReferenceModel:
         )
         batch = self.processor(
             text=[text],
-            images=[resize_image(image, self.image_size) for image in images] or None,
+            images=[resize_image(image, self.pictures) for image in images] or None,
             do_resize=False,
             return_tensors="pt",
         )

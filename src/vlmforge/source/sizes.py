@@ -10,7 +10,6 @@ from vlmforge.families.decoder import LAYERS, Decoder
 from vlmforge.families.family import Family
 from vlmforge.families.size import Size
 from vlmforge.families.tower import BLOCKS, Tower
-from vlmforge.images.resizing import IMAGE_SIZE
 from vlmforge.source.heads import BELONGS
 
 Shape = tuple[int, ...]
@@ -66,9 +65,6 @@ def require_sizes(
         _require_layers(_path(key, part.depth), getattr(found, part.depth), stack, shapes, where)
         for size in part.stored(found):
             _require_size(size, key, shapes.get(size.weight, ()), where)
-    if family.tower is not None:
-        sizes = family.tower.sizes(family.tower.part(settings))
-        _require_whole_groups(sizes.patch * sizes.merge, where)
 
 
 def _stacks(family: Family) -> Iterator[tuple[Decoder | Tower, str]]:
@@ -107,16 +103,6 @@ def _require_size(size: Size, part: str, shape: Shape, where: object) -> None:
         where=where,
         mend=f"set {key} to {stored}, or {BELONGS}" if size.direct else BELONGS,
     )
-
-
-def _require_whole_groups(side: int, where: object) -> None:
-    if any(length % side for length in IMAGE_SIZE):
-        height, width = IMAGE_SIZE
-        raise SourceError(
-            f"images of {height} × {width} are no whole groups of {side} × {side} pixels",
-            where=where,
-            mend="choose a model whose patches times merged patches divide both, such as 28",
-        )
 
 
 def _path(part: str, key: str) -> str:

@@ -14,14 +14,16 @@ from PIL import Image
 from vlmforge.errors import SourceError, VlmforgeError, is_failure
 from vlmforge.formats.package import PROCESSOR_FILE
 from vlmforge.formats.settings import ProcessorSettings, read_settings
+from vlmforge.images.layout import Layout
+from vlmforge.images.pictures import NativeResolution
 from vlmforge.images.preprocess import ImagePreprocessor
-from vlmforge.images.resizing import IMAGE_SIZE
 from vlmforge.package.settings import write_settings
 from vlmforge.prompt.encoder import PromptEncoder
 from vlmforge.prompt.messages import images_of
 from vlmforge.prompt.template import ChatTemplate
 from vlmforge.prompt.tokens import load_tokenizer
 from vlmforge.source.checkpoint import Checkpoint
+from vlmforge.source.pictures import pictures_for
 from vlmforge.source.processor import load_processor, load_template
 from vlmforge.source.processor import load_tokenizer as load_original
 
@@ -36,10 +38,13 @@ TEXTS = (
 )
 """Plain words; white space and numbers; other scripts."""
 
+PICTURE = (224, 224)
+"""Height and width of the pictures shown."""
+
 REPORT = "report it with the model's tokenizer and processor settings"
 
 
-def require_agreement(checkpoint: Checkpoint) -> None:
+def require_agreement(checkpoint: Checkpoint, layout: Layout) -> None:
     """Compare the prompts, tokens and pixels of the package to be made with transformers'.
 
     Raises:
@@ -52,7 +57,7 @@ def require_agreement(checkpoint: Checkpoint) -> None:
         _require_same_texts(checkpoint, directory)
         if "vision" in checkpoint.components:
             _require_same_numbers(checkpoint)
-            preprocess = _preprocessor(checkpoint, directory)
+            preprocess = _preprocessor(checkpoint, directory, layout)
             _require_same_pixels(checkpoint, preprocess)
             readers = _seeing_readers(checkpoint, directory, preprocess)
             _require_same_prompts(checkpoint, readers, [*_talks(), *_talks_of_pictures()])
@@ -102,12 +107,21 @@ def _require_same_numbers(checkpoint: Checkpoint) -> None:
 def _require_same_pixels(checkpoint: Checkpoint, preprocess: ImagePreprocessor) -> None:
     original = load_processor(checkpoint.path).image_processor
     with _transformers(checkpoint, "image processor", PROCESSOR_FILE):
-        batch = original(images=[_picture(0)], do_resize=False, return_tensors="np")
+        batch = original(images=[_picture(0)], return_tensors="np", **_resizing(preprocess))
     visual, merge = preprocess(_picture(0)), preprocess.layout.merge_size
     if batch["image_grid_thw"].tolist() != [list(visual.grid.patches(merge))]:
         raise _differs(checkpoint, "the patches of an image")
     if not np.array_equal(visual.slice(0), batch["pixel_values"]):
         raise _differs(checkpoint, "the pixels of an image")
+
+
+def _resizing(preprocess: ImagePreprocessor) -> dict[str, Any]:
+    """How transformers resizes pictures that are shown to it at the one size, or at any."""
+    pictures = preprocess.pictures
+    if not isinstance(pictures, NativeResolution):
+        return {"do_resize": False}
+    bounds = {"shortest_edge": pictures.min_pixels, "longest_edge": pictures.max_pixels}
+    return {"size": bounds}
 
 
 @contextmanager
@@ -183,7 +197,7 @@ def _seeing_readers(
     def original(messages: Messages) -> list[int]:
         text = processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
         pictures = list(images_of(messages))
-        batch = processor(text=[text], images=pictures or None, do_resize=False)
+        batch = processor(text=[text], images=pictures or None, **_resizing(preprocess))
         return list(batch["input_ids"][0])
 
     return lambda messages: encoder.encode(messages).token_ids.tolist(), original
@@ -238,18 +252,12 @@ def _talks_of_pictures() -> list[Messages]:
 
 
 def _picture(seed: int) -> Image.Image:
-    pixels = np.random.default_rng(seed).integers(0, 256, (*IMAGE_SIZE, 3), np.uint8)
+    pixels = np.random.default_rng(seed).integers(0, 256, (*PICTURE, 3), np.uint8)
     return Image.fromarray(pixels)
 
 
-def _preprocessor(checkpoint: Checkpoint, directory: Path) -> ImagePreprocessor:
-    vision = checkpoint.settings.vision_config
-    meta = {
-        "image_size": IMAGE_SIZE,
-        "patch_size": vision.patch_size,
-        "merge_size": vision.spatial_merge_size,
-        "temporal_patch_size": vision.temporal_patch_size,
-    }
+def _preprocessor(checkpoint: Checkpoint, directory: Path, layout: Layout) -> ImagePreprocessor:
+    meta = pictures_for(checkpoint, layout).facts()
     return ImagePreprocessor.of(meta, read_settings(ProcessorSettings, directory / PROCESSOR_FILE))
 
 

@@ -13,6 +13,7 @@ import torch
 from vlmforge.calibrate.images import ImageSource
 from vlmforge.calibrate.record import record_language
 from vlmforge.errors import CalibrationError
+from vlmforge.images.layout import DYNAMIC, FIXED, Layout
 from vlmforge.progress import Progress
 from vlmforge.source.checkpoint import Checkpoint
 
@@ -51,6 +52,7 @@ class Calibration:
         seed: chooses among the user's images or windows of texts, or draws scenes.
         dtype: in which the original model answers, ``"float32"`` or ``"bfloat16"``; what
             :func:`answering_dtype` chooses if None.
+        layout: the sizes of images.
     """
 
     images: ImageSource = None
@@ -59,6 +61,7 @@ class Calibration:
     max_new_tokens: int = 500
     seed: int = 0
     dtype: str | None = None
+    layout: Layout = DYNAMIC
 
 
 def require_calibration(checkpoint: Checkpoint, text: TextCalibration | None) -> None:
@@ -103,9 +106,10 @@ def calibrate_language(
     max_new_tokens: int = 500,
     device: str = "cpu",
     dtype: str | None = None,
+    layout: Layout = FIXED,
     progress: Progress | None = None,
 ) -> Path:
     """Language samples, in the arithmetic asked for or what :func:`answering_dtype` chooses."""
     dtype = dtype or answering_dtype(checkpoint, device)
     where = (checkpoint, images, output_dir, num_samples)
-    return record_language(*where, max_new_tokens, device, dtype, progress=progress)
+    return record_language(*where, max_new_tokens, device, dtype, layout, progress)

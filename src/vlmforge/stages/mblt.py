@@ -10,14 +10,19 @@ from typing import Any
 
 from vlmforge.capture.check import Observer, check
 from vlmforge.capture.component import capture
-from vlmforge.families.family import LANGUAGE
+from vlmforge.families.family import VISION
 from vlmforge.formats.atomic import atomic_file
 from vlmforge.formats.container import ContainerWriter
 from vlmforge.formats.mblt import write_mblt
 from vlmforge.original.streamed import load_streamed, run_decoder, run_tower
 from vlmforge.progress import Progress
 from vlmforge.source.checkpoint import Checkpoint
-from vlmforge.stages.samples import component_samples, original_pixels, sample_feeds
+from vlmforge.stages.samples import (
+    component_samples,
+    original_pixels,
+    sample_feeds,
+    sample_pictures,
+)
 
 CHECKED_ROWS = 128
 """Positions of the sample on which a captured text model is checked."""
@@ -38,16 +43,19 @@ def mblt_compile(
     Raises:
         CaptureError: a value differs from the original's by more than 1e-4 of its range.
     """
-    graph = capture(checkpoint, component)
+    sees = component == VISION
+    graph = capture(
+        checkpoint, component, sample_pictures(checkpoint, calib_data_path) if sees else None
+    )
     samples = component_samples(graph, calib_data_path)
     write_mblt(graph, save_path, progress)
     feeds = sample_feeds(graph, samples[0], CHECKED_ROWS)
     original = load_streamed(checkpoint)
     family = checkpoint.family
-    if component == LANGUAGE or family.tower is None:
+    if not sees or family.tower is None:
         run: Callable[[Observer], None] = partial(run_decoder, original, family.decoder, feeds)
     else:
-        pixels = original_pixels(graph, feeds["images"])
+        pixels = original_pixels(graph, feeds)
         run = partial(run_tower, original, family.tower, *pixels)
     with ContainerWriter(save_path.with_suffix(".infer"), "infer") as writer:
         for name, value in feeds.items():

@@ -11,11 +11,14 @@ from vlmforge.calibrate.text import text_windows
 from vlmforge.capture.component import capture
 from vlmforge.config import CompileConfig
 from vlmforge.errors import CalibrationError, ConfigError, OutputError
+from vlmforge.families.family import VISION
 from vlmforge.formats.kinds import FOLDER, PACKAGE
 from vlmforge.formats.output import existing_parent, require_apart, require_replaceable
+from vlmforge.images.layout import Layout
 from vlmforge.original.health import require_healthy
 from vlmforge.progress import Progress
 from vlmforge.source.checkpoint import EMBEDDING, Checkpoint
+from vlmforge.source.pictures import pictures_for
 from vlmforge.stages.agreement import require_agreement
 from vlmforge.stages.calibration import PROMPT_TOKENS, Calibration, require_calibration
 from vlmforge.stages.overrides import split_overrides
@@ -60,7 +63,7 @@ def require_material(
             f"{samples} samples with answers of {answer} tokens cannot be made",
             mend="give --num-samples and --max-new-tokens of 1 or more",
         )
-    require_agreement(checkpoint)
+    require_agreement(checkpoint, calibration.layout)
     if text is None:
         require_images(calibration.images)
     else:
@@ -68,17 +71,22 @@ def require_material(
     require_healthy(checkpoint, progress)
 
 
-def require_consistent(checkpoint: Checkpoint, space: Workspace, config: CompileConfig) -> None:
-    """The configuration fits the model, and its parts fit each other.
+def require_consistent(
+    checkpoint: Checkpoint, space: Workspace, config: CompileConfig, layout: Layout
+) -> None:
+    """The configuration fits the model, its parts fit each other, and images have a size.
 
     Raises:
         ConfigError: an override names no node, or the components would be rotated differently.
+        SourceError: the layout leaves no size of images.
     """
-    if "vision" in checkpoint.components:
+    sees = VISION in checkpoint.components
+    pictures = pictures_for(checkpoint, layout) if sees else None
+    if sees:
         _require_one_rotation(config, space.rotation)
-    overrides = config.bit.layer_overrides.model_dump()
-    if any(overrides.values()):
-        split_overrides(config, [capture(checkpoint, part) for part in checkpoint.components])
+    if any(config.bit.layer_overrides.model_dump().values()):
+        parts = [capture(checkpoint, part, pictures) for part in checkpoint.components]
+        split_overrides(config, parts)
 
 
 def _require_one_rotation(config: CompileConfig, place: Path) -> None:

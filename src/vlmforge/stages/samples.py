@@ -7,10 +7,15 @@ from pathlib import Path
 
 import torch
 
+from vlmforge.families.family import VISION
 from vlmforge.formats.rotation import Rotation
 from vlmforge.formats.samples import Sample, Samples, read_samples
 from vlmforge.graph.core import Graph
+from vlmforge.images.layout import Layout
 from vlmforge.images.patches import PatchLayout
+from vlmforge.images.pictures import Pictures
+from vlmforge.source.checkpoint import Checkpoint
+from vlmforge.source.pictures import pictures_for
 
 
 def component_samples(graph: Graph, directory: Path) -> Samples:
@@ -42,8 +47,21 @@ def rotated_feeds(
     return feeds
 
 
-def original_pixels(graph: Graph, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def original_pixels(
+    graph: Graph, feeds: Mapping[str, torch.Tensor]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """``pixel_values`` and ``grid_thw`` of the one image in a vision encoder's feeds."""
     meta = graph.meta
-    values = PatchLayout.of(meta).of_blocks(images.numpy())
+    if "patches" in feeds:
+        rows, columns, _ = (feeds["position_ids"].amax(1) + 1).tolist()
+        return feeds["patches"], torch.tensor([[1, rows, columns]])
+    values = PatchLayout.of(meta).of_blocks(feeds["images"].numpy())
     grid = [1, *(side // meta["patch_size"] for side in meta["image_size"])]
     return torch.from_numpy(values), torch.tensor([grid])
+
+
+def sample_pictures(checkpoint: Checkpoint, directory: Path) -> Pictures:
+    """The pictures that the vision samples of a model show; raises :class:`CalibrationError`."""
+    fingerprint = checkpoint.fingerprint()
+    samples = read_samples(directory, VISION, model_fingerprint=fingerprint)
+    return pictures_for(checkpoint, Layout.of(samples.facts))

@@ -11,6 +11,7 @@ from pathlib import Path
 from console import run, samples_root
 
 from vlmforge.calibrate.record import record_language
+from vlmforge.images.layout import Layout
 from vlmforge.source.checkpoint import Checkpoint
 
 
@@ -36,7 +37,7 @@ def main() -> None:
             args.max_new_tokens,
             args.device,
             args.dtype,
-            tuple(args.image_size),
+            Layout(tuple(args.image_size)),
             tell,
         )
     )

@@ -1,0 +1,62 @@
+"""The kind of pictures that a model is compiled for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from PIL import Image
+
+from vlmforge.errors import SourceError
+from vlmforge.formats.document import validate
+from vlmforge.formats.settings import ProcessorSettings
+from vlmforge.images.layout import MOST_CELLS, Layout
+from vlmforge.images.patches import PatchLayout
+from vlmforge.images.pictures import FixedSize, NativeResolution, Pictures, longest_side
+from vlmforge.source.checkpoint import Checkpoint
+from vlmforge.source.processor import load_image_processor
+
+
+def pictures_for(checkpoint: Checkpoint, layout: Layout) -> Pictures:
+    """The pictures of a layout, in the patches of a model that sees.
+
+    Raises:
+        SourceError: they cannot be divided into whole groups of patches, the bounds leave no size,
+            or the model's image processor cannot be read.
+    """
+    tower = checkpoint.family.tower
+    assert tower is not None, "the model sees"
+    sizes = tower.sizes(tower.part(checkpoint.settings))
+    patches = PatchLayout(sizes.patch, sizes.merge, sizes.frames)
+    if layout.image_size is not None:
+        return _fixed(patches, *layout.image_size)
+    return _native(checkpoint, patches, layout.max_pixels)
+
+
+def _fixed(patches: PatchLayout, height: int, width: int) -> FixedSize:
+    side = patches.side
+    if any(length < side or length % side for length in (height, width)):
+        raise SourceError(
+            f"images of {height} × {width} are no whole groups of {side} × {side} pixels",
+            mend=f"choose a height and a width that are multiples of {side}",
+        )
+    return FixedSize(patches, height, width)
+
+
+def _native(
+    checkpoint: Checkpoint, patches: PatchLayout, max_pixels: int | None
+) -> NativeResolution:
+    processor: Any = load_image_processor(checkpoint.path)
+    settings = validate(ProcessorSettings, processor.to_dict(), checkpoint.path)
+    cell = patches.side**2
+    least = max(settings.least_pixels or cell, cell)
+    most = settings.most_pixels or MOST_CELLS * cell
+    most = min(most, MOST_CELLS * cell if max_pixels is None else max_pixels)
+    if most < least:
+        raise SourceError(
+            f"images of at least {least} and at most {most} pixels leave no size",
+            where=checkpoint.path,
+            mend=f"choose --max-pixels of {least} or more",
+        )
+    longest = longest_side(most, patches.side) // patches.patch_size
+    resample = Image.Resampling(settings.resample)
+    return NativeResolution(patches, least, most, longest, resample, settings.do_resize)
