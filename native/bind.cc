@@ -67,15 +67,11 @@ Attribute attribute_of(nb::handle value) {
 // Collects a program, part by part, under the numbers that parts refer to each other by.
 class ProgramBuilder {
  public:
-  // `shape`: sizes, or -1 - s for the dynamic dimension s.
-  int add_buffer(std::string name, const std::vector<std::int64_t>& shape,
+  // `shape`: of each dimension the factor and the symbol, see Dim.
+  int add_buffer(std::string name, const std::vector<std::pair<std::int64_t, int>>& shape,
                  const std::string& dtype) {
     Buffer buffer{std::move(name), {}, dtype_named(dtype)};
-    for (const std::int64_t size : shape) {
-      const int symbol = size < 0 ? static_cast<int>(-1 - size) : -1;
-      buffer.shape.push_back(symbol < 0 ? Dim{size} : Dim{0, symbol});
-      program_.symbols = std::max(program_.symbols, symbol + 1);
-    }
+    for (const auto& [factor, symbol] : shape) buffer.shape.push_back({factor, symbol});
     program_.buffers.push_back(std::move(buffer));
     return static_cast<int>(program_.buffers.size()) - 1;
   }

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
+from vlmforge.dims import Dim
 from vlmforge.families.registry import family_of
 from vlmforge.formats.mxq import MxqWriter
 from vlmforge.formats.package import write_embeddings
 from vlmforge.package.config import package_config, text_file
-from vlmforge.program.core import Buffer, Dim, Instruction, Program
+from vlmforge.program.core import Buffer, Instruction, Program
 from vlmforge.program.layout import pack
 
 HIDDEN, VOCAB, CACHE_LENGTH = 96, 320, 512

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from vlmforge.dims import names, resolve
 from vlmforge.formats.package import Package, open_package
 from vlmforge.machine.cache import Cache
 from vlmforge.machine.machine import Machine
@@ -24,6 +25,9 @@ from vlmforge.machine.native.machine import NativeMachine
 from vlmforge.machine.reference.machine import ReferenceMachine
 
 Feeds = dict[str, np.ndarray]
+
+GROUPS = 40
+"""Size of every dynamic dimension of an image."""
 
 
 def text_feeds(package: Package, prompt: int, steps: int) -> Iterator[Feeds]:
@@ -39,10 +43,15 @@ def text_feeds(package: Package, prompt: int, steps: int) -> Iterator[Feeds]:
 
 
 def image_feeds(machine: Machine) -> Iterator[Feeds]:
-    """One image of noise."""
-    (name,) = machine.program.inputs
-    shape = [dim for dim in machine.program.buffers[name].shape if isinstance(dim, int)]
-    yield {name: np.random.default_rng(0).standard_normal(shape).astype(np.float32)}
+    """One image of noise, of :data:`GROUPS` groups where it may have any size."""
+    rng, feeds = np.random.default_rng(0), {}
+    for buffer in (machine.program.buffers[name] for name in machine.program.inputs):
+        shape = resolve(buffer.shape, dict.fromkeys(names(buffer.shape), GROUPS))
+        noise = (
+            rng.standard_normal(shape) if buffer.dtype == "float32" else rng.integers(8, size=shape)
+        )
+        feeds[buffer.name] = noise.astype(buffer.dtype)
+    yield feeds
 
 
 def traced(machine: Machine, feeds: Feeds, cache: Cache | None) -> Feeds:

@@ -7,33 +7,36 @@
 
 namespace vlmforge::runtime {
 
-Frame::Frame(std::vector<std::vector<std::int64_t>> sizes, std::vector<CacheView> caches,
-             int threads)
+Frame::Frame(std::vector<std::vector<std::int64_t>> sizes, const std::vector<std::int64_t>& factors,
+             std::vector<CacheView> caches, int threads)
     : sizes_(std::move(sizes)), caches_(std::move(caches)), threads_(threads) {
-  for (const std::vector<std::int64_t>& of_requests : sizes_) {
+  for (std::size_t symbol = 0; symbol < sizes_.size(); ++symbol) {
     std::int64_t total = 0;
     std::vector<std::int64_t>& begins = begins_.emplace_back();
-    for (const std::int64_t size : of_requests) {
+    for (const std::int64_t size : sizes_[symbol]) {
       begins.push_back(total);
       total += static_cast<std::int64_t>(counted(size));
       counted(total);
     }
+    counted(total * factors[symbol]);
     totals_.push_back(total);
   }
 }
 
 std::int64_t Frame::count(Dim dim, int request) const {
-  if (!dim.dynamic()) return dim.size;
-  return sizes_[static_cast<std::size_t>(dim.symbol)][static_cast<std::size_t>(request)];
+  if (!dim.dynamic()) return dim.factor;
+  return dim.factor *
+         sizes_[static_cast<std::size_t>(dim.symbol)][static_cast<std::size_t>(request)];
 }
 
 std::int64_t Frame::total(Dim dim) const {
-  return dim.dynamic() ? totals_[static_cast<std::size_t>(dim.symbol)] : dim.size;
+  return dim.dynamic() ? dim.factor * totals_[static_cast<std::size_t>(dim.symbol)] : dim.factor;
 }
 
 std::int64_t Frame::begin(Dim dim, int request) const {
   if (!dim.dynamic()) return 0;
-  return begins_[static_cast<std::size_t>(dim.symbol)][static_cast<std::size_t>(request)];
+  return dim.factor *
+         begins_[static_cast<std::size_t>(dim.symbol)][static_cast<std::size_t>(request)];
 }
 
 std::int64_t Frame::elements(const std::vector<Dim>& shape) const {

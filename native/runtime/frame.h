@@ -22,8 +22,10 @@ struct CacheView {
 // has a size in each request, and their sum in a buffer.
 class Frame {
  public:
-  // sizes[symbol][request]; throws OutOfMemory where there are more than kMaxRows of a symbol.
-  Frame(std::vector<std::vector<std::int64_t>> sizes, std::vector<CacheView> caches, int threads);
+  // sizes[symbol][request], and of each symbol the largest factor it is multiplied by; throws
+  // OutOfMemory where there are then more than kMaxRows.
+  Frame(std::vector<std::vector<std::int64_t>> sizes, const std::vector<std::int64_t>& factors,
+        std::vector<CacheView> caches, int threads);
 
   int requests() const { return static_cast<int>(caches_.size()); }
   int threads() const { return threads_; }
@@ -38,9 +40,6 @@ class Frame {
   std::int64_t elements(const std::vector<Dim>& shape) const;
   // Of a buffer; throws OutOfMemory where they cannot be counted.
   std::size_t bytes(const Buffer& buffer) const;
-
-  // Sums of the dynamic dimensions; with the sizes of the caches, all that memory depends on.
-  const std::vector<std::int64_t>& totals() const { return totals_; }
 
   template <class T>
   T* storage(int id) const {

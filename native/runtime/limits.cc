@@ -11,6 +11,8 @@ namespace {
 constexpr std::size_t kMaxBuffers = std::size_t{1} << 14;
 constexpr std::size_t kMaxRank = 8;
 constexpr std::int64_t kMaxSize = (std::int64_t{1} << 31) - 1;
+constexpr std::int64_t kMaxFactor = std::int64_t{1} << 16;
+constexpr int kMaxSymbols = 1 << 17;  // as many as buffers have dimensions
 constexpr std::size_t kMaxBufferBytes = std::size_t{1} << 36;
 constexpr std::size_t kMaxProgramBytes = std::size_t{1} << 40;
 constexpr std::int64_t kMaxFeatures = 65536;
@@ -20,14 +22,20 @@ void require(bool holds, const std::string& name, const char* rule) {
   if (!holds) throw std::invalid_argument(name + " breaks the rule that " + rule);
 }
 
-// With every dynamic dimension counted as 1.
+void require_dim(const Dim dim, const std::string& name) {
+  require(dim.symbol >= -1 && dim.symbol < kMaxSymbols, name, "dynamic dimensions are numbered");
+  require(!dim.dynamic() || (dim.factor > 0 && dim.factor <= kMaxFactor), name,
+          "factors are 1 to 2^16");
+  require(dim.factor > 0 && dim.factor <= kMaxSize, name, "sizes are positive and fit 31 bits");
+}
+
+// With every dynamic dimension counted as its factor.
 std::size_t bytes_of(const Buffer& buffer) {
   require(buffer.shape.size() <= kMaxRank, buffer.name, "a buffer has at most 8 dimensions");
   std::size_t bytes = size_of(buffer.dtype);
   for (const Dim dim : buffer.shape) {
-    if (dim.dynamic()) continue;
-    require(dim.size > 0 && dim.size <= kMaxSize, buffer.name, "sizes are positive and fit 31 bits");
-    bytes = times(bytes, static_cast<std::size_t>(dim.size));
+    require_dim(dim, buffer.name);
+    bytes = times(bytes, static_cast<std::size_t>(dim.factor));
     require(bytes <= kMaxBufferBytes, buffer.name, "a buffer has at most 2^36 bytes");
   }
   return bytes;

@@ -47,24 +47,21 @@ Dim cached_rows_of(const Program& program) {
 template <class Copy>
 void for_each_piece(const Frame& frame, const Buffer& buffer, int request, const Copy& copy) {
   std::size_t outer = 1, inner = size_of(buffer.dtype);
-  Dim rows{1};
+  std::optional<Dim> rows;
   for (const Dim dim : buffer.shape) {
-    if (!rows.dynamic() && dim.dynamic()) {
-      outer *= static_cast<std::size_t>(rows.size);
+    if (!rows && dim.dynamic()) {
       rows = dim;
-    } else if (rows.dynamic()) {
-      inner *= static_cast<std::size_t>(frame.total(dim));
     } else {
-      rows.size *= dim.size;
+      (rows ? inner : outer) *= static_cast<std::size_t>(frame.total(dim));
     }
   }
-  if (!rows.dynamic()) {
-    copy(std::size_t{0}, std::size_t{0}, static_cast<std::size_t>(rows.size) * inner);
+  if (!rows) {
+    copy(std::size_t{0}, std::size_t{0}, outer * inner);
     return;
   }
-  const std::size_t total = static_cast<std::size_t>(frame.total(rows)) * inner;
-  const std::size_t own = static_cast<std::size_t>(frame.count(rows, request)) * inner;
-  const std::size_t begin = static_cast<std::size_t>(frame.begin(rows, request)) * inner;
+  const std::size_t total = static_cast<std::size_t>(frame.total(*rows)) * inner;
+  const std::size_t own = static_cast<std::size_t>(frame.count(*rows, request)) * inner;
+  const std::size_t begin = static_cast<std::size_t>(frame.begin(*rows, request)) * inner;
   for (std::size_t i = 0; i < outer; ++i) copy(i * total + begin, i * own, own);
 }
 
@@ -72,20 +69,19 @@ void for_each_piece(const Frame& frame, const Buffer& buffer, int request, const
 
 Machine::Machine(Program program, const std::string& isa)
     : program_((require_limits(program), std::move(program))),
+      largest_factors_(program_.largest_factors()),
       cache_shapes_(cache_shapes_of(program_)),
       cached_rows_(cached_rows_of(program_)),
       plan_(program_, kernels_named(isa), linear_of(isa), true),
       traced_plan_(program_, kernels_named(isa), linear_of(isa), false) {}
 
-void Machine::require_room(const Request& request) const {
-  if (request.cache.cache == nullptr) return;
-  const Cache& cache = *request.cache.cache;
-  const std::int64_t past = request.cache.past;
-  const std::int64_t rows = cached_rows_.dynamic()
-                                ? request.sizes.at(static_cast<std::size_t>(cached_rows_.symbol))
-                                : cached_rows_.size;
-  bool fits = past >= 0 && rows >= 0 && past <= cache.capacity() &&
-              rows <= cache.capacity() - past && cache.stores().size() == cache_shapes_.size();
+void Machine::require_room(const Frame& frame, int request) const {
+  const CacheView& view = frame.cache(request);
+  if (view.cache == nullptr) return;
+  const Cache& cache = *view.cache;
+  bool fits = view.past >= 0 && view.past <= cache.capacity() &&
+              frame.count(cached_rows_, request) <= cache.capacity() - view.past &&
+              cache.stores().size() == cache_shapes_.size();
   for (std::size_t i = 0; fits && i < cache_shapes_.size(); ++i) {
     fits = cache.stores()[i].shape() == cache_shapes_[i];
   }
@@ -93,13 +89,13 @@ void Machine::require_room(const Request& request) const {
 }
 
 Frame Machine::frame_of(const std::vector<Request>& requests, int threads) const {
-  std::vector<std::vector<std::int64_t>> sizes(static_cast<std::size_t>(program_.symbols));
+  std::vector<std::vector<std::int64_t>> sizes(largest_factors_.size());
   std::vector<CacheView> caches;
   for (const Request& request : requests) {
     for (std::size_t i = 0; i < sizes.size(); ++i) sizes[i].push_back(request.sizes.at(i));
     caches.push_back(request.cache);
   }
-  return Frame(std::move(sizes), std::move(caches), threads);
+  return Frame(std::move(sizes), largest_factors_, std::move(caches), threads);
 }
 
 void Machine::read_inputs(const Plan& plan, const Frame& frame,
@@ -145,9 +141,9 @@ std::optional<Failure> Machine::run(const std::vector<Request>& requests, int th
   if (requests.size() != 1 && (trace || !batchable())) {
     throw std::invalid_argument("only single requests can run this way");
   }
-  for (const Request& request : requests) require_room(request);
   const FloatEnvironment environment;
   Frame frame = frame_of(requests, threads);
+  for (int request = 0; request < frame.requests(); ++request) require_room(frame, request);
   std::unique_ptr<Workspace> workspace = take_workspace();
   const Plan& plan = trace ? traced_plan_ : plan_;
   plan.place(frame, *workspace);

@@ -38,10 +38,6 @@ class Machine {
   // What a cache of this program keeps.
   const std::vector<CacheShape>& cache_shapes() const { return cache_shapes_; }
 
-  // Throws std::invalid_argument unless the request's cache, if it has one, is of this program's
-  // shapes and has room for the request behind the positions it holds.
-  void require_room(const Request& request) const;
-
   // Runs requests as one; several only if batchable(). May be called from several threads at
   // once. With a failure, nothing was computed or written. `trace` needs one request.
   std::optional<Failure> run(const std::vector<Request>& requests, int threads,
@@ -53,6 +49,9 @@ class Machine {
 
  private:
   Frame frame_of(const std::vector<Request>& requests, int threads) const;
+  // Throws std::invalid_argument unless the request's cache, if it has one, is of this program's
+  // shapes and has room for the request behind the positions it holds.
+  void require_room(const Frame& frame, int request) const;
   void read_inputs(const Plan& plan, const Frame& frame,
                    const std::vector<Request>& requests) const;
   void write_outputs(const Plan& plan, const Frame& frame,
@@ -65,6 +64,7 @@ class Machine {
   std::unique_ptr<Workspace> take_workspace();
 
   Program program_;
+  std::vector<std::int64_t> largest_factors_;  // of the dynamic dimensions
   std::vector<CacheShape> cache_shapes_;
   Dim cached_rows_;  // that a run appends to a cache
   Plan plan_;

@@ -10,8 +10,8 @@ std::string signature_of(const Buffer& buffer) {
   std::string text = std::to_string(size_of(buffer.dtype));
   for (const Dim dim : buffer.shape) {
     if (dim == Dim{1}) continue;
-    text += dim.dynamic() ? " dynamic " : " ";
-    text += std::to_string(dim.dynamic() ? dim.symbol : dim.size);
+    text += dim.dynamic() ? " dynamic " + std::to_string(dim.symbol) + " times " : " ";
+    text += std::to_string(dim.factor);
   }
   return text;
 }

@@ -101,8 +101,8 @@ class Product final : public Operation {
     const Buffer& image = workshop.input(instruction, 0);
     const auto& kernel = instruction.integers("kernel");
     const std::int64_t element_bytes = static_cast<std::int64_t>(size_of(image.dtype));
-    patches_ = {kernel[0], kernel[1], image.shape[1].size / kernel[1],
-                kernel[1] * image.shape[2].size * element_bytes};
+    patches_ = {kernel[0], kernel[1], image.shape[1].factor / kernel[1],
+                kernel[1] * image.shape[2].factor * element_bytes};
     const Dim rows = rows_;
     const std::int64_t bytes = patches_.height * patches_.line_bytes;
     x_ = workshop.storages.add(

@@ -1,5 +1,6 @@
 #include "runtime/program.h"
 
+#include <algorithm>
 #include <stdexcept>
 
 namespace vlmforge::runtime {
@@ -14,6 +15,19 @@ std::size_t size_of(DType dtype) {
     case DType::int64: return 8;
   }
   throw std::logic_error("unknown dtype");
+}
+
+std::vector<std::int64_t> Program::largest_factors() const {
+  std::vector<std::int64_t> factors;
+  for (const Buffer& buffer : buffers) {
+    for (const Dim dim : buffer.shape) {
+      if (!dim.dynamic()) continue;
+      const auto symbol = static_cast<std::size_t>(dim.symbol);
+      factors.resize(std::max(factors.size(), symbol + 1), 1);
+      factors[symbol] = std::max(factors[symbol], dim.factor);
+    }
+  }
+  return factors;
 }
 
 const Tensor* Instruction::tensor(const std::string& role) const {

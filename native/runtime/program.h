@@ -14,10 +14,10 @@ enum class DType : std::uint8_t { int8, uint8, int16, int32, int64, float32 };
 
 std::size_t size_of(DType dtype);
 
-// A fixed size, or the number of a dynamic dimension whose size each request brings.
+// A fixed size, or a multiple of a dynamic dimension, whose size each request brings.
 struct Dim {
-  std::int64_t size = 0;
-  int symbol = -1;
+  std::int64_t factor = 0;  // or the fixed size
+  int symbol = -1;          // number of the dynamic dimension
 
   bool dynamic() const { return symbol >= 0; }
   bool operator==(const Dim&) const = default;
@@ -64,7 +64,9 @@ struct Program {
   std::vector<Instruction> instructions;
   std::vector<int> inputs;   // buffers
   std::vector<int> outputs;  // buffers
-  int symbols = 0;           // dynamic dimensions
+
+  // Of each dynamic dimension the largest factor it occurs with.
+  std::vector<std::int64_t> largest_factors() const;
 };
 
 // Throws std::invalid_argument unless the program's buffers and attributes are of sizes that the

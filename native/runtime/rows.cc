@@ -31,7 +31,7 @@ class NormOperation final : public Operation {
     const Buffer& x = workshop.input(instruction, 0);
     const bool rms = instruction.op == "rms_norm";
     kernel_ = rms ? workshop.kernels.rms_norm : workshop.kernels.layer_norm;
-    step_.columns = x.shape[1].size;
+    step_.columns = x.shape[1].factor;
     step_.epsilon = instruction.number("epsilon");
     step_.multiplier = instruction.has("multiplier") ? instruction.number("multiplier") : 0.0F;
     step_.gain = floats(instruction, "gain");
@@ -62,7 +62,7 @@ class RopeOperation final : public Operation {
         kernel_(workshop.kernels.rope) {
     const Buffer& x = workshop.input(instruction, 0);
     step_.head_dim = instruction.integer("head_dim");
-    step_.heads = x.shape[1].size / step_.head_dim;
+    step_.heads = x.shape[1].factor / step_.head_dim;
     step_.multiplier = floats(instruction, "multiplier");
     step_.offset = floats(instruction, "offset");
     phases_.push_back(

@@ -57,7 +57,10 @@ class Machine:
         """Seconds spent in each instruction since :meth:`start_profile`."""
 
 class ProgramBuilder:
-    def add_buffer(self, name: str, shape: Sequence[int], dtype: str) -> int: ...
+    def add_buffer(self, name: str, shape: Sequence[tuple[int, int]], dtype: str) -> int:
+        """The number of a buffer, whose dimensions are sizes ``(size, -1)`` and multiples
+        ``(factor, number of the dynamic dimension)``."""
+
     def add_instruction(
         self,
         op: str,

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.machine.decoder import decoder, part, request
+from tests.machine.encoder import FEATURES, encoder, picture
 from vlmforge.errors import RunError
 from vlmforge.machine.machine import Machine, Request
 from vlmforge.program.core import Program
@@ -47,6 +48,25 @@ class BatchSuite:
                     batch.append(Request(part(whole, cache.length, stop), cache))
             for outputs, logits in zip(machine.run_batch(batch), wanted, strict=True):
                 np.testing.assert_array_equal(outputs["logits"], logits)
+
+    @settings(suppress_health_check=[HealthCheck.differing_executors], max_examples=20)
+    @given(groups=st.lists(st.integers(1, 9), min_size=2, max_size=4))
+    def test_pictures_of_several_sizes(self, groups: list[int]) -> None:
+        machine = self.open_machine(encoder())
+        pictures = [picture(size, seed) for seed, size in enumerate(groups)]
+        batch = machine.run_batch([Request(each) for each in pictures])
+        for each, outputs, size in zip(pictures, batch, groups, strict=True):
+            assert outputs["fc2"].shape == (size, FEATURES)
+            np.testing.assert_array_equal(outputs["fc2"], machine.run(each)["fc2"])
+
+    def test_a_picture_that_does_not_fit_stops_its_batch(self) -> None:
+        machine = self.open_machine(encoder())
+        broken = {**picture(2), "patches": picture(2)["patches"][:7]}
+        with pytest.raises(RunError, match="7 is not a multiple of 4"):
+            machine.run_batch([Request(picture(3)), Request(broken)])
+        beyond = {**picture(2), "order": np.array([0, 2])}
+        with pytest.raises(RunError, match="row 2 is outside 0 to 1"):
+            machine.run_batch([Request(picture(3)), Request(beyond)])
 
     def test_one_token_of_several_and_a_chunk(self, machine: Machine) -> None:
         batch, expected = [], []

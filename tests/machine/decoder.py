@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from vlmforge.program.core import Buffer, Dim, Instruction, Program
+from vlmforge.dims import Dim, Shape
+from vlmforge.program.core import Buffer, Instruction, Program
 from vlmforge.program.layout import pack
 
 HIDDEN, HEADS, KV_HEADS, HEAD_DIM, FFN, VOCAB, POSITIONS = 22, 4, 2, 6, 37, 41, 64
-INPUTS = {
+INPUTS: dict[str, tuple[Shape, str]] = {
     "inputs_embeds": ((1, "seq", HIDDEN), "float32"),
     "position_ids": ((3, "seq"), "int64"),
     "logits_index": (("logits",), "int64"),
@@ -21,9 +22,10 @@ INPUTS = {
 class Builder:
     """Collects instructions, each writing a buffer of its own name."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, inputs: Mapping[str, tuple[Shape, str]] = INPUTS) -> None:
         self.rng = np.random.default_rng(seed)
-        self.buffers = {name: Buffer(name, *kind) for name, kind in INPUTS.items()}
+        self.inputs = tuple(inputs)
+        self.buffers = {name: Buffer(name, *kind) for name, kind in inputs.items()}
         self.instructions: list[Instruction] = []
         self.tensors: dict[str, np.ndarray] = {}
 
@@ -32,7 +34,7 @@ class Builder:
         name: str,
         op: str,
         inputs: tuple[str, ...],
-        output: tuple[tuple[Dim, ...], str],
+        output: tuple[Shape, str],
         tensors: Mapping[str, np.ndarray] | None = None,
         **attrs: Any,
     ) -> str:
@@ -60,11 +62,22 @@ class Builder:
         return self.add(name, "rms_norm", (x,), kind, epsilon=0.5, multiplier=50.0)
 
     def rope(self, name: str, x: str) -> str:
-        _, width = self.buffers[x].shape
+        rows, width = self.buffers[x].shape
         assert isinstance(width, int)
         multiplier = {"multiplier": np.full(width, 1 / 256, np.float32)}
-        kind = (("seq", width), "int8")
+        kind = ((rows, width), "int8")
         return self.add(name, "rope", (x, "rope_rows"), kind, multiplier, head_dim=HEAD_DIM)
+
+    def rope_rows(self, positions: str, rows: Dim) -> str:
+        angles = np.outer(np.arange(POSITIONS), [1.0, 0.3, 0.05])
+        tables = {"cos": np.cos(angles), "sin": np.sin(angles)}
+        tensors = {name: table.astype(np.float32) for name, table in tables.items()}
+        kind = ((rows, 2, HEAD_DIM), "float32")
+        return self.add("rope_rows", "rope_lookup", (positions,), kind, tensors, sections=[1, 1, 1])
+
+    def program(self, component: str, output: str, **meta: Any) -> Program:
+        steps = tuple(self.instructions)
+        return Program(component, self.inputs, (output,), self.buffers, steps, self.tensors, meta)
 
 
 def decoder(layers: int = 2, seed: int = 0) -> Program:
@@ -73,22 +86,11 @@ def decoder(layers: int = 2, seed: int = 0) -> Program:
     kind = ((1, "seq", HIDDEN), "int16")
     b.add("embeds", "quantize", ("inputs_embeds",), kind, inverse_scale=8192.0)
     h = b.add("rows", "reshape", ("embeds",), (("seq", HIDDEN), "int16"), shape=["seq", HIDDEN])
-    angles = np.outer(np.arange(POSITIONS), [1.0, 0.3, 0.05])
-    tables = {"cos": np.cos(angles).astype(np.float32), "sin": np.sin(angles).astype(np.float32)}
-    rows = (("seq", 2, HEAD_DIM), "float32")
-    b.add("rope_rows", "rope_lookup", ("position_ids",), rows, tables, sections=[1, 1, 1])
+    b.rope_rows("position_ids", "seq")
     for layer in range(layers):
         h = _layer(b, f"l{layer}_", h, last=layer == layers - 1)
     b.linear("logits", b.norm("norm", h), VOCAB, "float32")
-    return Program(
-        "language",
-        tuple(INPUTS),
-        ("logits",),
-        b.buffers,
-        tuple(b.instructions),
-        b.tensors,
-        {"cache_length": POSITIONS},
-    )
+    return b.program("language", "logits", cache_length=POSITIONS)
 
 
 def _layer(b: Builder, p: str, h: str, last: bool) -> str:

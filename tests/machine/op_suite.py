@@ -6,6 +6,7 @@ class TestNative(OpSuite):
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,9 +17,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.machine import oracle
-from tests.machine.single import single, single_of
+from tests.machine.single import in_groups, single, single_of
+from vlmforge.dims import Dim, Shape, resolve
+from vlmforge.errors import RunError
 from vlmforge.machine.machine import Machine
-from vlmforge.program.core import Dim, Program
+from vlmforge.program.core import Program
 from vlmforge.program.layout import pack, pack_group_scale, pack_int4
 from vlmforge.program.verify import verify
 
@@ -30,6 +33,7 @@ WIDE = st.integers(1, 70)
 FLAGS = st.booleans()
 WEIGHTS = st.sampled_from([None, 0, 32, 64, 128])
 ACTIVATIONS = {"silu": oracle.silu, "gelu": oracle.gelu, "quick_gelu": oracle.quick_gelu}
+WITHOUT_ROWS = ("reshape", "constant", "conv2d")
 
 several = settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.differing_executors]
@@ -119,11 +123,16 @@ class OperationTests:
         tensors: Mapping[str, np.ndarray] | None = None,
         **attrs: Any,
     ) -> np.ndarray:
-        """What the machine makes of a single instruction."""
+        """What the machine makes of a single instruction, whatever the number of its rows."""
         program = single_of(op, arrays, output, tensors, **attrs)
         verify(program)
         result = self.open_machine(program).run(arrays)["y"]
         assert (result.shape, result.dtype) == (output[0], np.dtype(output[1]))
+        grouped = in_groups(program)
+        assert (grouped is None) == (op in WITHOUT_ROWS)
+        if grouped is not None:
+            verify(grouped)
+            np.testing.assert_array_equal(self.open_machine(grouped).run(arrays)["y"], result)
         return result
 
 
@@ -193,6 +202,53 @@ class OpSuite(OperationTests):
         x = np.arange(24, dtype=np.int16).reshape(1, 4, 6)
         y = self.compute("reshape", {"x": x}, ((8, 3), "int16"), shape=[8, 3])
         np.testing.assert_array_equal(y, x.reshape(8, 3))
+
+    @pytest.mark.parametrize(
+        ("before", "after"),
+        [
+            (("4*g", 6), ("g", 24)),
+            (("g", 24), ("4*g", 6)),
+            (("6*g", 4), (1, "4*g", 2, 3)),
+            ((3, "2*g"), ("6*g",)),
+            (("65536*g",), ("g", 65536)),
+            (("2*g", "3*h"), ("h", 6, "g")),
+        ],
+    )
+    @pytest.mark.parametrize("sizes", [{"g": 1, "h": 2}, {"g": 3, "h": 1}, {"g": 0, "h": 5}])
+    def test_reshape_of_multiples(self, before: Shape, after: Shape, sizes: dict[str, int]) -> None:
+        inputs = {"x": (before, "int16")}
+        program = single("reshape", inputs, (after, "int16"), shape=list(after))
+        verify(program)
+        shape = resolve(before, sizes)
+        x = np.arange(math.prod(shape), dtype=np.int64).astype(np.int16).reshape(shape).clip(-32767)
+        y = self.open_machine(program).run({"x": x})["y"]
+        np.testing.assert_array_equal(y, x.reshape(resolve(after, sizes)))
+
+    @pytest.mark.parametrize("rows", [1, 2, 3, 5, 6, 7])
+    def test_rows_that_are_no_whole_groups(self, rows: int) -> None:
+        kind: tuple[Shape, str] = (("4*groups", 3), "int16")
+        program = single("requantize", {"x": kind}, kind, multiplier=1.0)
+        machine = self.open_machine(program)
+        message = f"the input 'x' is \\({rows}, 3\\), .*: {rows} is not a multiple of 4"
+        with pytest.raises(RunError, match=message) as caught:
+            machine.run({"x": np.ones((rows, 3), np.int16)})
+        assert caught.value.mend is not None
+        for whole in (0, 4, 8):
+            x = np.full((whole, 3), whole, np.int16)
+            np.testing.assert_array_equal(machine.run({"x": x})["y"], x)
+
+    def test_inputs_that_disagree_about_groups(self) -> None:
+        inputs: dict[str, tuple[Shape, str]] = {
+            "x": (("4*g", 3), "int8"),
+            "index": (("g",), "int64"),
+        }
+        machine = self.open_machine(single("gather_rows", inputs, (("g", 3), "int8")))
+        feeds = {"x": np.ones((8, 3), np.int8), "index": np.array([7, 0])}
+        assert machine.run(feeds)["y"].shape == (2, 3)
+        with pytest.raises(RunError, match=r"with \{'g': 2\}: 8 where there"):
+            machine.run({**feeds, "index": np.zeros(8, np.int64)})
+        with pytest.raises(RunError, match="row 8 is outside 0 to 7"):
+            machine.run({**feeds, "index": np.array([8, 0])})
 
     @pytest.mark.parametrize("dtype", ["int8", "int16", "int64", "float32"])
     def test_constant(self, dtype: str) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from vlmforge.program.core import Buffer, Dim, Instruction, Program
+from vlmforge.dims import Dim, multiple
+from vlmforge.program.core import Buffer, Instruction, Program
+from vlmforge.program.instructions import INSTRUCTIONS
 
 
 def single(
@@ -41,3 +45,32 @@ def single_of(
     """:func:`single` for the shapes and dtypes of ``arrays``."""
     kinds = {name: (array.shape, array.dtype.name) for name, array in arrays.items()}
     return single(op, kinds, output, tensors, **attrs)
+
+
+def in_groups(program: Program) -> Program | None:
+    """A :func:`single` of fixed sizes for any number of rows, in the largest groups up to 12.
+
+    None where the instruction has no such rows, or has to be told of them (reshape).
+    """
+    (step,), buffers = program.instructions, dict(program.buffers)
+    spec, known = INSTRUCTIONS[step.op], dict[Dim, Dim]()
+    for name, operand in zip(step.inputs, spec.inputs.values(), strict=False):
+        for axis in _rows(operand.shape):
+            size = buffers[name].shape[axis]
+            assert isinstance(size, int)
+            known[size] = multiple(math.gcd(size, 12), f"of_{size}")
+            buffers[name] = _with_dim(buffers[name], axis, known[size])
+    if not known:
+        return None
+    (axis,) = _rows(spec.output.shape)
+    buffers["y"] = _with_dim(buffers["y"], axis, known[buffers["y"].shape[axis]])
+    return replace(program, buffers=buffers)
+
+
+def _rows(pattern: str) -> list[int]:
+    """The dimension of an operand that may be any number of rows, if there is one."""
+    return [i for i, token in enumerate(pattern.split()) if token in ("M", "n", "*S")][:1]
+
+
+def _with_dim(buffer: Buffer, axis: int, dim: Dim) -> Buffer:
+    return replace(buffer, shape=(*buffer.shape[:axis], dim, *buffer.shape[axis + 1 :]))

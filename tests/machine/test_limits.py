@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from tests.machine.decoder import decoder
+from vlmforge.dims import Dim
 from vlmforge.errors import FormatError, RunError
 from vlmforge.machine.machine import IMPLEMENTATIONS, Cache, Machine
 from vlmforge.machine.reference.machine import ReferenceMachine
-from vlmforge.program.core import Buffer, Dim, Instruction, Program
+from vlmforge.program.core import Buffer, Instruction, Program
 from vlmforge.program.verify import verify
 
 native = pytest.mark.skipif("native" not in IMPLEMENTATIONS, reason="it is not built")
@@ -73,9 +74,49 @@ def test_the_native_machine_refuses_them_by_itself() -> None:
         (gathers((1, 2**31)), "fit 31 bits"),
         (gathers((1,) * 9), "at most 8 dimensions"),
         (gathers(*[(1, 2**31 - 1, 31)] * 9), "at most 2\\^40 bytes"),
+        (gathers(("65536*m", 2**20 + 1)), "at most 2\\^36 bytes"),
+        (gathers(*[("65536*m", 2**20)] * 16), "at most 2\\^40 bytes"),
     ):
         with pytest.raises(RunError, match=rule):
             machines(program)
+
+
+@native
+@pytest.mark.parametrize(
+    ("dim", "rule"),
+    [
+        ((2**16 + 1, 0), "factors are 1 to 2\\^16"),
+        ((0, 0), "factors are 1 to 2\\^16"),
+        ((-4, 0), "factors are 1 to 2\\^16"),
+        ((2**63 - 1, 0), "factors are 1 to 2\\^16"),
+        ((4, -2), "are numbered"),
+        ((4, 2**17), "are numbered"),
+        ((4, 2**31 - 1), "are numbered"),
+        ((0, -1), "sizes are positive"),
+        ((-1, -1), "sizes are positive"),
+    ],
+)
+def test_the_native_machine_refuses_malformed_dimensions(dim: tuple[int, int], rule: str) -> None:
+    from vlmforge import _native
+
+    builder = _native.ProgramBuilder()
+    number = builder.add_buffer("x", [dim, (3, -1)], "int8")
+    with pytest.raises(ValueError, match=rule):
+        builder.build([number], [number], _native.instruction_sets()[0])
+
+
+@native
+@pytest.mark.parametrize("size", [-1, 2**25, 2**40, 2**47, 2**62, 2**63 - 1])
+def test_the_native_machine_counts_multiples_that_wrap_around(size: int) -> None:
+    program = gathers(("65536*m", 2**17), ("m", 2**8))
+    verify(program)
+    empty = np.zeros(0, np.int8)
+    arrays = [np.zeros(0, np.int64), empty, empty]
+    for machine in machines(program)[1:]:
+        request = (arrays, [0, size], None, 0, [empty, empty])
+        with pytest.raises(MemoryError) as caught:
+            machine._machine.run([request], 1, None)  # type: ignore[attr-defined]
+        assert caught.value.args[0] > 2**40
 
 
 @native
@@ -99,6 +140,9 @@ def test_the_native_machine_counts_rows_that_wrap_around(size: int) -> None:
         (gathers((1,) * 9), "at most 8 dimensions"),
         (gathers((2**31, 1)), "positive sizes"),
         (gathers((1, 2**31 - 1, 33)), "at most 68719476736 bytes"),
+        (gathers(("65537*m", 1)), "multiples of 2 to 65536"),
+        (gathers(("65536*m", 2**20 + 1)), "at most 68719476736 bytes, not 68719542272"),
+        (gathers(*[("65536*m", 2**20)] * 16), "all buffers have at most 1099511627776 bytes"),
         (gathers(*[(1, 2**31 - 1, 31)] * 9), "all buffers have at most 1099511627776 bytes"),
         (gathers(*[(1, 1)] * 2**13), "at most 16384 buffers, not 16385"),
     ],

@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 
 from tests.machine.decoder import decoder
+from tests.machine.encoder import encoder
 from tests.machine.single import single
+from vlmforge.dims import Dim, Shape
 from vlmforge.errors import FormatError
-from vlmforge.program.core import Buffer, Dim, Instruction, Program
+from vlmforge.program.core import Buffer, Instruction, Program
 from vlmforge.program.layout import pack, pack_group_scale, pack_int4
 from vlmforge.program.verify import verify
 
@@ -106,9 +108,9 @@ def test_instruction(fields: dict[str, Any], rule: str) -> None:
         ("norm", {"epsilon": 0.0}, "epsilon is a positive float32"),
         ("norm", {"multiplier": float("inf")}, "multiplier is a finite float32"),
         ("rows", {"shape": ["seq", 23]}, "hold as many elements"),
-        ("rows", {"shape": ["seq", -1]}, "sizes or dimension names"),
+        ("rows", {"shape": ["seq", -1]}, "a list of positive sizes, names and multiples"),
         ("rows", {"shape": ["logits", 22]}, "hold as many elements"),
-        ("rows", {"shape": []}, "sizes or dimension names"),
+        ("rows", {"shape": []}, "a list of positive sizes, names and multiples"),
         ("rope_rows", {"sections": [1, 1]}, "in cos, dimension C is both 2 and 3"),
         ("rope_rows", {"sections": [4, -1]}, "list of positive integers"),
         ("l0_rope_q", {"head_dim": 8}, "dimension D is both 6 and 8"),
@@ -158,10 +160,10 @@ def test_tensor(name: str, change: Callable[[np.ndarray], np.ndarray], rule: str
         ("l0_q", {"dtype": "int64"}, "output is of"),
         ("l0_q", {"shape": ("seq", 25)}, "in output, dimension N is both 24 and 25"),
         ("l0_q", {"shape": ("logits", 24)}, "in output, dimension M is both seq and logits"),
-        ("l0_q", {"shape": ("seq", 0)}, "positive sizes and names"),
-        ("l0_q", {"shape": ("seq", -24)}, "positive sizes and names"),
-        ("l0_q", {"shape": ("seq", 2.0)}, "positive sizes and names"),
-        ("l0_q", {"shape": ["seq", 24]}, "positive sizes and names"),
+        ("l0_q", {"shape": ("seq", 0)}, "positive sizes, names and multiples"),
+        ("l0_q", {"shape": ("seq", -24)}, "positive sizes, names and multiples"),
+        ("l0_q", {"shape": ("seq", 2.0)}, "positive sizes, names and multiples"),
+        ("l0_q", {"shape": ["seq", 24]}, "positive sizes, names and multiples"),
         ("l0_q", {"scale": -1.0}, "a scale is positive"),
         ("l0_q", {"scale": float("inf")}, "a scale is positive"),
         ("logits", {"scale": 1.0}, "of an integer buffer"),
@@ -175,6 +177,76 @@ def test_buffer(name: str, fields: dict[str, Any], rule: str) -> None:
 
 def test_dimension_of_no_input() -> None:
     refused(with_buffer("l0_q", shape=("batch", 24)), "dimension ['batch'] of 'l0_q'")
+    refused(with_buffer("l0_q", shape=("2*batch", 24)), "dimension ['batch'] of 'l0_q'")
+
+
+MALFORMED = [
+    "0*seq", "1*seq", "04*seq", "-2*seq", "2*3*seq", "*seq", "2*", "seq*2", "2 * seq", "2*7", "7",
+    "65537*seq", f"{2**31}*seq", f"{2**64 + 2}*seq", "9" * 5000 + "*seq", "", "2.0*seq", "٢*seq",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("dim", MALFORMED, ids=lambda dim: repr(dim[:20]))
+def test_malformed_dimensions(dim: str) -> None:
+    rule = "positive sizes, names and multiples of 2 to 65536"
+    refused(with_buffer("l0_q", shape=(dim, 24)), rule, "l0_q")
+    refused(with_buffer("inputs_embeds", shape=(1, dim, 22)), rule, "inputs_embeds")
+    refused(with_attrs("rows", shape=[dim, 22]), rule, "rows")
+
+
+def test_multiples() -> None:
+    verify(encoder())
+    buffers = encoder().buffers
+
+    def changed_shape(name: str, *shape: Dim) -> Program:
+        return replace(encoder(), buffers={**buffers, name: replace(buffers[name], shape=shape)})
+
+    refused(changed_shape("embed", "2*groups", 16), "dimension M is both 4*groups and 2*groups")
+    refused(changed_shape("embed", "groups", 16), "dimension M is both 4*groups and groups")
+    refused(changed_shape("merged", "4*groups", 64), "the shape is ['4*groups', 64]", "merged")
+    refused(changed_shape("order", "4*groups"), "dimension n is both 4*groups and groups")
+    refused(changed_shape("position_ids", "3*groups", "4*groups"), "is 3")
+    other = changed(encoder(), "merged", attrs={"shape": ["4*groups", 64]})
+    refused(other, "['4*groups', 16] and ['4*groups', 64] hold as many elements")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "fits"),
+    [
+        (("4*a", 6), ("a", 24), True),
+        (("4*a", 6), (2, "6*a", 2), True),
+        (("4*a", "3*b"), ("b", 12, "a"), True),
+        (("4*a",), ("2*a", 2), True),
+        (("4*a", 6), ("a", 6), False),
+        (("4*a", 6), ("4*b", 6), False),
+        (("4*a", "b"), ("4*a", "a"), False),
+        (("2*a", "2*a"), ("4*a",), False),
+        (("2*a", "2*a"), (4, "a", "a"), True),
+    ],
+)
+def test_reshapes_of_multiples(before: Shape, after: Shape, fits: bool) -> None:
+    inputs: dict[str, Kind] = {"x": (before, "int8"), "other": (("a", "b"), "int8")}
+    program = single("reshape", inputs, (after, "int8"), shape=list(after))
+    program.instructions = (replace(program.instructions[0], inputs=("x",)),)
+    if fits:
+        verify(program)
+    else:
+        refused(program, "hold as many elements", "'y'")
+
+
+def test_causal_rows_in_groups() -> None:
+    inputs: dict[str, Kind] = {"q": (("2*a", 2), "int8"), "k": (("4*a", 2), "int8")}
+    inputs["v"] = inputs["k"]
+    tensors = {"score_multiplier": np.ones(1, np.float32), "multiplier": np.ones(2, np.float32)}
+    for causal in (False, True):
+        program = single(
+            "attention", inputs, inputs["q"], tensors,
+            heads=1, kv_heads=1, head_dim=2, causal=causal, cache=None,
+        )  # fmt: skip
+        if causal:
+            refused(program, "dimension n is both 2*a and 4*a")
+        else:
+            verify(program)
 
 
 def extra(**entries: Any) -> dict[str, Mapping[str, Any]]:

@@ -8,16 +8,18 @@ from typing import Any
 
 import numpy as np
 
+from vlmforge.dims import Dim, multiple, names, resolve
 from vlmforge.program.core import Buffer, Instruction, Program
 
-SIZES = (1, 2, 3, 6, 12, 22, 24, 37, 41, "seq", "logits")
+SIZES = (1, 2, 3, 6, 12, 22, 24, 37, 41)
+FACTORS = (1, 1, 2, 3, 4)
 DTYPES = ("int8", "int16", "int64", "float32")
 
 
 class Mutator:
     """Draws changes of a program that leave it well-formed, if rarely meaningful."""
 
-    def __init__(self, seed: int, sizes: tuple[int | str, ...] = SIZES) -> None:
+    def __init__(self, seed: int, sizes: tuple[int, ...] = SIZES) -> None:
         self.rng = np.random.default_rng(seed)
         self.sizes = sizes
 
@@ -45,8 +47,13 @@ class Mutator:
     def reshape(self, program: Program) -> Program:
         name = self.pick(program.buffers)
         shape = [*program.buffers[name].shape]
-        shape[int(self.rng.integers(len(shape)))] = self.pick(self.sizes)
+        shape[int(self.rng.integers(len(shape)))] = self.dim(program)
         return self._with_buffer(program, replace(program.buffers[name], shape=tuple(shape)))
+
+    def dim(self, program: Program) -> Dim:
+        known = sorted({name for each in program.buffers.values() for name in names(each.shape)})
+        dynamic = [multiple(factor, name) for name in known for factor in FACTORS]
+        return self.pick([self.pick(self.sizes), self.pick(dynamic or self.sizes)])
 
     def retype(self, program: Program) -> Program:
         name = self.pick(program.buffers)
@@ -64,11 +71,10 @@ class Mutator:
         elif isinstance(value, float):
             changed = float(np.float32(value * self.pick([-1, 0, 0.5, 3, 1e30])))
         elif isinstance(value, int):
-            changed = self.pick([size for size in self.sizes if isinstance(size, int)])
+            changed = self.pick(self.sizes)
         elif isinstance(value, list):
             changed = [
-                self.pick(self.sizes) if isinstance(v, str) else self.pick([1, 2, 3, v])
-                for v in value
+                self.dim(program) if isinstance(v, str) else self.pick([1, 2, 3, v]) for v in value
             ]
         else:
             changed = self.pick([None, "l0", "l1", "another"])
@@ -110,13 +116,14 @@ class Mutator:
 def inputs_of(program: Program, rng: np.random.Generator) -> dict[str, np.ndarray]:
     """Arrays of the shapes and dtypes the program asks for; indexes are mostly in range."""
     rows = int(rng.integers(1, 9))
-    sizes = {"seq": rows, "logits": int(rng.integers(0, 4))}
+    inputs = [program.buffers[name] for name in program.inputs]
+    sizes = {name: rows for buffer in inputs for name in names(buffer.shape)}
+    sizes |= {"logits": int(rng.integers(0, 4))}
     feeds = {}
-    for name in program.inputs:
-        buffer = program.buffers[name]
-        shape = [sizes.get(dim, 2) if isinstance(dim, str) else dim for dim in buffer.shape]
+    for buffer in inputs:
+        shape = resolve(buffer.shape, sizes)
         if buffer.dtype == "float32":
-            feeds[name] = rng.standard_normal(shape).astype(np.float32)
+            feeds[buffer.name] = rng.standard_normal(shape).astype(np.float32)
         else:
-            feeds[name] = rng.integers(0, rows, shape).astype(buffer.dtype)
+            feeds[buffer.name] = rng.integers(0, rows, shape).astype(buffer.dtype)
     return feeds

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import random
 import zlib
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 from soak.damage import damaged_bytes, damaged_json
 from soak.kind import Case
 from soak.mutator import SIZES, Mutator, inputs_of
+from vlmforge.dims import elements
 from vlmforge.errors import RunError
 from vlmforge.program.core import Buffer, Program
 
@@ -35,9 +35,10 @@ class Programs:
 
     def prepare(self, directory: Path) -> None:
         from tests.machine.decoder import decoder
+        from tests.machine.encoder import encoder
         from tests.packages import text_program
 
-        self.whole = [decoder(), text_program()]
+        self.whole = [decoder(), encoder(), text_program()]
         self.scratch = directory
 
     def make(self, rng: random.Random) -> Case:
@@ -106,8 +107,8 @@ def _outcome(machine: Any, feeds: dict[str, np.ndarray]) -> Any:
 
 
 def _bytes(buffer: Buffer) -> int:
-    sizes = [8 if isinstance(dim, str) else dim for dim in buffer.shape]
-    return math.prod(sizes) * np.dtype(buffer.dtype).itemsize
+    product, unknown = elements(buffer.shape)
+    return product * 8 ** len(unknown) * np.dtype(buffer.dtype).itemsize
 
 
 def _document(program: Program) -> dict[str, Any]:

@@ -8,10 +8,11 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from vlmforge.dims import Dim, Mismatch, Shape, bind, resolve
 from vlmforge.errors import RunError
 from vlmforge.fixed_point import LIMITS
 from vlmforge.machine.cache import Cache
-from vlmforge.program.core import Dim, Program
+from vlmforge.program.core import Program
 from vlmforge.program.limits import MAX_CACHE_LENGTH
 
 Sizes = dict[str, int]
@@ -53,17 +54,8 @@ class Wanted(NamedTuple):
 
     name: str
     dtype: np.dtype[Any]
-    shape: tuple[Dim, ...]
+    shape: Shape
     limit: int | None
-
-    def fits(self, shape: tuple[int, ...], sizes: Sizes) -> bool:
-        """Whether an array has this shape; a dynamic dimension met first is added to ``sizes``."""
-        if len(shape) != len(self.shape):
-            return False
-        for size, dim in zip(shape, self.shape, strict=True):
-            if size != (sizes.setdefault(dim, size) if isinstance(dim, str) else dim):
-                return False
-        return True
 
     def holds_values(self, array: np.ndarray) -> bool:
         """Whether all of an array of the right dtype are finite numbers, or codes."""
@@ -115,7 +107,7 @@ class RequestRules:
             raise self._error(what, "pass exactly the inputs of the program")
         sizes: Sizes = {}
         for wanted in self._inputs:
-            self._check_input(wanted, inputs[wanted.name], sizes)
+            sizes = self._check_input(wanted, inputs[wanted.name], sizes)
         if 0 in resolve(self._attended, sizes):
             raise self._error("the chunk has no rows", "pass at least one position")
         if cache is not None:
@@ -126,20 +118,25 @@ class RequestRules:
         """Rows that a run of these sizes appends to the cache."""
         return resolve((self._appended,), sizes)[0]
 
-    def _check_input(self, wanted: Wanted, array: np.ndarray, sizes: Sizes) -> None:
+    def _check_input(self, wanted: Wanted, array: np.ndarray, known: Sizes) -> Sizes:
+        """The sizes known and those that follow from the input."""
         if not isinstance(array, np.ndarray) or array.dtype != wanted.dtype:
             found = getattr(array, "dtype", type(array).__name__)
             raise self._error(
                 f"the input {wanted.name!r} is {found}, not a NumPy array of {wanted.dtype}",
                 f"convert it to {wanted.dtype}",
             )
-        if not wanted.fits(array.shape, sizes):
-            known = f" with {sizes}" if sizes else ""
-            what = f"the input {wanted.name!r} is {array.shape}, not {wanted.shape}{known}"
-            raise self._error(what, "reshape it, or make the inputs of one run agree")
+        try:
+            sizes = bind(wanted.shape, array.shape, known)
+        except Mismatch as error:
+            given = f" with {known}" if known else ""
+            what = f"the input {wanted.name!r} is {array.shape}, not {wanted.shape}{given}: {error}"
+            mend = "reshape it; a name stands for one size in all inputs, 4*name for four times it"
+            raise self._error(what, mend) from error
         if not wanted.holds_values(array):
             what = f"the input {wanted.name!r} holds a value that is not finite or not a code"
             raise self._error(what, "look for NaN, infinity or the lowest integer in it")
+        return sizes
 
     def _check_cache(self, cache: Cache, rows: int) -> None:
         if dict(cache.widths) != self.widths:
@@ -188,11 +185,6 @@ def unchanged_on_failure(requests: Sequence[Request]) -> Iterator[None]:
         for cache, length in caches:
             cache.truncate(length)
         raise
-
-
-def resolve(shape: Sequence[Dim], sizes: Sizes) -> tuple[int, ...]:
-    """A shape with its dynamic dimensions filled in."""
-    return tuple([sizes[dim] if isinstance(dim, str) else dim for dim in shape])
 
 
 def check_indexes(op: str, name: str, indexes: np.ndarray, limit: int) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-Dim = int | str
+from vlmforge.dims import Shape
 
 
 @dataclass(frozen=True)
@@ -20,13 +20,13 @@ class Buffer:
 
     Attributes:
         name: unique in the program; the name of the instruction that writes it, or of an input.
-        shape: sizes; a string names a dynamic dimension (``"seq"``, ``"logits"``).
+        shape: sizes, names of dynamic dimensions (``"seq"``) and multiples (``"4*groups"``).
         dtype: ``"int8"``, ``"int16"``, ``"int64"`` or ``"float32"``.
         scale: ``real = scale * code`` for a per-tensor integer buffer, else None.
     """
 
     name: str
-    shape: tuple[Dim, ...]
+    shape: Shape
     dtype: str
     scale: float | None = None
 

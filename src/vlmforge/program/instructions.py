@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from vlmforge.dims import MAX_FACTOR, elements, is_dim, is_size
 from vlmforge.fixed_point import HADAMARD_BLOCKS, LIMITS
 from vlmforge.program.layout import COLUMNS, INT4_COLUMNS, ROWS
 from vlmforge.program.spec import (
@@ -15,8 +16,6 @@ from vlmforge.program.spec import (
     InstructionSpec,
     Operand,
     Values,
-    is_count,
-    is_dim,
     is_float32,
     require,
 )
@@ -33,6 +32,9 @@ MAX_CHANNELS: Final = 65536
 MAX_HEAD_DIM: Final = 1024
 """Largest attention head, so that every score is exact in float32."""
 
+DIMS: Final = f"positive sizes, names and multiples of 2 to {MAX_FACTOR}"
+"""What shapes are of."""
+
 CODES: Final = ("int8", "int16")
 DTYPES: Final = (*CODES, "int64", "float32")
 
@@ -44,16 +46,16 @@ def _is_list(value: Any, accepts: Any, length: int | None = None) -> bool:
 
 FINITE = Attribute("a finite float32", is_float32)
 POSITIVE = Attribute("a positive float32", lambda value: is_float32(value) and value > 0)
-COUNT = Attribute("a positive integer", is_count)
-COUNTS = Attribute("a list of positive integers", lambda value: _is_list(value, is_count))
-PAIR = Attribute("two positive integers", lambda value: _is_list(value, is_count, 2))
-SHAPE = Attribute("a list of sizes or dimension names", lambda value: _is_list(value, is_dim))
+COUNT = Attribute("a positive integer", is_size)
+COUNTS = Attribute("a list of positive integers", lambda value: _is_list(value, is_size))
+PAIR = Attribute("two positive integers", lambda value: _is_list(value, is_size, 2))
+SHAPE = Attribute(f"a list of {DIMS}", lambda value: _is_list(value, is_dim))
 FLAG = Attribute("true or false", lambda value: isinstance(value, bool))
 GROUP = Attribute(
-    f"one of {GROUPS}", lambda value: is_count(value) and value in GROUPS, optional=True
+    f"one of {GROUPS}", lambda value: is_size(value) and value in GROUPS, optional=True
 )
 BLOCK = Attribute(
-    f"one of {HADAMARD_BLOCKS}", lambda value: is_count(value) and value in HADAMARD_BLOCKS
+    f"one of {HADAMARD_BLOCKS}", lambda value: is_size(value) and value in HADAMARD_BLOCKS
 )
 ZERO_POINT = Attribute(
     f"an integer of at most {LIMITS['int8']} either way",
@@ -114,10 +116,8 @@ def _keeps_dtype(case: Case) -> None:
 def _reshape(case: Case) -> None:
     _keeps_dtype(case)
     before, after = case.sizes.rest("X"), tuple(case.attrs["shape"])
-    sizes = [math.prod(d for d in shape if isinstance(d, int)) for shape in (before, after)]
-    names = [sorted(d for d in shape if isinstance(d, str)) for shape in (before, after)]
-    fits = sizes[0] == sizes[1] and names[0] == names[1]
-    require(fits, f"the shapes {list(before)} and {list(after)} hold as many elements")
+    equal = elements(before) == elements(after)
+    require(equal, f"the shapes {list(before)} and {list(after)} hold as many elements")
     case.sizes.bind_rest("Y", after)
 
 

@@ -5,21 +5,21 @@
 
 from __future__ import annotations
 
-import math
 from typing import Final
 
 import numpy as np
 
+from vlmforge.dims import elements
 from vlmforge.program.core import Buffer, Program
 from vlmforge.program.spec import require
 
 MAX_RANK: Final = 8
-"""Most dimensions of a buffer; each is below 2^31."""
+"""Most dimensions of a buffer; :mod:`vlmforge.dims` limits each."""
 
 MAX_BUFFERS: Final = 1 << 14
 
 MAX_BUFFER_BYTES: Final = 1 << 36
-"""Most bytes of a buffer, with every dynamic dimension counted as 1."""
+"""Most bytes of a buffer, with every dynamic dimension counted as its factor."""
 
 MAX_PROGRAM_BYTES: Final = 1 << 40
 """Most bytes of all buffers together, counted so."""
@@ -45,5 +45,4 @@ def require_total(program: Program) -> None:
 
 
 def _bytes(buffer: Buffer) -> int:
-    sizes = (dim for dim in buffer.shape if isinstance(dim, int))
-    return math.prod(sizes) * np.dtype(buffer.dtype).itemsize
+    return elements(buffer.shape)[0] * np.dtype(buffer.dtype).itemsize

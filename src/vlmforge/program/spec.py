@@ -9,9 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from vlmforge.program.core import Dim
-
-Shape = tuple[Dim, ...]
+from vlmforge.dims import Dim, Shape
 
 
 class RuleError(ValueError):
@@ -146,13 +144,3 @@ def is_float32(value: object) -> bool:
     if not isinstance(value, float) or not math.isfinite(value):
         return False
     return abs(value) <= float(np.finfo(np.float32).max) and float(np.float32(value)) == value
-
-
-def is_count(value: object) -> bool:
-    """Whether ``value`` is a positive integer that fits 31 bits."""
-    return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**31
-
-
-def is_dim(value: object) -> bool:
-    """Whether ``value`` is a size or the name of a dynamic dimension."""
-    return is_count(value) or (isinstance(value, str) and value.isidentifier())

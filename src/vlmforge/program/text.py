@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from vlmforge.dims import Dim
 from vlmforge.program.core import Buffer, Instruction, Program
 
 
@@ -35,5 +36,5 @@ def _attribute(value: object) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def _shape(shape: Sequence[int | str]) -> str:
+def _shape(shape: Sequence[Dim]) -> str:
     return "[" + ", ".join(map(str, shape)) + "]"

@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from vlmforge.dims import Shape, is_dim, is_size, names
 from vlmforge.errors import FormatError
 from vlmforge.program.core import Buffer, Instruction, Program
-from vlmforge.program.instructions import CODES, DTYPES, INSTRUCTIONS
+from vlmforge.program.instructions import CODES, DIMS, DTYPES, INSTRUCTIONS
 from vlmforge.program.limits import MAX_CACHE_LENGTH, require_size, require_total
 from vlmforge.program.spec import (
     Case,
@@ -22,8 +23,6 @@ from vlmforge.program.spec import (
     Operand,
     RuleError,
     Sizes,
-    is_count,
-    is_dim,
     require,
 )
 
@@ -60,7 +59,7 @@ def _verify_buffer(name: str, buffer: Buffer) -> None:
     require(buffer.name == name, "a buffer is filed under its own name")
     require(isinstance(buffer.dtype, str) and buffer.dtype in DTYPES, f"its dtype is of {DTYPES}")
     sized = isinstance(buffer.shape, tuple) and all(map(is_dim, buffer.shape))
-    require(sized, f"its shape {buffer.shape!r} is of positive sizes and names")
+    require(sized, f"its shape {buffer.shape!r} is of {DIMS}")
     require_size(buffer)
     if buffer.scale is not None:
         real = isinstance(buffer.scale, float) and 0 < buffer.scale < float("inf")
@@ -68,18 +67,18 @@ def _verify_buffer(name: str, buffer: Buffer) -> None:
 
 
 def _verify_interface(program: Program) -> None:
-    for names, kind in ((program.inputs, "input"), (program.outputs, "output")):
-        require(_are_names(names), f"the {kind}s are a list of names")
-        require(len(set(names)) == len(names), f"no {kind} is listed twice")
-        require(set(names) <= set(program.buffers), f"every {kind} is a buffer")
+    for listed, kind in ((program.inputs, "input"), (program.outputs, "output")):
+        require(_are_names(listed), f"the {kind}s are a list of names")
+        require(len(set(listed)) == len(listed), f"no {kind} is listed twice")
+        require(set(listed) <= set(program.buffers), f"every {kind} is a buffer")
     require(len(program.outputs) > 0, "there is an output")
-    bound = {dim for name in program.inputs for dim in program.buffers[name].shape}
+    bound = {dim for name in program.inputs for dim in names(program.buffers[name].shape)}
     for buffer in program.buffers.values():
-        free = [dim for dim in buffer.shape if isinstance(dim, str) and dim not in bound]
+        free = [dim for dim in names(buffer.shape) if dim not in bound]
         require(not free, f"the dimension {free} of {buffer.name!r} is that of an input")
     require_total(program)
     length = program.meta.get("cache_length", 1)
-    fits = is_count(length) and length <= MAX_CACHE_LENGTH
+    fits = is_size(length) and length <= MAX_CACHE_LENGTH
     require(fits, f"cache_length {length!r} is a positive integer up to {MAX_CACHE_LENGTH}")
 
 
@@ -164,7 +163,7 @@ def _dtype_of(role: str, array: np.ndarray) -> str:
     return array.dtype.name
 
 
-def _match(sizes: Sizes, name: str, operand: Operand, shape: tuple[int | str, ...]) -> None:
+def _match(sizes: Sizes, name: str, operand: Operand, shape: Shape) -> None:
     try:
         sizes.match(operand.shape, shape)
     except RuleError as error:
@@ -191,5 +190,5 @@ def _verify_whole(program: Program, written: set[str]) -> None:
     require(len(rows) <= 1, f"all caches take as many rows, not {sorted(map(str, rows))}")
 
 
-def _are_names(names: object) -> bool:
-    return isinstance(names, (tuple, list)) and all(isinstance(name, str) for name in names)
+def _are_names(value: object) -> bool:
+    return isinstance(value, (tuple, list)) and all(isinstance(name, str) for name in value)

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from soak.mutator import Mutator, inputs_of
 from tests.machine.decoder import decoder
+from tests.machine.encoder import encoder
 from vlmforge.errors import FormatError, RunError
 from vlmforge.machine.machine import IMPLEMENTATIONS, Machine
 from vlmforge.machine.reference.machine import ReferenceMachine
@@ -26,7 +27,7 @@ if "native" not in IMPLEMENTATIONS:
 
 from vlmforge.machine.native.machine import NativeMachine
 
-ORIGINAL = decoder()
+ORIGINALS = {"decoder": decoder(), "encoder": encoder()}
 
 
 def outcome(machine: Machine, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray] | str:
@@ -39,10 +40,11 @@ def outcome(machine: Machine, feeds: dict[str, np.ndarray]) -> dict[str, np.ndar
         return str(error)
 
 
+@pytest.mark.parametrize("original", ORIGINALS)
 @settings(max_examples=300, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 4))
-def test_refused_or_equal(seed: int, changes: int) -> None:
-    mutate, program = Mutator(seed), ORIGINAL
+def test_refused_or_equal(original: str, seed: int, changes: int) -> None:
+    mutate, program = Mutator(seed), ORIGINALS[original]
     for _ in range(changes):
         program = mutate(program)
     try:

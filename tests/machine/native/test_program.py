@@ -5,16 +5,19 @@ from __future__ import annotations
 import multiprocessing
 import os
 import threading
+from typing import Any
 
 import numpy as np
 import pytest
 
 from tests.machine.decoder import decoder, part, request
+from tests.machine.encoder import encoder, picture
 from tests.packages import CACHE_LENGTH, HIDDEN, text_program, vision_program
 from vlmforge.errors import RunError
 from vlmforge.machine import machine as machines
 from vlmforge.machine.machine import IMPLEMENTATIONS, Cache, Machine, Request, open_machine
 from vlmforge.machine.reference.machine import ReferenceMachine
+from vlmforge.program.verify import verify
 
 if "native" not in IMPLEMENTATIONS:
     assert not os.environ.get("CI"), "the native machine has to be built"
@@ -82,6 +85,34 @@ def test_every_code_of_an_image(isa: str, threads: int) -> None:
     assert_equal(traced(machine, {"images": images}), wanted)
     batch = machine.run_batch([Request({"images": images}), Request({"images": -images})])
     np.testing.assert_array_equal(batch[0][program.outputs[0]], wanted[program.outputs[0]])
+
+
+@pytest.mark.parametrize("groups", [1, 2, 7, 40])
+@pytest.mark.parametrize("threads", [1, 2, 5])
+@pytest.mark.parametrize("isa", instruction_sets())
+def test_every_code_of_an_image_of_any_size(isa: str, threads: int, groups: int) -> None:
+    program, inputs = encoder(), picture(groups)
+    verify(program)
+    wanted = traced(ReferenceMachine(program), inputs)
+    machine = NativeMachine(program, threads, isa)
+    assert_equal(traced(machine, inputs), wanted)
+    np.testing.assert_array_equal(machine.run(inputs)["fc2"], wanted["fc2"])
+
+
+def test_images_of_several_sizes_run_as_one() -> None:
+    machine = NativeMachine(encoder(), threads=2)
+    runs: list[int] = []
+
+    class Counting:
+        batchable = machine._machine.batchable
+
+        def run(self, requests: list[Any], *arguments: Any) -> Any:
+            runs.append(len(requests))
+            return inner.run(requests, *arguments)
+
+    inner, machine._machine = machine._machine, Counting()  # type: ignore[assignment]
+    machine.run_batch([Request(picture(groups)) for groups in (3, 1, 8)])
+    assert runs == [3]
 
 
 def test_runs_side_by_side() -> None:

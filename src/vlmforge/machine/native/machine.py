@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 import vlmforge._native as _native
+from vlmforge.dims import Dim, names, parts, resolve
 from vlmforge.errors import RunError
 from vlmforge.machine.cache import Cache
 from vlmforge.machine.cores import cores
@@ -21,7 +22,6 @@ from vlmforge.machine.request import (
     index_error,
     one_by_one,
     require_own_caches,
-    resolve,
 )
 from vlmforge.program.core import Program
 
@@ -54,7 +54,7 @@ class NativeMachine:
         self._rules = RequestRules(program)
         self._where = f"the {program.component} program"
         dims = (dim for name in program.inputs for dim in program.buffers[name].shape)
-        self._symbols = list(dict.fromkeys(dim for dim in dims if isinstance(dim, str)))
+        self._symbols = list(dict.fromkeys(names(dims)))
         self._machine = _build(program, self._symbols, self.isa)
 
     def new_cache(self, capacity: int) -> NativeCache:
@@ -172,13 +172,13 @@ def _isa(wanted: str | None) -> str:
 
 
 def _build(program: Program, symbols: list[str], isa: str) -> _native.Machine:
+    def numbered(dim: Dim) -> tuple[int, int]:
+        factor, name = parts(dim)
+        return factor, -1 if name is None else symbols.index(name)
+
     builder = _native.ProgramBuilder()
     numbers = {
-        name: builder.add_buffer(
-            name,
-            [-1 - symbols.index(dim) if isinstance(dim, str) else dim for dim in buffer.shape],
-            buffer.dtype,
-        )
+        name: builder.add_buffer(name, list(map(numbered, buffer.shape)), buffer.dtype)
         for name, buffer in program.buffers.items()
     }
     for each in program.instructions:

@@ -6,8 +6,9 @@ from itertools import pairwise
 
 import numpy as np
 
+from vlmforge.dims import resolve
 from vlmforge.machine.reference.step import Frame, Step
-from vlmforge.machine.request import check_indexes, resolve
+from vlmforge.machine.request import check_indexes
 
 
 def constant(step: Step, frame: Frame) -> np.ndarray:
