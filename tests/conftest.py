@@ -153,7 +153,7 @@ FINAL_NORMS = ("language_model.norm.weight", "model.norm.weight")
 
 PREPROCESSOR = {
     "min_pixels": 3136,
-    "max_pixels": 12845056,
+    "max_pixels": 100352,
     "patch_size": 14,
     "temporal_patch_size": 2,
     "merge_size": 2,

@@ -31,6 +31,7 @@ from vlmforge.formats.infer import read_infer
 from vlmforge.formats.mblt import read_mblt
 from vlmforge.formats.mxq import read_mxq
 from vlmforge.formats.package import open_package
+from vlmforge.images.layout import FIXED
 from vlmforge.original.reference import ReferenceModel
 from vlmforge.package.build import build_package
 from vlmforge.pipeline import Summary, compile_model
@@ -47,7 +48,9 @@ from vlmforge.transform.choose.learn import rotations
 
 
 def compiled(model: Path, out: Path) -> Summary:
-    return compile_model(str(model), out, images="synthetic", num_samples=3, max_new_tokens=6)
+    return compile_model(
+        str(model), out, images="synthetic", num_samples=3, max_new_tokens=6, layout=FIXED
+    )
 
 
 @pytest.fixture(scope="module")

@@ -20,6 +20,7 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLIm
 from tests.conftest import CONFIG, PREPROCESSOR, write_json
 from vlmforge.calibrate.scenes import draw_scene
 from vlmforge.config import CompileConfig
+from vlmforge.images.layout import DYNAMIC
 from vlmforge.original.reference import ReferenceModel
 from vlmforge.pipeline import compile_model
 from vlmforge.run.conversation import Conversation
@@ -130,7 +131,10 @@ def _architecture() -> dict[str, Any]:
 
 def divergence(package: Path, model: Path) -> float:
     """KL(transformers ‖ package) in nats, the mean over answers of transformers to questions."""
-    original, session = ReferenceModel.load(Checkpoint.open(str(model))), Session.open(package)
+    original, session = (
+        ReferenceModel.load(Checkpoint.open(str(model)), layout=DYNAMIC),
+        Session.open(package),
+    )
     found = []
     for seed, question in ((1, "Describe the image."), (2, "How many shapes are there?")):
         image: Image.Image = draw_scene(seed).image

@@ -15,7 +15,8 @@ from PIL import Image
 from vlmforge.calibrate.images import collect_images
 from vlmforge.calibrate.prompts import PROMPTS
 from vlmforge.calibrate.record import record_language, record_vision
-from vlmforge.errors import CalibrationError
+from vlmforge.errors import CalibrationError, SourceError
+from vlmforge.images.layout import DYNAMIC, Layout
 from vlmforge.images.patches import PatchLayout
 from vlmforge.images.reading import read_image
 from vlmforge.original.reference import ReferenceModel
@@ -124,6 +125,33 @@ def test_vision(checkpoint: Checkpoint, images: Path, tmp_path: Path) -> None:
     assert np.array_equal(PatchLayout().of_blocks(recorded), inputs.pixel_values.numpy())
 
 
+def test_images_that_keep_their_sizes(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    images = _two(tmp_path / "own")
+    directory = record_vision(checkpoint, images, tmp_path / "data", 9, DYNAMIC)
+    facts = metadata(directory)
+    assert facts["layout"] == "dynamic" and "image_size" not in facts
+    sizes = [sample["size"] for sample in facts["samples"]]
+    areas = [height * width for height, width in sizes]
+    low, high = 3136, 100352
+    bounds = [low * (high / low) ** (k / 3) for k in range(4)]
+    for index, area in enumerate(areas):
+        least, most = bounds[index % 3], bounds[index % 3 + 1]
+        assert 0.9 * least < area < 1.1 * most
+    assert len({height / width for height, width in sizes}) > 4
+    for path in listed(directory):
+        patches, positions = np.load(path), np.load(path.with_name("position_ids.npy"))
+        assert patches.shape[1] == 1176 and positions.shape == (3, len(patches))
+        rows, columns = positions[:2].max(1) + 1
+        assert rows * columns == len(patches) and not positions[2].any()
+
+
+def test_language_samples_keep_sizes_too(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    images = _two(tmp_path / "own")
+    directory = record_language(checkpoint, images, tmp_path / "out", 4, 3, layout=DYNAMIC)
+    counts = [int((np.load(f.with_name("token_types.npy")) == 1).sum()) for f in listed(directory)]
+    assert len(set(counts)) > 2 and max(counts) <= 128
+
+
 def test_image_source_is_told(checkpoint: Checkpoint, images: Path, tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
     Image.new("RGB", (9, 9)).save(tmp_path / "images" / "a.png")
@@ -150,12 +178,13 @@ def test_no_readable_image(checkpoint: Checkpoint, tmp_path: Path, record: Any) 
         ({"num_samples": 0}, "no samples"),
         ({"max_new_tokens": 0}, "no length"),
         ({"dtype": "int8"}, "no dtype int8"),
-        ({"image_size": (224, 225)}, "merge groups of 28"),
-        ({"image_size": (0, 28)}, "merge groups of 28"),
+        ({"layout": Layout((224, 225))}, "multiples of 28"),
+        ({"layout": Layout((0, 28))}, "multiples of 28"),
+        ({"layout": Layout(max_pixels=3000)}, "leave no size"),
     ],
 )
 def test_settings_out_of_range(
     checkpoint: Checkpoint, images: Path, tmp_path: Path, changes: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(CalibrationError, match=message):
+    with pytest.raises((CalibrationError, SourceError), match=message):
         record_language(checkpoint, images, tmp_path / "out", **changes)

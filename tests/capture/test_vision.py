@@ -18,9 +18,13 @@ from vlmforge.capture.check import check
 from vlmforge.capture.vision import capture_tower
 from vlmforge.errors import CaptureError
 from vlmforge.graph.evaluate import FloatCache, evaluate
+from vlmforge.images.grid import Grid
+from vlmforge.images.layout import DYNAMIC, FIXED
 from vlmforge.images.patches import PatchLayout
+from vlmforge.images.pictures import FixedSize
 from vlmforge.original.streamed import load_streamed, run_decoder, run_tower
 from vlmforge.source.checkpoint import Checkpoint
+from vlmforge.source.pictures import pictures_for
 
 
 def decoder_of(checkpoint: Checkpoint, feeds: dict[str, torch.Tensor]) -> Callable[..., None]:
@@ -137,4 +141,32 @@ def test_rope_rows_are_in_the_order_of_the_patches(tiny_checkpoint: Path) -> Non
 def test_an_image_of_broken_groups_is_refused(tiny_checkpoint: Path) -> None:
     checkpoint, _, _ = captured(tiny_checkpoint)
     with pytest.raises(CaptureError, match="multiples of 28"):
-        capture_tower(checkpoint, (224, 230))
+        capture_tower(checkpoint, FixedSize(PatchLayout(), 224, 230))
+
+
+@pytest.mark.parametrize("grid", [Grid(1, 1, 2), Grid(1, 3, 5), Grid(1, 9, 2), Grid(1, 8, 8)])
+def test_images_of_any_size_agree_with_the_original(tiny_checkpoint: Path, grid: Grid) -> None:
+    checkpoint = Checkpoint.open(str(tiny_checkpoint))
+    pictures = pictures_for(checkpoint, DYNAMIC)
+    graph = capture_tower(checkpoint, pictures)
+    count = grid.tokens * 4
+    patches = torch.randn(count, 1176, generator=torch.Generator().manual_seed(0))
+    positions = torch.from_numpy(pictures.layout.positions(grid))
+    tower, thw = checkpoint.family.tower, torch.tensor([grid.patches(2)])
+    run = partial(run_tower, load_streamed(checkpoint), tower, patches, thw)
+    report = check(graph, {"patches": patches, "position_ids": positions}, run)
+    assert report["worst"]["relative"] < 1e-4
+    assert report["compared"] == 1 + 2 * 10 + 4
+
+
+def test_both_layouts_compute_the_same(tiny_checkpoint: Path) -> None:
+    checkpoint = Checkpoint.open(str(tiny_checkpoint))
+    fixed, dynamic = (
+        capture_tower(checkpoint, pictures_for(checkpoint, layout)) for layout in (FIXED, DYNAMIC)
+    )
+    images = vision_feeds()["images"]
+    patches = torch.from_numpy(PatchLayout().of_blocks(images.numpy()))
+    positions = torch.from_numpy(PatchLayout().positions(Grid(1, 8, 8)))
+    want = evaluate(fixed, {"images": images})["model_merger_fc2"]
+    feeds = {"patches": patches, "position_ids": positions}
+    assert relative_error(evaluate(dynamic, feeds)["model_merger_fc2"], want) < 1e-5

@@ -12,6 +12,7 @@ import pytest
 
 from vlmforge.formats.mxq import MxqWriter, read_mxq
 from vlmforge.formats.package import PackageFiles, open_package
+from vlmforge.images.layout import FIXED
 from vlmforge.pipeline import compile_model
 from vlmforge.program.core import Program
 
@@ -22,7 +23,8 @@ Plant = Callable[[Program], Program]
 def compiled(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny checkpoint, compiled; treat it as read-only."""
     out = tmp_path_factory.mktemp("diagnosed") / "package"
-    compile_model(str(tiny_checkpoint), out, images="synthetic", num_samples=16, max_new_tokens=12)
+    asked = {"images": "synthetic", "num_samples": 16, "max_new_tokens": 12}
+    compile_model(str(tiny_checkpoint), out, **asked, layout=FIXED)
     return out
 
 

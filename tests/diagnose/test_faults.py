@@ -18,6 +18,7 @@ from vlmforge.diagnose.report import diagnose_package
 from vlmforge.diagnose.settings import missing
 from vlmforge.errors import CalibrationError
 from vlmforge.formats.package import open_package, write_embeddings
+from vlmforge.images.layout import FIXED
 from vlmforge.pipeline import compile_model
 from vlmforge.program import layout
 from vlmforge.program.core import Program
@@ -166,6 +167,7 @@ def test_transformations_that_follow_from_samples(tiny_checkpoint: Path, tmp_pat
         num_samples=2,
         max_new_tokens=6,
         config=config,
+        layout=FIXED,
     )
 
     culprits = diagnose_package(package, str(tiny_checkpoint), WANTED)["culprits"]

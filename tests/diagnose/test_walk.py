@@ -16,6 +16,7 @@ from vlmforge.diagnose.tally import Tally
 from vlmforge.diagnose.walk import Side, Walk
 from vlmforge.formats.package import open_package
 from vlmforge.graph.evaluate import evaluate
+from vlmforge.images.layout import FIXED
 from vlmforge.machine.machine import open_machine
 from vlmforge.pipeline import compile_model
 from vlmforge.source.checkpoint import Checkpoint
@@ -65,6 +66,7 @@ def test_codes_with_a_zero_point_are_read_as_what_they_stand_for(
         num_samples=3,
         max_new_tokens=2,
         config=config,
+        layout=FIXED,
     )
     package, checkpoint = open_package(tmp_path / "p"), Checkpoint.open(str(tiny_checkpoint))
     assert package.vision is not None

@@ -28,12 +28,14 @@ from vlmforge.config import CompileConfig
 from vlmforge.errors import SourceError
 from vlmforge.families import registry
 from vlmforge.families.family import Family
+from vlmforge.images.layout import DYNAMIC
 from vlmforge.images.resizing import resize_image
 from vlmforge.original.model import load_model
 from vlmforge.pipeline import compile_model
 from vlmforge.run.conversation import Conversation
 from vlmforge.run.session import Session
 from vlmforge.source.checkpoint import Checkpoint
+from vlmforge.source.pictures import pictures_for
 from vlmforge.source.processor import load_processor
 from vlmforge.stages.calibration import TextCalibration
 
@@ -112,9 +114,8 @@ def divergence(session: Session, model: Path, sees: bool) -> float:
 def pixels(model: Path, image: Image.Image, ids: torch.Tensor) -> dict[str, torch.Tensor]:
     """What the original model is given beside the tokens, of an image as packages see it."""
     processor = load_processor(model)
-    found = processor.image_processor(
-        images=[resize_image(image)], do_resize=False, return_tensors="pt"
-    )
+    shown = resize_image(image, pictures_for(Checkpoint.open(str(model)), DYNAMIC))
+    found = processor.image_processor(images=[shown], do_resize=False, return_tensors="pt")
     types = (ids == processor.image_token_id).long()
     return {
         "pixel_values": found["pixel_values"],

@@ -17,6 +17,7 @@ import numpy as np
 
 from vlmforge.calibrate.scenes import draw_scene
 from vlmforge.formats.mxq import read_mxq
+from vlmforge.images.layout import FIXED
 from vlmforge.pipeline import compile_model
 from vlmforge.program.core import Program
 from vlmforge.run.conversation import Conversation
@@ -57,7 +58,14 @@ def conversation(package: Path) -> list[list[int]]:
 
 
 def main(package: Path) -> None:
-    compile_model(str(checkpoint()), package, images="synthetic", num_samples=4, max_new_tokens=16)
+    compile_model(
+        str(checkpoint()),
+        package,
+        images="synthetic",
+        num_samples=4,
+        max_new_tokens=16,
+        layout=FIXED,
+    )
     programs = {file.name: fingerprint(read_mxq(file)) for file in sorted(package.glob("*.mxq"))}
     print(json.dumps({"programs": programs, "conversation": conversation(package)}))
 

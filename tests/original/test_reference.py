@@ -12,6 +12,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from vlmforge.errors import SourceError
+from vlmforge.images.layout import Layout
 from vlmforge.original.reference import ReferenceModel, torch_device
 from vlmforge.source.checkpoint import Checkpoint
 
@@ -107,7 +108,7 @@ def test_half_precision(tiny_checkpoint: Path) -> None:
 
 def test_other_image_sizes(tiny_checkpoint: Path) -> None:
     checkpoint = Checkpoint.open(str(tiny_checkpoint))
-    reference = ReferenceModel.load(checkpoint, image_size=(56, 112))
+    reference = ReferenceModel.load(checkpoint, layout=Layout((56, 112)))
     assert reference.inputs("Hi.", [noise(7)]).token_types.sum() == 8
 
 

@@ -14,6 +14,7 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLIm
 
 from tests.conftest import PREPROCESSOR, SPECIAL, TEMPLATE, special_id
 from vlmforge.errors import SourceError, VlmforgeError
+from vlmforge.images.layout import DYNAMIC, FIXED
 from vlmforge.package.settings import write_settings
 from vlmforge.prompt.template import ChatTemplate
 from vlmforge.prompt.tokens import load_tokenizer
@@ -115,7 +116,8 @@ def no_tokenizer_settings(model: Path) -> None:
 )
 def test_spellings_agree(copy: Path, change: Change) -> None:
     change(copy)
-    require_agreement(Checkpoint.open(str(copy)))
+    for layout in (FIXED, DYNAMIC):
+        require_agreement(Checkpoint.open(str(copy)), layout)
 
 
 def test_what_transformers_saves_agrees(copy: Path, tiny_checkpoint: Path) -> None:
@@ -123,14 +125,14 @@ def test_what_transformers_saves_agrees(copy: Path, tiny_checkpoint: Path) -> No
         (copy / file).unlink()
     AutoTokenizer.from_pretrained(tiny_checkpoint).save_pretrained(copy)
     Qwen2VLImageProcessorPil.from_pretrained(tiny_checkpoint).save_pretrained(copy)
-    require_agreement(Checkpoint.open(str(copy)))
+    require_agreement(Checkpoint.open(str(copy)), DYNAMIC)
 
 
 @pytest.mark.parametrize("template", ["{{ messages", "{{ raise_exception('no') }}", ""])
 def test_a_template_that_answers_nothing_is_refused(copy: Path, template: str) -> None:
     edit(copy / "tokenizer_config.json", chat_template=template)
     with pytest.raises(VlmforgeError, match=r"template|conversation"):
-        require_agreement(Checkpoint.open(str(copy)))
+        require_agreement(Checkpoint.open(str(copy)), DYNAMIC)
 
 
 @pytest.mark.parametrize(
@@ -148,7 +150,7 @@ def test_a_template_that_answers_nothing_is_refused(copy: Path, template: str) -
 def test_malformed_settings_are_refused(copy: Path, file: str, content: str) -> None:
     (copy / file).write_text(content)
     with pytest.raises(VlmforgeError):
-        require_agreement(Checkpoint.open(str(copy)))
+        require_agreement(Checkpoint.open(str(copy)), DYNAMIC)
 
 
 @pytest.mark.parametrize(
@@ -164,7 +166,7 @@ def test_settings_nothing_can_be_done_with_are_told_with_their_file(
 ) -> None:
     edit(copy / file, **changes)
     with pytest.raises(SourceError) as told:
-        require_agreement(Checkpoint.open(str(copy)))
+        require_agreement(Checkpoint.open(str(copy)), DYNAMIC)
     assert Path(str(told.value.where)) == copy / file
 
 
@@ -172,14 +174,14 @@ def test_settings_nothing_can_be_done_with_are_told_with_their_file(
 def test_missing_settings_are_named(copy: Path, file: str) -> None:
     (copy / file).unlink()
     with pytest.raises(VlmforgeError, match=r"cannot be read|no tokens for"):
-        require_agreement(Checkpoint.open(str(copy)))
+        require_agreement(Checkpoint.open(str(copy)), DYNAMIC)
 
 
 def test_a_decoder_needs_no_template(tiny_decoder: Path, tmp_path: Path) -> None:
-    require_agreement(Checkpoint.open(str(tiny_decoder)))
+    require_agreement(Checkpoint.open(str(tiny_decoder)), DYNAMIC)
     copy = shutil.copytree(tiny_decoder, tmp_path / "Copy-LM")
     edit(copy / "tokenizer_config.json", chat_template=None)
-    require_agreement(Checkpoint.open(str(copy)))
+    require_agreement(Checkpoint.open(str(copy)), DYNAMIC)
 
 
 def test_tokens_that_stand_elsewhere_reach_the_package(copy: Path, tmp_path: Path) -> None:

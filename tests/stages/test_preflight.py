@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from vlmforge.config import CompileConfig
 from vlmforge.errors import CalibrationError, ConfigError, OutputError, VlmforgeError
+from vlmforge.images.layout import DYNAMIC
 from vlmforge.pipeline import compile_model
 from vlmforge.source.checkpoint import Checkpoint
 from vlmforge.stages.calibration import Calibration, TextCalibration
@@ -115,7 +116,7 @@ def test_a_configuration_that_does_not_fit_is_refused(
     space = Workspace(tmp_path, "Tiny-VL")
     with pytest.raises(ConfigError, match=named):
         require_consistent(
-            Checkpoint.open(str(tiny_checkpoint)), space, CompileConfig.parse(document)
+            Checkpoint.open(str(tiny_checkpoint)), space, CompileConfig.parse(document), DYNAMIC
         )
 
 

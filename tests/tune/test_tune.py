@@ -14,6 +14,7 @@ from vlmforge.formats.mblt import read_mblt
 from vlmforge.formats.mxq import read_mxq
 from vlmforge.graph.core import Weight
 from vlmforge.graph.evaluate import apply, evaluate
+from vlmforge.images.layout import FIXED
 from vlmforge.pipeline import compile_model
 from vlmforge.quantize.scales.grid import Grid
 from vlmforge.quantize.weights.formats import WeightFormat, quantize_weight
@@ -160,6 +161,7 @@ def test_the_result_is_a_configuration_that_compiles(
         num_samples=2,
         max_new_tokens=4,
         config=FOUR_BITS,
+        layout=FIXED,
         choose=choose,
     )
 

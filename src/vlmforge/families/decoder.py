@@ -12,7 +12,7 @@ LAYERS = "language_model.layers."
 """Begins the canonical names of the weights of layers."""
 
 
-Positions = Literal["one_axis", "mrope"]
+Positions = Literal["axis", "mrope"]
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Decoder:
     rotary: Callable[[Any], Any]
     settings: str = ""
     path: str = "model"
-    positions: Positions = "one_axis"
+    positions: Positions = "axis"
     rotary_name: str = "rotary_emb"
     attention_bias: bool = True
     depth: str = "num_hidden_layers"

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import ConfigDict, PositiveInt
@@ -70,7 +70,8 @@ class _VisionMeta(Document):
 
     model_fingerprint: str
     rotation: str | None
-    image_size: tuple[PositiveInt, PositiveInt]
+    layout: Literal["fixed", "dynamic"] = "fixed"
+    image_size: tuple[PositiveInt, PositiveInt] | None = None
     patch_size: PositiveInt
     merge_size: PositiveInt
     temporal_patch_size: PositiveInt

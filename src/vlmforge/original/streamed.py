@@ -58,7 +58,7 @@ def run_decoder(
     with _Observed(model, observe):
         hidden = model.get_submodule(decoder.path)(
             inputs_embeds=feeds["inputs_embeds"],
-            position_ids=positions[:1] if decoder.positions == "one_axis" else positions[:, None],
+            position_ids=positions[:1] if decoder.positions == "axis" else positions[:, None],
             use_cache=False,
         )
         model.lm_head(hidden.last_hidden_state)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 from vlmforge.errors import SourceError
 from vlmforge.formats.package import PROCESSOR_FILE
 from vlmforge.formats.settings import GenerationSettings, read_settings
 from vlmforge.source.checkpoint import Checkpoint
-from vlmforge.source.processor import load_image_processor, load_template, load_tokenizer
+from vlmforge.source.processor import image_settings, load_template, load_tokenizer
 
 GENERATION_FILE = "generation_config.json"
 
@@ -19,9 +18,6 @@ PROCESSOR_CLASSES = {
     "processor_class": "MobilintQwen2VLProcessor",
     "image_processor_type": "MobilintQwen2VLImageProcessor",
 }
-
-STEPS = ("do_resize", "do_rescale", "do_normalize", "do_convert_rgb")
-"""What a processor does unless a setting is false or, which says the same, null."""
 
 _LOADING = ("is_local", "local_files_only")
 """How a tokenizer was loaded, which transformers writes down among its settings."""
@@ -62,8 +58,5 @@ def write_settings(checkpoint: Checkpoint, directory: Path) -> None:
 
 def write_processor_config(checkpoint: Checkpoint, path: Path) -> None:
     """Write ``preprocessor_config.json``, which names the processor of compiled packages."""
-    processor = load_image_processor(checkpoint.path)
-    settings: dict[str, Any] = processor.to_dict()
-    steps = {step: bool(getattr(processor, step)) for step in STEPS}
-    document = {**settings, **steps, **PROCESSOR_CLASSES}
+    document = {**image_settings(checkpoint.path), **PROCESSOR_CLASSES}
     path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from PIL import Image
 
 from vlmforge.errors import SourceError
 from vlmforge.formats.document import validate
+from vlmforge.formats.package import PROCESSOR_FILE
 from vlmforge.formats.settings import ProcessorSettings
 from vlmforge.images.layout import MOST_CELLS, Layout
 from vlmforge.images.patches import PatchLayout
 from vlmforge.images.pictures import FixedSize, NativeResolution, Pictures, longest_side
 from vlmforge.source.checkpoint import Checkpoint
-from vlmforge.source.processor import load_image_processor
+from vlmforge.source.processor import image_settings
 
 
 def pictures_for(checkpoint: Checkpoint, layout: Layout) -> Pictures:
@@ -45,8 +44,8 @@ def _fixed(patches: PatchLayout, height: int, width: int) -> FixedSize:
 def _native(
     checkpoint: Checkpoint, patches: PatchLayout, max_pixels: int | None
 ) -> NativeResolution:
-    processor: Any = load_image_processor(checkpoint.path)
-    settings = validate(ProcessorSettings, processor.to_dict(), checkpoint.path)
+    file = checkpoint.path / PROCESSOR_FILE
+    settings = validate(ProcessorSettings, image_settings(checkpoint.path), file)
     cell = patches.side**2
     least = max(settings.least_pixels or cell, cell)
     most = settings.most_pixels or MOST_CELLS * cell

@@ -11,6 +11,9 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLIm
 from vlmforge.errors import FormatError, SourceError, is_failure
 from vlmforge.formats.chat_template import read_chat_template
 
+STEPS = ("do_resize", "do_rescale", "do_normalize", "do_convert_rgb")
+"""What a processor does unless a setting is false or, which says the same, null."""
+
 
 class ImageTextProcessor(Qwen2VLProcessor):
     """Hugging Face's Qwen2-VL processor for images and text.
@@ -49,6 +52,17 @@ def load_image_processor(path: Path) -> Qwen2VLImageProcessorPil:
             where=path,
             mend="take the preprocessor_config.json that the model was published with",
         ) from error
+
+
+def image_settings(path: Path) -> dict[str, Any]:
+    """The settings of the checkpoint's image processor in one spelling, every step a boolean.
+
+    Raises:
+        SourceError: it is missing or unreadable.
+    """
+    processor = load_image_processor(path)
+    steps = {step: bool(getattr(processor, step)) for step in STEPS}
+    return {**processor.to_dict(), **steps}
 
 
 def load_template(path: Path, *, processor: bool) -> str | None:
