@@ -73,6 +73,10 @@ class ImageError(SourceError, RunError):
     """An image that is missing, unreadable or too large, of a request as of a source."""
 
 
+class VideoError(ImageError):
+    """A video that is missing, cannot be decoded, has no frames or is too long."""
+
+
 class OutputError(VlmforgeError):
     """An output path that holds what is not this project's, or that nothing can be written to."""
 

@@ -98,3 +98,15 @@ def test_the_defaults_are_hugging_faces() -> None:
     assert ours.image_mean == tuple(original.image_mean)
     assert ours.image_std == tuple(original.image_std)
     assert (ours.rescale_factor, ours.resample) == (original.rescale_factor, original.resample)
+
+
+def test_more_tokens_than_there_is_room_for() -> None:
+    assert PREPROCESS(noise(), room=64).grid.tokens == 64
+    with pytest.raises(ImageError, match=r"64 tokens, there is room for 0[^$]*max_length"):
+        PREPROCESS(noise(), room=-3)
+
+
+def test_pixels_of_callers() -> None:
+    pixels = np.asarray(noise())
+
+    np.testing.assert_array_equal(PREPROCESS(pixels).slice(0), PREPROCESS(noise()).slice(0))

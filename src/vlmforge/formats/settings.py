@@ -123,6 +123,24 @@ class ProcessorSettings(Settings):
         return self.max_pixels or self.size.longest_edge
 
 
+class VideoSettings(ProcessorSettings):
+    """``video_preprocessor_config.json``: which frames of a video are taken, and their size.
+
+    Attributes:
+        fps: frames a second; None for what is usual.
+        num_frames: of a video, whatever its length.
+        min_frames, max_frames: bounds where ``fps`` says how many.
+        cap_pixels_per_frame: whether all frames together have at most 90 % of ``max_video_tokens``.
+    """
+
+    fps: PositiveFloat | None = None
+    num_frames: PositiveInt | None = None
+    min_frames: PositiveInt = 4
+    max_frames: PositiveInt = 768
+    cap_pixels_per_frame: bool = False
+    max_video_tokens: PositiveInt = 128000
+
+
 class GenerationSettings(Settings):
     """Which tokens end an answer, as ``generation_config.json`` and ``config.json`` say it."""
 
@@ -148,13 +166,14 @@ class PackageSettings(GenerationSettings):
     Attributes:
         mxq_path: file name of the text program.
         vision_config: names the vision program, in a package that has one.
-        image_token_id: stands for one row of image features.
+        image_token_id, video_token_id: stand for one row of features of an image or video.
         text_config: tells what ends an answer where the root does not.
     """
 
     mxq_path: str
     vision_config: VisionSettings = Field(default_factory=VisionSettings)
     image_token_id: int = Field(default=151655, ge=0, lt=1 << 31)
+    video_token_id: int = Field(default=151656, ge=0, lt=1 << 31)
     text_config: GenerationSettings = Field(default_factory=GenerationSettings)
 
 

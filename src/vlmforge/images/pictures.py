@@ -14,6 +14,9 @@ from vlmforge.formats.settings import ProcessorSettings
 from vlmforge.images.grid import Grid
 from vlmforge.images.patches import PatchLayout
 
+USED = 0.9
+"""The part of the tokens there are that the frames of a video may have."""
+
 LONGEST = 200
 """Times as long as wide an image may be, as in Hugging Face's ``smart_resize``."""
 
@@ -47,6 +50,14 @@ class Pictures(Protocol):
         """What a vision program's ``meta`` says of them, for :func:`pictures_of`."""
         ...
 
+    def bounded(self, min_pixels: int | None, max_pixels: int | None) -> Pictures:
+        """The same with narrower bounds, in pixels, where sizes have bounds."""
+        ...
+
+    def shared(self, tokens: int, frames: int) -> Pictures:
+        """The same for a video of so many frames, which have so many tokens to share."""
+        ...
+
 
 @dataclass(frozen=True)
 class FixedSize:
@@ -76,6 +87,14 @@ class FixedSize:
     def facts(self) -> dict[str, Any]:
         """See :class:`Pictures`."""
         return {"image_size": [self.height, self.width], **self.layout.facts()}
+
+    def bounded(self, min_pixels: int | None, max_pixels: int | None) -> FixedSize:
+        """See :class:`Pictures`."""
+        return self
+
+    def shared(self, tokens: int, frames: int) -> FixedSize:
+        """See :class:`Pictures`."""
+        return self
 
 
 @dataclass(frozen=True)
@@ -133,10 +152,17 @@ class NativeResolution:
         }
 
     def bounded(self, min_pixels: int | None, max_pixels: int | None) -> NativeResolution:
-        """The same with other bounds, where they are given."""
-        least = self.min_pixels if min_pixels is None else min_pixels
-        most = self.max_pixels if max_pixels is None else max_pixels
+        """See :class:`Pictures`."""
+        most = min(self.max_pixels, max_pixels or self.max_pixels)
+        least = min(min_pixels or self.min_pixels, most)
         return replace(self, min_pixels=least, max_pixels=most)
+
+    def shared(self, tokens: int, frames: int) -> NativeResolution:
+        """See :class:`Pictures`; as Hugging Face's ``cap_pixels_per_frame`` has it."""
+        pixels = int(tokens * self.layout.side**2 * USED)
+        own = pixels * self.layout.temporal_patch_size // frames
+        most = max(min(self.max_pixels, own), int(self.min_pixels * 1.05))
+        return replace(self, max_pixels=most)
 
 
 def pictures_of(meta: Mapping[str, Any], settings: ProcessorSettings) -> Pictures:

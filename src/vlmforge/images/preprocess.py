@@ -9,13 +9,17 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from vlmforge.errors import ImageError
 from vlmforge.formats.settings import ProcessorSettings
+from vlmforge.images.grid import Grid
 from vlmforge.images.normalization import Normalization
 from vlmforge.images.patches import PatchLayout
 from vlmforge.images.pictures import Pictures, pictures_of
 from vlmforge.images.reading import ImageSource
 from vlmforge.images.resizing import resize_image
 from vlmforge.images.visual import Frames
+
+LONGER = "open the package with a larger max_length (at most the compiled cache length)"
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,7 @@ class ImagePreprocessor:
 
         Args:
             meta: ``Program.meta`` of the vision program, see :func:`pictures_of`.
-            settings: of Hugging Face's image processor.
+            settings: of Hugging Face's processor.
         """
         return ImagePreprocessor(pictures_of(meta, settings), Normalization.of(settings))
 
@@ -45,14 +49,39 @@ class ImagePreprocessor:
         """Divides images into patches."""
         return self.pictures.layout
 
-    def __call__(self, image: ImageSource) -> Frames:
+    def __call__(self, image: ImageSource, room: int | None = None) -> Frames:
         """An image as the vision program reads it.
 
+        Args:
+            image: to be read.
+            room: most tokens it may have, None for any number.
+
         Raises:
-            ImageError: it is missing, too large, no image, or of a shape that is not possible.
+            ImageError: it is missing, too large, no image, of a shape that is not possible, or
+                has more tokens than there is room for.
         """
-        return Frames(np.asarray(self.resized(image))[None], self.layout, self.normalize)
+        found = read_image(image)
+        size = self.pictures.size(found.height, found.width)
+        if excess := tokens_beyond(self.layout.grid(1, *size), room):
+            mend = f"show smaller or fewer images, or {LONGER}"
+            raise ImageError(f"the image has {excess}", mend=mend)
+        return self.frames([self.resize(found, size)])
 
     def resized(self, image: ImageSource) -> Image.Image:
         """An image in RGB at the size it is divided at; raises :class:`ImageError`."""
         return resize_image(image, self.pictures)
+
+    def resize(self, image: Image.Image, size: tuple[int, int]) -> Image.Image:
+        """An image in RGB with another height and width."""
+        return image.resize(size[::-1], self.pictures.resample)
+
+    def frames(self, images: list[Image.Image]) -> Frames:
+        """Images of one size, which are not resized."""
+        return Frames(np.stack([np.asarray(i) for i in images]), self.layout, self.normalize)
+
+
+def tokens_beyond(grid: Grid, room: int | None) -> str | None:
+    """How many tokens a grid has for how few there is room; None if it fits."""
+    if room is None or grid.tokens <= room:
+        return None
+    return f"{grid.tokens} tokens, there is room for {max(room, 0)}"

@@ -7,7 +7,9 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import BinaryIO
 
+import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from vlmforge.errors import ImageError
@@ -33,8 +35,8 @@ TILE = (322, 323)
 MEND = "name an existing image file: " + ", ".join(FORMATS)
 SMALLER = "make the image smaller, or save it as another format, such as PNG or JPEG"
 
-ImageSource = Image.Image | str | os.PathLike[str]
-"""An image, or the path of a file that holds one."""
+ImageSource = Image.Image | np.ndarray | str | os.PathLike[str]
+"""An image, its pixels uint8 ``[height, width, 3]``, or the path of a file that holds one."""
 
 
 def read_image(source: ImageSource) -> Image.Image:
@@ -47,10 +49,11 @@ def read_image(source: ImageSource) -> Image.Image:
         ImageError: a file is missing, no regular file, no image of :data:`FORMATS` or damaged,
             or an image is larger than is allowed.
     """
-    if isinstance(source, Image.Image):
+    if isinstance(source, (Image.Image, np.ndarray)):
         with _told(None):
-            _check_size(source.size)
-            return _upright_rgb(source)
+            image = _of_pixels(source) if isinstance(source, np.ndarray) else source
+            _check_size(image.size)
+            return _upright_rgb(image)
     with _told(source):
         return _decoded(_read(source))
 
@@ -86,17 +89,33 @@ class _TooLarge(Exception):
     """An image that would take more memory or time than is allowed."""
 
 
-def _read(path: str | os.PathLike[str]) -> bytes:
-    """The bytes of a regular file; others are not waited for, as a pipe would be."""
+@contextmanager
+def regular_file(path: str | os.PathLike[str]) -> Iterator[tuple[BinaryIO, int]]:
+    """A regular file, open, and its bytes; others are not waited for, as a pipe would be.
+
+    Raises:
+        OSError: there is none.
+    """
     flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
     with os.fdopen(os.open(path, flags), "rb") as file:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
             raise OSError("it is not a regular file")
-        data = file.read(MOST_BYTES + 1) if status.st_size <= MOST_BYTES else None
+        yield file, status.st_size
+
+
+def _read(path: str | os.PathLike[str]) -> bytes:
+    with regular_file(path) as (file, size):
+        data = file.read(MOST_BYTES + 1) if size <= MOST_BYTES else None
     if data is None or len(data) > MOST_BYTES:
         raise _TooLarge(f"the image file is larger than {MOST_BYTES >> 20} MB")
     return data
+
+
+def _of_pixels(pixels: np.ndarray) -> Image.Image:
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
+        raise ValueError(f"it is {pixels.dtype} {list(pixels.shape)}, not uint8 [height, width, 3]")
+    return Image.fromarray(np.ascontiguousarray(pixels))
 
 
 def _decoded(data: bytes) -> Image.Image:

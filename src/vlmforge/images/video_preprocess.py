@@ -1,0 +1,83 @@
+"""VideoPreprocessor: frames of a video become what the vision program reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from vlmforge.errors import VideoError
+from vlmforge.formats.settings import VideoSettings
+from vlmforge.images.footage import Footage, open_video
+from vlmforge.images.preprocess import LONGER, ImagePreprocessor, tokens_beyond
+from vlmforge.images.sampling import USUAL_FPS, FrameSampling
+from vlmforge.images.video import Video
+from vlmforge.images.visual import Frames
+
+FEWER = f"give the video a smaller max_frames, fps or max_pixels, cut it, or {LONGER}"
+
+
+@dataclass(frozen=True)
+class VideoPreprocessor:
+    """Takes frames of videos, and prepares them as if they were images.
+
+    Attributes:
+        images: prepares a frame.
+        sampling: which are taken of a file, unless the video asks for others.
+        most_tokens: for which frames of a long video are made smaller; None for any number.
+    """
+
+    images: ImagePreprocessor
+    sampling: FrameSampling
+    most_tokens: int | None = None
+
+    @staticmethod
+    def of(meta: Mapping[str, Any], settings: VideoSettings) -> VideoPreprocessor:
+        """The preprocessor of a vision program and a ``video_preprocessor_config.json``."""
+        images = ImagePreprocessor.of(meta, settings)
+        sampling = FrameSampling(
+            settings.fps or USUAL_FPS,
+            settings.num_frames,
+            settings.min_frames,
+            settings.max_frames,
+            images.layout.temporal_patch_size,
+        )
+        most = settings.max_video_tokens if settings.cap_pixels_per_frame else None
+        return VideoPreprocessor(images, sampling, most)
+
+    def __call__(self, video: Video, room: int | None = None) -> Frames:
+        """A video as the vision program reads it; an odd number of frames repeats the last.
+
+        Args:
+            video: to be read.
+            room: most tokens it may have, None for any number.
+
+        Raises:
+            VideoError: it is missing, cannot be decoded, has no frames, is too long, has fewer
+                frames than are asked for, or more tokens than there is room for.
+            ImageError: a frame cannot be read, or is of a shape that is not possible.
+        """
+        with open_video(video.source) as footage:
+            indexes = self._indexes(video, footage)
+            size = self._size(video, footage, len(indexes))
+            if excess := tokens_beyond(self.images.layout.grid(len(indexes), *size), room):
+                raise VideoError(f"the video has {excess}", mend=FEWER)
+            frames = [self.images.resize(frame, size) for frame in footage.chosen(indexes)]
+        missing = -len(frames) % self.images.layout.temporal_patch_size
+        return self.images.frames(frames + frames[-1:] * missing)
+
+    def _indexes(self, video: Video, footage: Footage) -> np.ndarray:
+        if not video.is_file:
+            return np.arange(footage.frames)
+        asked = video.sampling
+        if "fps" in asked:
+            asked.setdefault("num_frames", None)
+        return replace(self.sampling, **asked).indexes(footage.frames, footage.rate)
+
+    def _size(self, video: Video, footage: Footage, count: int) -> tuple[int, int]:
+        pictures = self.images.pictures.bounded(video.min_pixels, video.max_pixels)
+        if self.most_tokens is not None:
+            pictures = pictures.shared(self.most_tokens, count)
+        return pictures.size(footage.height, footage.width)
