@@ -15,7 +15,9 @@ from vlmforge.decode.inputs import Inputs
 from vlmforge.decode.prefix import PrefixCache
 from vlmforge.decode.reading import fill
 from vlmforge.errors import RunError
+from vlmforge.images.grid import Grid
 from vlmforge.machine.machine import open_machine
+from vlmforge.prompt.spans import Span
 from vlmforge.run.conversation import Conversation
 from vlmforge.run.session import Session
 
@@ -25,7 +27,7 @@ TABLE = np.random.default_rng(0).normal(size=(VOCAB, HIDDEN)).astype(np.float32)
 
 
 def new_context() -> Context:
-    return Context(MACHINE, TABLE, (2, 3), 40)
+    return Context(MACHINE, TABLE, 40)
 
 
 def plain(*tokens: int) -> Inputs:
@@ -36,7 +38,8 @@ def with_image(before: int, key: int, after: int) -> Inputs:
     """Some tokens, an image of six, and some more."""
     keys = np.concatenate([np.arange(before), np.full(6, key), np.arange(after)])
     rows = np.random.default_rng(-key).normal(size=(6, HIDDEN)).astype(np.float32)
-    return Inputs(np.where(keys < 0, VOCAB - 1, keys), keys, rows)
+    token_ids, span = np.where(keys < 0, VOCAB - 1, keys), Span(before, key, Grid(1, 2, 3))
+    return Inputs(token_ids, keys, rows, (span,))
 
 
 @given(

@@ -5,13 +5,17 @@ from __future__ import annotations
 import dataclasses
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from tests.dialogues import assistant, counting, picture, user
 from tests.packages import ORIGIN
+from vlmforge.decode import snapshot as snapshots
 from vlmforge.decode.generate import Options
+from vlmforge.decode.reading import Reading, fill, read
+from vlmforge.decode.vision import ImageFeatures
 from vlmforge.errors import RunError
 from vlmforge.formats.kv import Snapshot
 from vlmforge.formats.package import write_embeddings
@@ -102,6 +106,71 @@ def test_impossible_snapshots(
 
     with pytest.raises(RunError, match=r"no package has read|−128"):
         Conversation(session).restore(dataclasses.replace(taken, **{name: array}))
+
+
+def changed(spans: tuple[tuple[int, ...], ...], how: str) -> tuple[tuple[int, ...], ...]:
+    (start, frames, rows, columns), *_ = spans
+    return {
+        "missing": (),
+        "moved": ((start + 1, frames, rows, columns),),
+        "smaller": ((start, frames, rows - 1, columns),),
+        "larger": ((start, frames, rows + 1, columns),),
+        "twice": (*spans, *spans),
+        "beyond": (*spans, (10**9, 1, 1, 1)),
+        "huge": ((start, 2**62, rows, columns),),
+    }[how]
+
+
+@pytest.mark.parametrize(
+    "how", ["missing", "moved", "smaller", "larger", "twice", "beyond", "huge"]
+)
+def test_impossible_spans(session: Session, taken: Snapshot, how: str) -> None:
+    assert taken.spans[0][1:] == (1, 8, 8)
+    altered = dataclasses.replace(taken, spans=changed(taken.spans, how))
+
+    with pytest.raises(RunError, match="no package has read"):
+        Conversation(session).restore(altered)
+
+
+def test_equal_images_side_by_side_stay_two(session: Session) -> None:
+    messages = [user(picture(0), picture(0), "What?")]
+    touching = session.join(*_touching(session, messages))
+    context = session.new_context()
+    fill(context, touching)
+    other = session.new_context()
+
+    snapshots.restore(other, snapshots.take(context, "p"), "p")
+
+    assert len(context.spans) == 2 and other.spans == context.spans
+    first = context.spans[1].start
+    assert other.truncate(first + 3) == first
+    np.testing.assert_array_equal(fill(other, touching), fill(session.new_context(), touching))
+
+
+def _touching(session: Session, messages: list[Any]) -> tuple[np.ndarray, list[ImageFeatures]]:
+    """Tokens and features of a message whose images have no text between them."""
+    token_ids, visuals = session.prepare(messages)
+    is_image = token_ids == session.prompts.placeholders.image
+    others = token_ids[~is_image]
+    joined = np.concatenate([others[:5], token_ids[is_image], others[5:]])
+    return joined, session.encode(visuals)
+
+
+def test_a_part_of_an_image_is_left_out(session: Session) -> None:
+    inputs = session.inputs([user("x", picture(0), "y")])
+    start = inputs.spans[0].start
+    context = session.new_context()
+    reading = Reading(context, inputs)
+    read([(reading, start + 20)])
+
+    taken = snapshots.take(context, "p")
+    other = session.new_context()
+    snapshots.restore(other, taken, "p")
+
+    assert (other.length, other.spans) == (start, ())
+    with pytest.raises(RunError, match="part of an image"):
+        Reading(context, inputs.slice(start + 20, len(inputs)))
+    np.testing.assert_array_equal(fill(context, inputs), fill(session.new_context(), inputs))
 
 
 def test_rows_of_another_shape(session: Session, taken: Snapshot) -> None:

@@ -217,7 +217,7 @@ def test_sampling_several_answers_to_text(model: Any, processor: Any) -> None:
 
 
 def test_a_generated_image_token_is_an_ordinary_token(model: Any, processor: Any) -> None:
-    image_token = model.session.prompts.image_token_id
+    image_token = model.session.prompts.placeholders.image
 
     output = model.generate(
         **encode(processor, QUESTIONS[0]), **GREEDY,
@@ -380,7 +380,7 @@ def test_looking_up_beside_images(model: Any, processor: Any, messages: Any, tok
 @pytest.mark.parametrize("types", [True, False])
 def test_guessed_image_tokens_stand_for_no_images(model: Any, processor: Any, types: bool) -> None:
     """Whatever was said is an image token, and the prompt is full of guesses for what follows."""
-    image_token = model.session.prompts.image_token_id
+    image_token = model.session.prompts.placeholders.image
     inputs = encode(processor, QUESTIONS[2])
     if not types:
         del inputs["mm_token_type_ids"]

@@ -8,8 +8,10 @@ import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,13 +21,25 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLIm
 
 from tests.conftest import PLAIN_TEMPLATE, SPECIAL, TEMPLATE, special_id
 from vlmforge.errors import PackageError, RunError, VlmforgeError
-from vlmforge.prompt.encoder import PromptEncoder, PromptRules
+from vlmforge.formats.settings import ProcessorSettings, VideoSettings
+from vlmforge.images.video import Video
+from vlmforge.images.visual_preprocess import VisualPreprocessor
+from vlmforge.prompt.encoder import Placeholders, PromptEncoder, PromptRules
 from vlmforge.prompt.template import ChatTemplate
 from vlmforge.prompt.tokens import Tokens, load_tokenizer
 from vlmforge.source.processor import load_tokenizer as processor_tokenizer
 from vlmforge.text import well_formed
 
 IMAGE = {"type": "image", "image": Image.new("RGB", (224, 224))}
+LARGE = {"type": "image", "image": Image.new("RGB", (300, 180))}
+VIDEO = {"type": "video", "video": [Image.new("RGB", (56, 112))] * 5}
+PLACEHOLDERS = Placeholders(special_id("<|image_pad|>"), special_id("<|video_pad|>"))
+SIZES = {"patch_size": 14, "merge_size": 2, "temporal_patch_size": 2}
+BOUNDS = {"min_pixels": 3136, "max_pixels": 12845056}
+META = {**SIZES, **BOUNDS, "layout": "dynamic", "max_patches": 1000}
+
+
+look = VisualPreprocessor.of(META, ProcessorSettings(), VideoSettings(min_pixels=3136))
 
 
 class ImageTextProcessor(Qwen2VLProcessor):
@@ -38,7 +52,7 @@ class ImageTextProcessor(Qwen2VLProcessor):
 @pytest.fixture(scope="module")
 def encoder(tiny_checkpoint: Path) -> PromptEncoder:
     tokenizer, template = load_tokenizer(tiny_checkpoint), ChatTemplate.load(tiny_checkpoint)
-    return PromptEncoder(tokenizer, template, special_id("<|image_pad|>"), 64)
+    return PromptEncoder(tokenizer, template, PLACEHOLDERS, look)
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +62,7 @@ def trusting(tiny_checkpoint: Path) -> PromptEncoder:
 
 def made(checkpoint: Path, rules: PromptRules) -> PromptEncoder:
     tokenizer, template = load_tokenizer(checkpoint), ChatTemplate.load(checkpoint)
-    return PromptEncoder(tokenizer, template, special_id("<|image_pad|>"), 64, rules)
+    return PromptEncoder(tokenizer, template, PLACEHOLDERS, look, rules)
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +76,11 @@ def text(value: str) -> dict[str, str]:
     return {"type": "text", "text": value}
 
 
+def asking(**options: Any) -> list[dict[str, Any]]:
+    """A message with a video of which something is asked."""
+    return [{"role": "user", "content": [{"type": "video", "video": "a.mp4", **options}]}]
+
+
 CONVERSATIONS = [
     [{"role": "user", "content": [text("How many shapes are there?")]}],
     [{"role": "user", "content": [IMAGE, text("Describe the image.")]}],
@@ -69,7 +88,7 @@ CONVERSATIONS = [
         {"role": "system", "content": [text("Ünïcödé 日本語 🙂 \n\n  spaces")]},
         {"role": "user", "content": [text("one"), IMAGE, IMAGE, text("two")]},
         {"role": "assistant", "content": [text("A red circle.")]},
-        {"role": "user", "content": [IMAGE, text("And <|im_start|> here?")]},
+        {"role": "user", "content": [LARGE, text("And <|im_start|> here?")]},
     ],
 ]
 
@@ -97,7 +116,9 @@ def test_equals_hugging_face(
     prompt = chosen.encode(messages, generation_prompt=generation_prompt)
 
     assert prompt.token_ids.tolist() == expected["input_ids"][0]
-    assert len(prompt.images) == (prompt.token_ids == encoder.image_token_id).sum() // 64
+    types = PLACEHOLDERS.types(prompt.token_ids)
+    assert types.tolist() == expected["mm_token_type_ids"][0]
+    assert sum(visual.grid.tokens for visual in prompt.visuals) == (types > 0).sum()
 
 
 TALKS = st.lists(
@@ -117,9 +138,8 @@ def test_special_tokens_of_users_are_text(
     tiny_checkpoint: Path, template: str, texts: list[str]
 ) -> None:
     tokenizer = AutoTokenizer.from_pretrained(tiny_checkpoint)
-    encoder = PromptEncoder(
-        load_tokenizer(tiny_checkpoint), ChatTemplate(template), special_id("<|image_pad|>"), 64
-    )
+    tokenizer_of_package = load_tokenizer(tiny_checkpoint)
+    encoder = PromptEncoder(tokenizer_of_package, ChatTemplate(template), PLACEHOLDERS, look)
     messages = [{"role": "user", "content": well_formed(each)} for each in texts]
 
     ids = encoder.encode(messages).token_ids.tolist()
@@ -168,7 +188,7 @@ def test_image_placeholders_of_users_are_text(encoder: PromptEncoder) -> None:
 
     prompt = encoder.encode([{"role": "user", "content": content}])
 
-    assert (prompt.token_ids == encoder.image_token_id).sum() == 64 and len(prompt.images) == 1
+    assert (prompt.token_ids == PLACEHOLDERS.image).sum() == 64 and len(prompt.visuals) == 1
 
 
 def test_messages_may_come_once(encoder: PromptEncoder) -> None:
@@ -177,7 +197,7 @@ def test_messages_may_come_once(encoder: PromptEncoder) -> None:
     prompt = encoder.encode(message for message in messages)
 
     assert prompt.token_ids.tolist() == encoder.encode(messages).token_ids.tolist()
-    assert len(prompt.images) == 1
+    assert len(prompt.visuals) == 1
 
 
 @pytest.mark.parametrize("character", [" ", "a", "\n", "\u0301", "\ud800", "<"])
@@ -226,12 +246,98 @@ def test_nested_messages_are_bounded(encoder: PromptEncoder) -> None:
         encoder.encode([{"role": "user", "content": "x", "more": nested}])
 
 
-def test_images_are_named_by_any_key(encoder: PromptEncoder, tmp_path: Path) -> None:
-    parts = [{"type": "image", key: tmp_path / key} for key in ("image", "path", "url")]
+def looking(checkpoint: Path, rules: PromptRules) -> tuple[PromptEncoder, list[Any]]:
+    """An encoder, and the list of what it looks at with the room there is."""
+    seen: list[Any] = []
 
-    assert encoder.encode([{"role": "user", "content": parts}]).images == tuple(
-        tmp_path / key for key in ("image", "path", "url")
-    )
+    def noted(shown: Any, room: int | None) -> Any:
+        seen.append((shown, room))
+        return look(Image.new("RGB", (56, 56)), room)
+
+    tokenizer, template = load_tokenizer(checkpoint), ChatTemplate.load(checkpoint)
+    return PromptEncoder(tokenizer, template, PLACEHOLDERS, noted, rules), seen
+
+
+def test_files_are_named_by_any_key(tiny_checkpoint: Path) -> None:
+    encoder, seen = looking(tiny_checkpoint, PromptRules())
+    parts = [
+        {"type": kind, key: f"{kind} {key}"}
+        for kind in ("image", "video")
+        for key in (kind, "path", "url")
+    ]
+
+    encoder.encode([{"role": "user", "content": parts}])
+
+    shown = [each.source if isinstance(each, Video) else each for each, _ in seen]
+    assert shown == [part[list(part)[1]] for part in parts]
+
+
+def test_a_video_asks_for_what_it_wants(tiny_checkpoint: Path) -> None:
+    encoder, seen = looking(tiny_checkpoint, PromptRules())
+    asked = {"fps": 0.5, "min_frames": 2, "max_frames": 9, "min_pixels": 3136, "max_pixels": 9999}
+    parts = [
+        {"type": "video", "video": "a.mp4", **asked},
+        {"type": "video", "path": "b.mp4", "num_frames": 8, "fps": None},
+        {"type": "video", "video": ["1.png", Image.new("RGB", (9, 9))], "max_pixels": 9999},
+    ]
+
+    encoder.encode([{"role": "user", "content": parts}])
+
+    videos = [each for each, _ in seen]
+    assert videos[0] == Video("a.mp4", 0.5, None, 2, 9, 3136, 9999)
+    assert videos[1] == Video("b.mp4", num_frames=8)
+    assert videos[2].source == tuple(parts[2]["video"]) and videos[2].max_pixels == 9999
+
+
+def test_what_is_shown_has_the_room_that_is_left(tiny_checkpoint: Path) -> None:
+    encoder, seen = looking(tiny_checkpoint, PromptRules(max_length=100))
+
+    encoder.encode([{"role": "user", "content": [IMAGE, text("and"), VIDEO, IMAGE]}])
+
+    assert [room for _, room in seen] == [100, 96, 92]
+
+
+@pytest.mark.parametrize("shown", [IMAGE, VIDEO, LARGE])
+def test_too_many_tokens_are_refused_before_anything_is_encoded(
+    tiny_checkpoint: Path, shown: Any
+) -> None:
+    encoder = made(tiny_checkpoint, PromptRules(max_length=100))
+
+    with pytest.raises(RunError, match=r"(the image|the video) has \d+ tokens, there is room for"):
+        encoder.encode([{"role": "user", "content": [text("and"), *[shown] * 6]}])
+
+
+VIDEOS = [
+    [{"role": "user", "content": [VIDEO, text("What happens?")]}],
+    [
+        {"role": "user", "content": [LARGE, VIDEO, text("one"), IMAGE, VIDEO]},
+        {"role": "assistant", "content": [text("A red circle.")]},
+        {"role": "user", "content": [VIDEO, LARGE, text("And here?")]},
+    ],
+]
+
+
+@pytest.mark.parametrize("messages", VIDEOS)
+def test_videos_equal_hugging_face(
+    trusting: PromptEncoder, processor: ImageTextProcessor, messages: Any
+) -> None:
+    prompt = trusting.encode(messages)
+
+    grids = [visual.grid.patches(2) for visual in prompt.visuals]
+    places = [each for m in messages for each in m["content"] if each["type"] != "text"]
+    assert len(grids) == len(places)
+    expected = processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    for grid, place in zip(grids, places, strict=True):
+        kind = place["type"]
+        stub = SimpleNamespace(
+            image_token="i", video_token="v", image_processor=processor.image_processor,
+            video_processor=processor.image_processor,
+        )  # fmt: skip
+        replace = getattr(Qwen2VLProcessor, f"replace_{kind}_token")
+        run = replace(stub, {f"{kind}_grid_thw": np.array([grid])}, 0)
+        expected = expected.replace(f"<|{kind}_pad|>", f"<{kind}>" * len(run), 1)
+    expected = expected.replace("<image>", "<|image_pad|>").replace("<video>", "<|video_pad|>")
+    assert prompt.token_ids.tolist() == processor.tokenizer(expected)["input_ids"]
 
 
 @pytest.mark.parametrize(
@@ -241,7 +347,20 @@ def test_images_are_named_by_any_key(encoder: PromptEncoder, tmp_path: Path) -> 
         ([{"role": "user", "content": 3}], "known form"),
         (["hello"], "known form"),
         ([{"role": "user", "content": ["hello"]}], "known form"),
-        ([{"role": "user", "content": [{"type": "video", "video": "v.mp4"}]}], "known form"),
+        ([{"role": "user", "content": [{"type": "audio", "audio": "v.mp3"}]}], "known form"),
+        ([{"role": "user", "content": [{"type": "video"}]}], "known form"),
+        ([{"role": "user", "content": [{"type": "video", "video": 3}]}], "known form"),
+        ([{"role": "user", "content": [{"type": "video", "video": [3]}]}], "known form"),
+        ([{"role": "user", "content": [{"type": "video", "url": "https://a/b.mp4"}]}], "remote"),
+        ([{"role": "user", "content": [{"type": "video", "video": ["http://a/b"]}]}], "remote"),
+        (asking(fps=0), "fps of a video is 0"),
+        (asking(fps=float("nan")), "fps of a video is nan"),
+        (asking(fps="2"), "fps of a video is '2'"),
+        (asking(fps=True), "fps of a video is True"),
+        (asking(num_frames=2.0), "num_frames of a video is 2.0"),
+        (asking(max_pixels=-1), "max_pixels of a video is -1"),
+        (asking(fps=1, num_frames=2), "both fps and num_frames"),
+        ([{"role": "user", "content": [{**VIDEO, "fps": 2}]}], "as they are given"),
         ([{"role": "user", "content": [{"type": "image"}]}], "known form"),
         ([{"role": "user", "content": [{"type": "image", "url": "https://a/b.png"}]}], "remote"),
         ("hello", "known form"),

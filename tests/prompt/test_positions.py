@@ -1,4 +1,4 @@
-"""M-RoPE positions equal those of Hugging Face's model."""
+"""Positions equal those of Hugging Face's model, for images and videos anywhere."""
 
 from __future__ import annotations
 
@@ -7,11 +7,16 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers.models.qwen2_vl.modeling_qwen2_vl import Qwen2VLModel
 
-from vlmforge.prompt.positions import rope_index
+from vlmforge.errors import RunError
+from vlmforge.images.grid import Grid
+from vlmforge.prompt.positions import MRope, OneAxis, position_after, positions_kind, positions_of
+from vlmforge.prompt.spans import IMAGE, VIDEO, Span, within
+
+MROPE = MRope()
 
 
 class RopeOnly:
@@ -22,59 +27,102 @@ class RopeOnly:
     get_rope_index = Qwen2VLModel.get_rope_index
 
 
-def hugging_face(types: np.ndarray, grids: list[tuple[int, int]]) -> tuple[np.ndarray, int]:
+def hugging_face(types: np.ndarray, shown: list[Grid]) -> tuple[np.ndarray, int]:
     """Positions int64 ``[3, seq]`` and the rope delta."""
     tokens = torch.from_numpy(types.astype(np.int64))[None]
-    grid = torch.tensor([[1, 2 * h, 2 * w] for h, w in grids]) if grids else None
-    positions, delta = RopeOnly().get_rope_index(tokens, tokens.int(), grid)
+    images, videos = (
+        [grid.patches(2) for grid in shown if (grid.frames > 1) == is_video]
+        for is_video in (False, True)
+    )
+    positions, delta = RopeOnly().get_rope_index(
+        tokens,
+        tokens.int(),
+        torch.tensor(images) if images else None,
+        torch.tensor(videos) if videos else None,
+    )
     return positions[:, 0].numpy(), int(delta)
 
 
-def token_types(texts: list[int], grids: list[tuple[int, int]]) -> np.ndarray:
-    """bool ``[seq]``: texts of given lengths with images between them."""
-    runs = [np.zeros(texts[0], bool)]
-    for (height, width), text in zip(grids, texts[1:], strict=True):
-        runs += [np.ones(height * width, bool), np.zeros(text, bool)]
-    return np.concatenate(runs)
+def sequence(texts: list[int], shown: list[Grid]) -> tuple[np.ndarray, tuple[Span, ...]]:
+    """Types ``[seq]`` and spans of texts of these lengths with images and videos between them."""
+    types, spans = [np.zeros(texts[0], np.int8)], []
+    for grid, text in zip(shown, texts[1:], strict=True):
+        spans.append(Span(sum(map(len, types)), -1 - len(spans), grid))
+        kind = VIDEO if grid.frames > 1 else IMAGE
+        types += [np.full(grid.tokens, kind, np.int8), np.zeros(text, np.int8)]
+    return np.concatenate(types), tuple(spans)
 
 
-GRIDS = st.lists(st.tuples(st.integers(1, 9), st.integers(1, 9)), max_size=4)
+SIDE = st.integers(1, 9)
+SHOWN = st.lists(st.builds(Grid, st.one_of(st.just(1), st.integers(2, 12)), SIDE, SIDE), max_size=5)
 
 
-@given(st.data(), GRIDS)
-def test_equals_hugging_face(data: st.DataObject, grids: list[tuple[int, int]]) -> None:
-    texts = data.draw(st.lists(st.integers(1, 9), min_size=len(grids) + 1, max_size=len(grids) + 1))
-    types = token_types(texts, grids)
-    expected, delta = hugging_face(types, grids)
+@settings(max_examples=500)
+@given(st.data(), SHOWN)
+def test_equals_hugging_face(data: st.DataObject, shown: list[Grid]) -> None:
+    texts = data.draw(st.lists(st.integers(1, 9), min_size=len(shown) + 1, max_size=len(shown) + 1))
+    types, spans = sequence(texts, shown)
+    expected, delta = hugging_face(types, shown)
 
-    positions, following = rope_index(types, grids)
+    positions = positions_of(MROPE, types.size, spans)
 
     np.testing.assert_array_equal(positions, expected)
-    assert following - types.size == delta
+    after = position_after(MROPE, types.size, spans)
+    assert after == positions[0, -1] + 1
+    if after > positions.max():
+        assert after - types.size == delta
 
 
-@pytest.mark.parametrize("cut", [3, 3 + 64 + 5])
-def test_a_later_turn_continues_where_the_first_ended(cut: int) -> None:
-    grids = [(8, 8), (8, 8)]
-    types = token_types([3, 5, 4], grids)
-    whole, end = rope_index(types, grids)
-    images_before = int(types[:cut].sum()) // 64
+@given(st.data(), SHOWN)
+def test_a_later_turn_goes_on_where_the_first_ended(data: st.DataObject, shown: list[Grid]) -> None:
+    types, spans = sequence([3] * (len(shown) + 1), shown)
+    cuts = [0, types.size, *(span.start for span in spans), *(span.stop for span in spans)]
+    cut = data.draw(st.sampled_from(cuts))
+    first, second = within(spans, 0, cut), within(spans, cut, types.size)
 
-    first, following = rope_index(types[:cut], grids[:images_before])
-    second, last = rope_index(types[cut:], grids[images_before:], following)
+    start = position_after(MROPE, cut, first)
+    parts = [
+        positions_of(MROPE, cut, first),
+        positions_of(MROPE, types.size - cut, second, start),
+    ]
 
-    np.testing.assert_array_equal(np.concatenate([first, second], axis=1), whole)
-    assert last == end
+    np.testing.assert_array_equal(np.concatenate(parts, 1), positions_of(MROPE, types.size, spans))
 
 
 def test_images_may_touch_and_come_first_or_last() -> None:
-    positions, following = rope_index(np.ones(4, bool), [(1, 2), (2, 1)])
+    spans = (Span(0, -1, Grid(1, 1, 2)), Span(2, -2, Grid(1, 2, 1)))
+
+    positions = positions_of(MROPE, 4, spans)
 
     assert positions.tolist() == [[0, 0, 2, 2], [0, 0, 2, 3], [0, 1, 2, 2]]
-    assert following == 4
+    assert position_after(MROPE, 4, spans) == 4
+
+
+def test_text_goes_on_behind_the_sides_of_a_long_video() -> None:
+    spans = (Span(1, -1, Grid(7, 1, 2)),)
+
+    positions = positions_of(MROPE, 16, spans)
+
+    assert positions[:, 13:].tolist() == [[7, 7, 3], [1, 1, 3], [1, 2, 3]]
+
+
+@given(st.integers(0, 9), SHOWN)
+def test_on_one_axis_everything_counts(start: int, shown: list[Grid]) -> None:
+    types, spans = sequence([2] * (len(shown) + 1), shown)
+
+    positions = positions_of(OneAxis(), types.size, spans, start)
+
+    np.testing.assert_array_equal(positions, np.tile(start + np.arange(types.size), (3, 1)))
+    assert position_after(OneAxis(), types.size, spans) == types.size
 
 
 def test_no_tokens() -> None:
-    positions, following = rope_index(np.zeros(0, bool), [], start=7)
+    assert positions_of(MROPE, 0, (), start=7).shape == (3, 0)
+    assert position_after(MROPE, 0, ()) == 0
 
-    assert positions.shape == (3, 0) and following == 7
+
+def test_programs_name_their_kind() -> None:
+    assert isinstance(positions_kind({}), MRope)
+    assert isinstance(positions_kind({"positions": "axis"}), OneAxis)
+    with pytest.raises(RunError, match="of the kind 'spiral'"):
+        positions_kind({"positions": "spiral"})

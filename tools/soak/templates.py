@@ -81,12 +81,12 @@ class Templates:
         }
 
     def attempt(self, case: Case, directory: Path) -> None:
-        from vlmforge.prompt.messages import images_of
+        from vlmforge.prompt.messages import shown_in
         from vlmforge.prompt.template import ChatTemplate
 
         (directory / "chat_template.jinja").write_bytes(case["chat_template.jinja"])
         messages = json.loads(case["messages.json"])
         template = ChatTemplate.load(directory)
         if isinstance(messages, list):
-            list(images_of(messages))
+            list(shown_in(messages))
             template.render(messages)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from itertools import repeat
-
 import numpy as np
 
-from vlmforge.decode.inputs import NO_ROWS, Inputs, common_length, whole_images
+from vlmforge.decode.inputs import NO_ROWS, Inputs, common_length
 from vlmforge.errors import RunError
 from vlmforge.machine.machine import Machine, Request
-from vlmforge.prompt.positions import rope_index
+from vlmforge.prompt.positions import position_after, positions_kind, positions_of
+from vlmforge.prompt.spans import Span, whole
 
 
 class Context:
@@ -18,21 +17,20 @@ class Context:
     Args:
         machine: of the text program.
         embeddings: float32 ``[vocab, hidden]``.
-        grid: rows and columns of image tokens of every image.
         capacity: most tokens held.
+
+    Raises:
+        RunError: the program has positions of an unknown kind, or a smaller cache.
     """
 
-    def __init__(
-        self, machine: Machine, embeddings: np.ndarray, grid: tuple[int, int], capacity: int
-    ) -> None:
-        self.machine, self.embeddings = machine, embeddings
-        self.grid, self.capacity = grid, capacity
+    def __init__(self, machine: Machine, embeddings: np.ndarray, capacity: int) -> None:
+        self.machine, self.embeddings, self.capacity = machine, embeddings, capacity
+        self.positions = positions_kind(machine.program.meta)
         self.length = 0
-        self._next = 0  # the position after all of those held
+        self._spans: list[Span] = []
         self._cache = machine.new_cache(capacity)
         self._token_ids = np.empty(capacity, np.int64)
         self._keys = np.empty(capacity, np.int64)
-        self._positions = np.empty((3, capacity), np.int64)
 
     @property
     def token_ids(self) -> np.ndarray:
@@ -44,16 +42,24 @@ class Context:
         """int64 ``[length]``, see :attr:`Inputs.keys`."""
         return self._keys[: self.length]
 
+    @property
+    def spans(self) -> tuple[Span, ...]:
+        """The images and videos, ascending; of the last a part may be missing."""
+        return tuple(self._spans)
+
+    def whole(self, length: int) -> int:
+        """The longest cut of at most ``length`` tokens that parts no image."""
+        return whole(self._spans, min(length, self.length))
+
     def truncate(self, length: int) -> int:
         """Forget all but the first ``length`` tokens; the length kept.
 
         An image is kept whole or not at all, so less may be kept.
         """
-        kept = whole_images(self.keys, max(0, min(length, self.length)))
+        kept = self.whole(max(0, length))
         self._cache.truncate(kept)
-        if kept < self.length:
-            self._next = int(self._positions[:, :kept].max(initial=-1)) + 1
-            self.length = kept
+        self._spans = [span for span in self._spans if span.stop <= kept]
+        self.length = kept
         return kept
 
     def keep(self, inputs: Inputs, most: int) -> int:
@@ -61,14 +67,18 @@ class Context:
         return self.truncate(min(common_length(self.keys, inputs.keys), most))
 
     def positions_of(self, inputs: Inputs) -> np.ndarray:
-        """M-RoPE positions of tokens that follow, int64 ``[3, seq]``.
+        """Positions of tokens that follow, int64 ``[3, seq]``.
 
         Raises:
-            RunError: there are none, more than there is room for, or one has no embedding.
+            RunError: there are none, more than there is room for, one has no embedding, or a part
+                of an image is held.
         """
         require_room(len(inputs), self.length, self.capacity)
         require_embedded(inputs.token_ids, len(self.embeddings))
-        return rope_index(inputs.keys < 0, repeat(self.grid), self._next)[0]
+        if self.whole(self.length) != self.length:
+            raise RunError("a part of an image has been read", mend="truncate the context first")
+        start = position_after(self.positions, self.length, self._spans)
+        return positions_of(self.positions, len(inputs), inputs.spans, start)
 
     def request(self, inputs: Inputs, positions: np.ndarray, wanted: np.ndarray) -> Request:
         """What the machine has to run to read tokens; :meth:`advance` when it has.
@@ -85,13 +95,12 @@ class Context:
         feeds = {"inputs_embeds": embeds[None], "position_ids": positions, "logits_index": wanted}
         return Request(feeds, self._cache)
 
-    def advance(self, inputs: Inputs, positions: np.ndarray) -> None:
+    def advance(self, inputs: Inputs) -> None:
         """Take note of tokens that are in the KV cache."""
-        span = slice(self.length, self.length + len(inputs))
-        self._token_ids[span], self._keys[span] = inputs.token_ids, inputs.keys
-        self._positions[:, span] = positions
-        self._next = max(self._next, int(positions.max()) + 1)
-        self.length = span.stop
+        added = slice(self.length, self.length + len(inputs))
+        self._token_ids[added], self._keys[added] = inputs.token_ids, inputs.keys
+        self._spans += [span.moved(self.length) for span in inputs.spans if span.start >= 0]
+        self.length = added.stop
 
     def rows(self, start: int, stop: int) -> np.ndarray:
         """What is cached of tokens ``[start, stop)``, int8 ``[stop - start, row]``."""
@@ -107,17 +116,18 @@ class Context:
         Raises:
             RunError: the rows are of another program or number, or there is no room.
         """
-        positions = self.positions_of(inputs)
+        require_room(len(inputs), self.length, self.capacity)
+        require_embedded(inputs.token_ids, len(self.embeddings))
         if len(rows) != len(inputs):
             raise RunError(f"{len(rows)} rows for {len(inputs)} tokens", mend="pass one a token")
         self._cache.append(rows)
-        self.advance(inputs, positions)
+        self.advance(inputs)
 
     def fork(self) -> Context:
         """A context that holds the same and goes its own way."""
-        other = Context(self.machine, self.embeddings, self.grid, self.capacity)
+        other = Context(self.machine, self.embeddings, self.capacity)
         if self.length:
-            held = Inputs(self.token_ids, self.keys, NO_ROWS)
+            held = Inputs(self.token_ids, self.keys, NO_ROWS, self.spans)
             other.adopt(held, self.rows(0, self.length))
         return other
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from vlmforge.decode.vision import ImageFeatures
 from vlmforge.errors import RunError
+from vlmforge.prompt.spans import Span, whole, within
 
 NO_ROWS = np.empty((0, 0), np.float32)
 
@@ -22,31 +24,42 @@ class Inputs:
         keys: int64 ``[seq]``, the identity of each position: the token id, or the negative
             :attr:`ImageFeatures.key` where the token stands for a part of an image.
         rows: float32 ``[image tokens, hidden]``, the features of all images.
+        spans: the images and videos, ascending; of a part of a sequence, the first may begin
+            before it and the last end behind it.
     """
 
     token_ids: np.ndarray
     keys: np.ndarray
     rows: np.ndarray
+    spans: tuple[Span, ...] = ()
 
     @staticmethod
-    def of(token_ids: np.ndarray, is_image: np.ndarray, images: Sequence[ImageFeatures]) -> Inputs:
-        """Token ids joined with the images they have room for; RunError if the room differs.
+    def of(
+        token_ids: np.ndarray, types: np.ndarray, features: Mapping[int, deque[ImageFeatures]]
+    ) -> Inputs:
+        """Token ids joined with the images and videos they have room for, which are used up.
 
         Args:
             token_ids: int64 ``[seq]``.
-            is_image: bool ``[seq]``, whether a token stands for one row of image features.
-            images: in order.
+            types: ``[seq]``, what each token stands for: ``TEXT``, ``IMAGE`` or ``VIDEO``.
+            features: of the images and of the videos, in order.
+
+        Raises:
+            RunError: a token stands for none of them, or one of them has too few tokens.
         """
-        rows = np.concatenate([i.rows for i in images]) if images else NO_ROWS
-        if is_image.sum() != len(rows):
-            raise RunError(
-                f"{is_image.sum()} image tokens for {len(rows)} rows of image features",
-                mend="process text and images together, with the package's own processor",
-            )
-        keys = token_ids.copy()
-        if images:
-            keys[is_image] = np.concatenate([np.full(len(i.rows), i.key) for i in images])
-        return Inputs(token_ids, keys, rows)
+        keys, spans, rows = token_ids.copy(), list[Span](), list[np.ndarray]()
+        places, at = np.flatnonzero(types), 0
+        while at < places.size:
+            start, kind = int(places[at]), int(types[places[at]])
+            image = features[kind].popleft() if features[kind] else None
+            own = np.empty((0, 0)) if image is None else image.rows
+            if image is None or not np.array_equal(types[start:][: len(own)], [kind] * len(own)):
+                raise _unequal(places.size, at + len(own))
+            spans.append(Span(start, image.key, image.grid))
+            rows.append(own)
+            keys[start : spans[-1].stop] = image.key
+            at += len(own)
+        return Inputs(token_ids, keys, np.concatenate(rows) if rows else NO_ROWS, tuple(spans))
 
     @staticmethod
     def plain(token_ids: np.ndarray) -> Inputs:
@@ -60,9 +73,13 @@ class Inputs:
         """Positions ``[start, stop)``."""
         if start == 0 and stop == len(self):
             return self
-        before, within = (self.keys[:start] < 0).sum(), (self.keys[start:stop] < 0).sum()
-        rows = self.rows[before : before + within]
-        return Inputs(self.token_ids[start:stop], self.keys[start:stop], rows)
+        before, inside = (self.keys[:start] < 0).sum(), (self.keys[start:stop] < 0).sum()
+        return Inputs(
+            self.token_ids[start:stop],
+            self.keys[start:stop],
+            self.rows[before : before + inside],
+            within(self.spans, start, stop),
+        )
 
     def followed_by(self, token_ids: np.ndarray) -> Inputs:
         """These inputs with further plain tokens, int64 ``[n]``, behind them."""
@@ -70,7 +87,12 @@ class Inputs:
             np.concatenate([self.token_ids, token_ids]),
             np.concatenate([self.keys, token_ids]),
             self.rows,
+            self.spans,
         )
+
+    def whole(self, length: int) -> int:
+        """The longest cut of at most ``length`` positions that parts no image."""
+        return whole(self.spans, length)
 
 
 def common_length(left: np.ndarray, right: np.ndarray) -> int:
@@ -80,11 +102,8 @@ def common_length(left: np.ndarray, right: np.ndarray) -> int:
     return int(differs[0]) if differs.size else common
 
 
-def whole_images(keys: np.ndarray, length: int) -> int:
-    """The longest cut of at most ``length`` keys that parts no image.
-
-    Equal images side by side count as one.
-    """
-    while 0 < length < keys.size and keys[length] < 0 and keys[length - 1] == keys[length]:
-        length -= 1
-    return length
+def _unequal(tokens: int, rows: int) -> RunError:
+    return RunError(
+        f"{tokens} image tokens for {rows} rows of image features",
+        mend="process text and images together, with the package's own processor",
+    )

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from vlmforge.decode.context import Context
-from vlmforge.decode.inputs import Inputs, common_length, whole_images
+from vlmforge.decode.inputs import Inputs, common_length
 from vlmforge.decode.lock import Lock
 from vlmforge.errors import RunError
 from vlmforge.machine.machine import Machine
@@ -62,7 +62,7 @@ class PrefixCache:
             path = list(self._walk(inputs.keys[:most]))
             self._touch(node for node, _ in path)
         held, known = context.length, sum(count for _, count in path)
-        stop = whole_images(inputs.keys, known)
+        stop = inputs.whole(known)
         if stop > held:
             rows = np.concatenate([node.rows[:count] for node, count in path])[held:stop]
             context.adopt(inputs.slice(held, stop), rows)

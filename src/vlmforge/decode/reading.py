@@ -32,7 +32,7 @@ class Reading:
         self._inputs, self._positions = inputs, context.positions_of(inputs)
         self._first_wanted = len(inputs) - logits
         self._start = 0
-        self._chunk = inputs, self._positions
+        self._chunk = inputs
         self._logits: list[np.ndarray] = []
 
     @property
@@ -49,13 +49,13 @@ class Reading:
         """What the machine has to run to read the next ``most`` tokens."""
         start, stop = self._start, self._start + min(most, self.left)
         wanted = np.arange(max(self._first_wanted, start), stop) - start
-        self._chunk = self._inputs.slice(start, stop), self._positions[:, start:stop]
-        return self.context.request(*self._chunk, wanted)
+        self._chunk = self._inputs.slice(start, stop)
+        return self.context.request(self._chunk, self._positions[:, start:stop], wanted)
 
     def accept(self, outputs: Mapping[str, np.ndarray]) -> None:
         """Take note that the machine has run the last request."""
-        self.context.advance(*self._chunk)
-        self._start += len(self._chunk[0])
+        self.context.advance(self._chunk)
+        self._start += len(self._chunk)
         self._logits.append(outputs[self.context.machine.program.outputs[0]])
 
 

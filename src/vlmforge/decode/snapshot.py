@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from vlmforge.decode.context import Context, require_room
 from vlmforge.decode.inputs import NO_ROWS, Inputs
 from vlmforge.errors import RunError
 from vlmforge.formats.kv import Snapshot
+from vlmforge.images.grid import Grid
+from vlmforge.prompt.spans import Span
 
 
 def take(context: Context, package: str) -> Snapshot:
-    """A copy of what a context holds now.
+    """A copy of what a context holds now, but for a part of an image.
 
     Args:
         context: of the package.
@@ -20,10 +24,12 @@ def take(context: Context, package: str) -> Snapshot:
     Raises:
         RunError: the context holds nothing.
     """
-    if context.length == 0:
+    length = context.whole(context.length)
+    if length == 0:
         raise RunError("there is nothing to keep", mend="ask something first")
-    rows = context.rows(0, context.length)
-    return Snapshot(package, context.token_ids.copy(), context.keys.copy(), rows)
+    token_ids, keys = context.token_ids[:length].copy(), context.keys[:length].copy()
+    spans = tuple((span.start, *span.grid) for span in context.spans if span.stop <= length)
+    return Snapshot(package, token_ids, keys, context.rows(0, length), spans)
 
 
 def restore(context: Context, snapshot: Snapshot, package: str) -> None:
@@ -42,22 +48,28 @@ def restore(context: Context, snapshot: Snapshot, package: str) -> None:
             f"the snapshot is of another package ({snapshot.package[:12]}, not {package[:12]})",
             mend="open the package that made it, or ask again",
         )
-    if not _is_possible(snapshot, len(context.embeddings), context.grid[0] * context.grid[1]):
+    if not _is_possible(snapshot, len(context.embeddings)):
         raise RunError(
             "the snapshot holds tokens that no package has read", mend="take the snapshot again"
         )
     require_room(len(snapshot.token_ids), 0, context.capacity)
     context.truncate(0)
-    context.adopt(Inputs(snapshot.token_ids, snapshot.keys, NO_ROWS), snapshot.rows)
+    held = Inputs(snapshot.token_ids, snapshot.keys, NO_ROWS, tuple(_spans(snapshot)))
+    context.adopt(held, snapshot.rows)
 
 
-def _is_possible(snapshot: Snapshot, vocabulary: int, image_tokens: int) -> bool:
-    """Whether the tokens exist, and images are whole."""
-    tokens, is_image = snapshot.token_ids, snapshot.keys < 0
-    edges = np.flatnonzero(np.diff(is_image, prepend=False, append=False))
-    runs = edges[1::2] - edges[::2]
-    return (
-        bool(((tokens >= 0) & (tokens < vocabulary)).all())
-        and np.array_equal(snapshot.keys[~is_image], tokens[~is_image])
-        and (runs.size == 0 or (image_tokens > 0 and not (runs % image_tokens).any()))
-    )
+def _spans(snapshot: Snapshot) -> Iterator[Span]:
+    for start, *grid in snapshot.spans:
+        yield Span(start, int(snapshot.keys[start]), Grid(*grid))
+
+
+def _is_possible(snapshot: Snapshot, vocabulary: int) -> bool:
+    """Whether the tokens exist, and every image is whole and in its place."""
+    tokens, keys = snapshot.token_ids, snapshot.keys
+    expected, at = tokens.copy(), 0
+    for start, *grid in snapshot.spans:
+        stop = start + Grid(*grid).tokens
+        if not at <= start < stop <= tokens.size or keys[start] >= 0:
+            return False
+        expected[start:stop], at = keys[start], stop
+    return bool(((tokens >= 0) & (tokens < vocabulary)).all()) and np.array_equal(keys, expected)

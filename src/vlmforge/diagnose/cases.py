@@ -92,7 +92,7 @@ def question_cases(session: Session, path: Path, count: int) -> list[Case]:
     for question in islice(read_questions(path), count):
         prompt = session.prompts.encode(question.messages)
         answer = session.prompts.tokenizer.encode(question.answer, add_special_tokens=False).ids
-        cases.append(_case(question.question, prompt.token_ids, answer, prompt.images))
+        cases.append(_case(question.question, prompt.token_ids, answer, (question.image,)))
     return cases
 
 
@@ -111,7 +111,7 @@ def image_cases(
         prompt = session.prompts.encode(messages)
         options = Options(max_new_tokens)
         answer = Conversation(session).generate(messages, options).token_ids
-        cases.append(_case(text, prompt.token_ids, answer, prompt.images))
+        cases.append(_case(text, prompt.token_ids, answer, (image,)))
     return cases
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import repeat
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from vlmforge.decode.inputs import Inputs
+from vlmforge.decode.vision import ImageFeatures
 from vlmforge.diagnose.cases import Case
 from vlmforge.diagnose.node import CLASSES, NodeRecord
 from vlmforge.diagnose.original import Originals
@@ -22,7 +24,8 @@ from vlmforge.images.reading import ImageSource
 from vlmforge.images.visual import Patches
 from vlmforge.program.core import Program
 from vlmforge.progress import Progress
-from vlmforge.prompt.positions import rope_index
+from vlmforge.prompt.positions import positions_kind, positions_of
+from vlmforge.prompt.spans import IMAGE
 from vlmforge.run.session import Session
 from vlmforge.source.checkpoint import EMBEDDING, Checkpoint
 from vlmforge.source.processor import load_processor
@@ -68,10 +71,10 @@ class Diagnosis:
 
 @dataclass(frozen=True)
 class Features:
-    """What stands for the images of one case: the original's rows and the package's."""
+    """What stands for an image: the original's rows and the package's, with its grid."""
 
     real: np.ndarray
-    codes: np.ndarray
+    codes: ImageFeatures
 
 
 def diagnose(
@@ -116,19 +119,20 @@ def _encode_images(
     cases: Sequence[Case],
     diagnosis: Diagnosis,
     progress: Progress | None,
-) -> list[Features | None]:
-    """The image features of each case, None where a case has no image."""
+) -> list[list[Features]]:
+    """The image features of each case."""
     encoder, preprocess = session.vision, session.preprocess
     images = [image for case in cases for image in case.images]
     if encoder is None or preprocess is None or not images:
-        return [None for _ in cases]
+        return [[] for _ in cases]
     program = encoder.machine.program
     record = NodeRecord(PIXELS, "input", "preprocess", "float32")
     processor = load_processor(checkpoint.path).image_processor
-    sides = []
+    sides, visuals = [], []
     for image in images:
-        visual = preprocess(image)
-        wanted = Patches(_original_pixels(processor, image, preprocess), visual.grid)
+        visual = preprocess.images(image)
+        wanted = Patches(_original_pixels(processor, image, preprocess.images), visual.grid)
+        visuals.append(visual)
         real, codes = encoder.feeds(wanted), encoder.feeds(visual)
         pixels = program.inputs[0]
         _compare_inputs(record, real[pixels], codes[pixels], np.zeros(0, np.int8))
@@ -137,18 +141,14 @@ def _encode_images(
     walk = _walk(originals, program)
     walk.run(sides, progress)
     diagnosis.records += [record, *walk.records]
-    return _features(cases, sides, program.outputs[0])
-
-
-def _features(cases: Sequence[Case], sides: Sequence[Side], output: str) -> list[Features | None]:
-    remaining = iter(sides)
-    features: list[Features | None] = []
-    for case in cases:
-        own = [next(remaining) for _ in case.images]
-        real = [side.real[output].numpy() for side in own]
-        codes = [side.codes[output] for side in own]
-        features.append(Features(np.concatenate(real), np.concatenate(codes)) if own else None)
-    return features
+    output = program.outputs[0]
+    features = (
+        Features(
+            side.real[output].numpy(), ImageFeatures(visual.key, side.codes[output], visual.grid)
+        )
+        for side, visual in zip(sides, visuals, strict=True)
+    )
+    return [[next(features) for _ in case.images] for case in cases]
 
 
 def _original_pixels(
@@ -166,19 +166,22 @@ def _language_side(
     checkpoint: Checkpoint,
     rotation: Rotation | None,
     case: Case,
-    features: Features | None,
+    features: list[Features],
     diagnosis: Diagnosis,
 ) -> Side:
     ids, seq = case.token_ids, len(case.token_ids)
     in_prompt = np.arange(seq) < case.prompt
-    is_image = in_prompt & (ids == session.prompts.image_token_id) & (features is not None)
+    is_image = in_prompt & bool(features) & (ids == session.prompts.placeholders.image)
+    inputs = Inputs.of(ids, is_image * IMAGE, {IMAGE: deque(each.codes for each in features)})
     classes = np.where(is_image, 0, np.where(in_prompt, 1, 2)).astype(np.int8)
     wanted = _embedded(checkpoint, ids, rotation)
     found = session.package.embeddings[ids].copy()
     _compare_embeddings(diagnosis, wanted, found, classes)
-    if features is not None:
-        wanted[is_image], found[is_image] = features.real, features.codes
-    positions, _ = rope_index(is_image, repeat(session.grid))
+    if features:
+        real_rows = np.concatenate([each.real for each in features])
+        wanted[is_image], found[is_image] = real_rows, inputs.rows
+    kind = positions_kind(session.package.text.meta)
+    positions = positions_of(kind, seq, inputs.spans)
     index = np.arange(seq)
     real = {
         "inputs_embeds": torch.from_numpy(wanted[None]),

@@ -56,7 +56,7 @@ class ProgramModel:
         self, token_ids: np.ndarray, spans: Sequence[tuple[int, int]]
     ) -> Iterator[np.ndarray]:
         """See :meth:`TextModel.logits`; the spans of a sequence share one KV cache."""
-        context = Context(self.machine, self.embeddings, (0, 0), len(token_ids))
+        context = Context(self.machine, self.embeddings, len(token_ids))
         for start, stop in spans:
             new = Inputs.plain(token_ids[context.length : stop])
             yield extend(context, new, logits=stop - start)

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -24,7 +24,11 @@ from vlmforge.formats.intact import first_altered
 from vlmforge.formats.tensor_file import TensorFile
 from vlmforge.formats.tensor_writer import TensorWriter
 
-VERSION = 1
+VERSIONS: Final[dict[str, tuple[int, ...]]] = {"kv": (1, 2)}
+"""Versions of a format that are read, of which the last is written; of others there is one."""
+
+FIRST = (1,)
+
 METADATA_KEYS = {"format", "version", "producer", "document", "sha256", "header_sha256"}
 
 
@@ -70,7 +74,7 @@ class ContainerWriter:
         """Write the file with its JSON document."""
         metadata = {
             "format": self.kind,
-            "version": str(VERSION),
+            "version": str(VERSIONS.get(self.kind, FIRST)[-1]),
             "producer": f"vlmforge {__version__}",
             "document": canonical_json(document),
             "sha256": canonical_json(self._tensors.sha256, sort=True),
@@ -85,6 +89,7 @@ class Container:
 
     Attributes:
         path: of the file.
+        version: of its format.
         document: the JSON document.
         arrays: tensor name to a read-only view of the mapped file; bfloat16 as raw uint16 bits.
         entries: tensor name to dtype, shape and place.
@@ -92,6 +97,7 @@ class Container:
     """
 
     path: Path
+    version: int
     document: dict[str, Any]
     arrays: dict[str, np.ndarray]
     entries: dict[str, TensorEntry]
@@ -119,7 +125,8 @@ class Container:
         if verify:
             _require_intact_tensors(file, digests)
         document = parse_object(file.metadata["document"], "the document", file.path)
-        return Container(file.path, document, file.arrays, file.entries, file)
+        version = int(file.metadata["version"])
+        return Container(file.path, version, document, file.arrays, file.entries, file)
 
 
 def header_sha256(entries: dict[str, TensorEntry], metadata: dict[str, str]) -> str:
@@ -138,10 +145,10 @@ def _require_kind(file: TensorFile, kind: str) -> None:
             where=file.path,
             mend=f"name a .{kind} file, or make this one again",
         )
-    version = file.metadata.get("version")
-    if version != str(VERSION):
+    version, read = file.metadata.get("version"), VERSIONS.get(kind, FIRST)
+    if version not in [str(each) for each in read]:
         raise FormatError(
-            f"the file is of version {version!r}; this vlmforge reads version {VERSION}",
+            f"the file is of version {version!r}; this vlmforge reads version {read[-1]}",
             where=file.path,
             mend="install the vlmforge that wrote the file, or compile the model again",
         )

@@ -28,6 +28,7 @@ EMBEDDING = "model.embed_tokens.weight"
 EMBEDDING_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"
 PROCESSOR_FILE = "preprocessor_config.json"
+VIDEO_PROCESSOR_FILE = "video_preprocessor_config.json"
 TOKENIZER_FILES = (
     "tokenizer.json",
     "tokenizer_config.json",
@@ -41,7 +42,13 @@ TOKENIZER_FILES = (
 )
 """Settings of tokenizer and answers; today's packages have the first two and the template."""
 
-PACKAGE_FILES = (CONFIG_FILE, EMBEDDING_FILE, PROCESSOR_FILE, *TOKENIZER_FILES)
+PACKAGE_FILES = (
+    CONFIG_FILE,
+    EMBEDDING_FILE,
+    PROCESSOR_FILE,
+    VIDEO_PROCESSOR_FILE,
+    *TOKENIZER_FILES,
+)
 """Every file a package may have beside its programs."""
 
 SHARED_FACTS = ("rotation", "model_fingerprint")
@@ -53,7 +60,11 @@ RECENT = 0.0005
 
 
 class _TextMeta(Document):
-    """Facts the run time needs of a language program."""
+    """Facts the run time needs of a language program.
+
+    Attributes:
+        positions: their kind: with rows and columns of images, or one after another.
+    """
 
     model_config = ConfigDict(extra="allow")
 
@@ -61,23 +72,45 @@ class _TextMeta(Document):
     rotation: str | None
     hidden_size: PositiveInt
     cache_length: PositiveInt
+    positions: Literal["mrope", "axis"] = "mrope"
 
 
 class _VisionMeta(Document):
-    """Facts the run time needs of a vision program."""
+    """Facts the run time needs of a vision program.
+
+    Attributes:
+        layout: whether every image has one size, ``image_size``, or its own within bounds:
+            ``min_pixels``, ``max_pixels``, and ``max_patches`` along a side.
+    """
 
     model_config = ConfigDict(extra="allow")
 
     model_fingerprint: str
     rotation: str | None
-    layout: Literal["fixed", "dynamic"] = "fixed"
-    image_size: tuple[PositiveInt, PositiveInt] | None = None
     patch_size: PositiveInt
     merge_size: PositiveInt
     temporal_patch_size: PositiveInt
+    layout: Literal["fixed", "dynamic"] = "fixed"
 
 
-META: dict[str, type[Document]] = {"language": _TextMeta, "vision": _VisionMeta}
+class _FixedMeta(_VisionMeta):
+    """Of a program for images of one size."""
+
+    image_size: tuple[PositiveInt, PositiveInt]
+
+
+class _DynamicMeta(_VisionMeta):
+    """Of a program for images of any size."""
+
+    min_pixels: PositiveInt
+    max_pixels: PositiveInt
+    max_patches: PositiveInt
+
+
+def _meta_kind(program: Program) -> type[Document]:
+    if program.component == "language":
+        return _TextMeta
+    return _DynamicMeta if program.meta.get("layout") == "dynamic" else _FixedMeta
 
 
 @dataclass(frozen=True)
@@ -271,7 +304,7 @@ def _read_program(path: Path, component: str, verify: bool) -> Program:
     try:
         program = read_mxq(path, verify)
         if program.component == component:
-            validate(META[component], program.meta, path)
+            validate(_meta_kind(program), program.meta, path)
     except FormatError as error:
         raise _malformed(path, error) from error
     if program.component != component:

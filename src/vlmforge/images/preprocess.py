@@ -15,7 +15,7 @@ from vlmforge.images.grid import Grid
 from vlmforge.images.normalization import Normalization
 from vlmforge.images.patches import PatchLayout
 from vlmforge.images.pictures import Pictures, pictures_of
-from vlmforge.images.reading import ImageSource
+from vlmforge.images.reading import ImageSource, read_image
 from vlmforge.images.resizing import resize_image
 from vlmforge.images.visual import Frames
 

@@ -39,6 +39,10 @@ def kv_facts(path: Path) -> dict[str, Any]:
         "package": snapshot.package,
         "tokens": len(snapshot.token_ids),
         "image_tokens": int((snapshot.keys < 0).sum()),
+        "images": [
+            dict(zip(("start", "frames", "rows", "columns"), span, strict=True))
+            for span in snapshot.spans
+        ],
         "bytes_a_token": int(snapshot.rows.shape[1]),
         "bytes": int(snapshot.rows.nbytes),
     }

@@ -1,23 +1,29 @@
-"""PromptEncoder: messages become token ids and the images that go with them."""
+"""PromptEncoder: messages become token ids and what is shown with them."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
-from PIL import Image
 from tokenizers import Tokenizer
 
 from vlmforge.errors import RunError
 from vlmforge.images.reading import ImageSource
+from vlmforge.images.video import Video
+from vlmforge.images.visual import Visual
 from vlmforge.prompt.image_root import ImageRoot
-from vlmforge.prompt.messages import Message, characters, images_of, read_messages
+from vlmforge.prompt.messages import Message, characters, read_messages, shown_in
 from vlmforge.prompt.quoting import Piece, Quoting
+from vlmforge.prompt.spans import IMAGE, TEXT, VIDEO
 from vlmforge.prompt.template import ChatTemplate
 from vlmforge.prompt.tokens import Tokens
 from vlmforge.text import well_formed
+
+Look = Callable[[ImageSource | Video, int | None], Visual]
+"""Prepares what is shown, which may have so many tokens at most."""
 
 
 @dataclass(frozen=True)
@@ -25,12 +31,33 @@ class Prompt:
     """A conversation as a model reads it.
 
     Attributes:
-        token_ids: int64 ``[seq]``; each image is a run of image tokens.
-        images: one a run, in order.
+        token_ids: int64 ``[seq]``; an image or video is a run of tokens, as many as its grid has.
+        visuals: the images and videos, in the order of their tokens.
     """
 
     token_ids: np.ndarray
-    images: tuple[ImageSource, ...]
+    visuals: tuple[Visual, ...]
+
+
+@dataclass(frozen=True)
+class Placeholders:
+    """The tokens that stand for rows of features.
+
+    Attributes:
+        image, video: token ids.
+    """
+
+    image: int
+    video: int
+
+    def of(self, shown: ImageSource | Video) -> int:
+        """The token that stands for it."""
+        return self.video if isinstance(shown, Video) else self.image
+
+    def types(self, token_ids: np.ndarray) -> np.ndarray:
+        """What each token of a prompt stands for, int8 ``[seq]``."""
+        kinds = [token_ids == self.image, token_ids == self.video]
+        return np.select(kinds, [IMAGE, VIDEO], TEXT).astype(np.int8)
 
 
 @dataclass(frozen=True)
@@ -40,7 +67,7 @@ class PromptRules:
     Attributes:
         max_length: most tokens of a prompt, None for any number; a text that cannot have so few
             is not rendered or tokenized.
-        image_root: the directory below which images are named, None for any file.
+        image_root: the directory below which files are named, None for any file.
         special_tokens_in_text: whether special tokens in users' texts are taken for such.
     """
 
@@ -55,8 +82,8 @@ class PromptEncoder:
     Args:
         tokenizer: of the package's ``tokenizer.json``.
         template: of the package.
-        image_token_id: the token that stands for one row of image features.
-        image_tokens: rows of image features an image has.
+        placeholders: of the package.
+        look: prepares what is shown; None in a package without a vision program.
         rules: what users may ask for.
     """
 
@@ -64,13 +91,15 @@ class PromptEncoder:
         self,
         tokenizer: Tokenizer,
         template: ChatTemplate,
-        image_token_id: int,
-        image_tokens: int,
+        placeholders: Placeholders,
+        look: Look | None = None,
         rules: PromptRules | None = None,
     ) -> None:
-        self.tokenizer, self.template = tokenizer, template
-        self.image_token_id, self.image_tokens = image_token_id, image_tokens
-        self.image_token: str | None = tokenizer.id_to_token(image_token_id)
+        self.tokenizer, self.template, self.placeholders = tokenizer, template, placeholders
+        self._look = look
+        texts = {tokenizer.id_to_token(i): i for i in (placeholders.image, placeholders.video)}
+        self._texts: dict[str, int] = {text: i for text, i in texts.items() if text}
+        self._placeholder = re.compile("|".join(map(re.escape, self._texts)) or "(?!)")
         self._tokens, rules = Tokens(tokenizer), rules or PromptRules()
         self._max_length = rules.max_length
         self._root = None if rules.image_root is None else ImageRoot(rules.image_root)
@@ -84,16 +113,19 @@ class PromptEncoder:
         surrogate), which no tokenizer reads, becomes U+FFFD.
 
         Raises:
-            RunError: the messages are malformed, too long, or name an image that may not be seen.
+            RunError: the messages are malformed, too long, or show what may not be seen, cannot be
+                read or has too many tokens.
         """
         given = read_messages(messages)
-        images = tuple(self._allowed(image) for image in images_of(given))
+        shown = [self._allowed(each) for each in shown_in(given)]
         self._require_short(characters(given))
         quoted = self._quoting.quote(given)
         text = well_formed(self.template.render(quoted, generation_prompt=generation_prompt))
         self._require_short(len(text))
-        pieces = self._expand(self._quoting.pieces(text, quoted is not given), len(images))
-        return Prompt(np.array(self._encode(pieces), np.int64), images)
+        pieces = self._quoting.pieces(text, quoted is not given)
+        visuals = self._prepared(self._placed(pieces, shown))
+        ids = self._encode(self._expanded(pieces, visuals))
+        return Prompt(np.array(ids, np.int64), visuals)
 
     def _encode(self, pieces: list[Piece]) -> list[int]:
         bos, ids = self.template.special_tokens.get("bos_token"), self._tokens.encode_pieces(pieces)
@@ -111,12 +143,17 @@ class PromptEncoder:
             for token in added
             if token.special or (token.content in written and not token.content.isspace())
         ]
-        return found if self.image_token is None else [*found, self.image_token]
+        return [*found, *self._texts]
 
-    def _allowed(self, image: ImageSource) -> ImageSource:
-        if self._root is None or isinstance(image, Image.Image):
-            return image
-        return self._root.resolve(image)
+    def _allowed(self, shown: ImageSource | Video) -> ImageSource | Video:
+        """The same with the files that its paths name; ImageError for one that may not be seen."""
+        if self._root is None:
+            return shown
+        if not isinstance(shown, Video):
+            return self._root.allowed(shown)
+        if isinstance(shown.source, (str, os.PathLike)):
+            return replace(shown, source=self._root.resolve(shown.source))
+        return replace(shown, source=tuple(map(self._root.allowed, shown.source)))
 
     def _require_short(self, length: int) -> None:
         """Raise RunError if so many characters cannot be few enough tokens."""
@@ -128,19 +165,56 @@ class PromptEncoder:
                 "(at most the compiled cache length)",
             )
 
-    def _expand(self, pieces: list[Piece], images: int) -> list[Piece]:
-        """The pieces with every placeholder repeated; RunError unless there is one an image."""
-        placeholder = self.image_token
-        if placeholder is None:
-            return pieces
-        found = sum(piece.text.count(placeholder) for piece in pieces if not piece.quoted)
-        if found != images:
-            raise RunError(
-                f"the prompt has {found} image placeholders and {images} images",
-                mend=f"attach images as content parts; do not write {placeholder} as text",
-            )
-        run = placeholder * self.image_tokens
+    def _placed(
+        self, pieces: list[Piece], shown: list[ImageSource | Video]
+    ) -> tuple[ImageSource | Video, ...]:
+        """What is shown, in the order of the placeholders; RunError unless there is one each."""
+        found = [self._texts[text] for text in self._placeholders_in(pieces)]
+        given: dict[int, list[ImageSource | Video]] = {i: [] for i in self._texts.values()}
+        for each in shown:
+            given.setdefault(self.placeholders.of(each), []).append(each)
+        for token, own in given.items():
+            if (count := found.count(token)) != len(own):
+                name = "image" if token == self.placeholders.image else "video"
+                raise RunError(
+                    f"the prompt has {count} {name} placeholders and {len(own)} {name}s",
+                    mend=f"attach {name}s as content parts, and do not write their placeholder as "
+                    f"text; a chat template without a place for {name}s shows none",
+                )
+        order = {token: iter(own) for token, own in given.items()}
+        return tuple(next(order[token]) for token in found)
+
+    def _prepared(self, shown: Iterable[ImageSource | Video]) -> tuple[Visual, ...]:
+        """What is shown, prepared one by one until its tokens are too many."""
+        room, visuals = self._max_length, list[Visual]()
+        for each in shown:
+            if self._look is None:
+                raise blind()
+            visuals.append(self._look(each, room))
+            room = None if room is None else room - visuals[-1].grid.tokens
+        return tuple(visuals)
+
+    def _expanded(self, pieces: list[Piece], visuals: Iterable[Visual]) -> list[Piece]:
+        """The pieces with every placeholder repeated as often as its visual has tokens."""
+        following = iter(visuals)
+
+        def run(match: re.Match[str]) -> str:
+            return match.group() * next(following).grid.tokens
+
         return [
-            piece if piece.quoted else Piece(piece.text.replace(placeholder, run), False)
+            piece if piece.quoted else Piece(self._placeholder.sub(run, piece.text), False)
             for piece in pieces
         ]
+
+    def _placeholders_in(self, pieces: list[Piece]) -> Iterator[str]:
+        for piece in pieces:
+            if not piece.quoted:
+                yield from self._placeholder.findall(piece.text)
+
+
+def blind() -> RunError:
+    """The error about what is shown to a package without a vision program."""
+    return RunError(
+        "the package has no vision program",
+        mend="ask without images, or take a package of a vision-language model",
+    )

@@ -1,4 +1,4 @@
-"""ImageRoot: the one directory below which a server's clients may name images."""
+"""ImageRoot: the one directory below which a server's clients may name images and videos."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import os
 from pathlib import Path
 
 from vlmforge.errors import ImageError
+from vlmforge.images.reading import ImageSource
 
 
 class ImageRoot:
-    """A directory of images.
+    """A directory of images and videos.
 
     Args:
         directory: relative paths start there, links may not lead out of it.
@@ -17,6 +18,10 @@ class ImageRoot:
 
     def __init__(self, directory: str | os.PathLike[str]) -> None:
         self._directory = Path(os.path.realpath(directory))
+
+    def allowed(self, image: ImageSource) -> ImageSource:
+        """The image, or the file that it names; raises :class:`ImageError`."""
+        return self.resolve(image) if isinstance(image, (str, os.PathLike)) else image
 
     def resolve(self, path: str | os.PathLike[str]) -> Path:
         """The file that a path names.
@@ -31,7 +36,7 @@ class ImageRoot:
         except (OSError, RuntimeError, TypeError, ValueError):
             pass
         raise ImageError(
-            "there is no such image file below the image root",
+            "there is no such file below the image root",
             where=repr(os.fspath(path))[:200],
             mend="name a file below it",
         )

@@ -15,7 +15,7 @@ from vlmforge.errors import PackageError, RunError
 from vlmforge.formats.chat_template import read_chat_template
 from vlmforge.formats.settings import TokenizerSettings, read_settings
 from vlmforge.prompt.budget import NODE, Budget
-from vlmforge.prompt.messages import Message, characters
+from vlmforge.prompt.messages import SHOWN, Message, characters
 from vlmforge.prompt.sandbox import Sandbox, spending
 
 LONGEST_SOURCE = 1 << 17
@@ -78,7 +78,7 @@ class ChatTemplate:
         return ChatTemplate(source, settings.special_tokens())
 
     def render(self, messages: Sequence[Message], *, generation_prompt: bool = True) -> str:
-        """The conversation as text; each image leaves the template's placeholder.
+        """The conversation as text; each image and video leaves the template's placeholder.
 
         Args:
             messages: the conversation.
@@ -146,11 +146,13 @@ _SANDBOX = _sandbox()
 
 
 def _plain(message: Message) -> dict[str, Any]:
-    """The message with its images reduced to their places: templates never see pixels."""
+    """The message with what it shows reduced to its place: templates never see pixels."""
     content = message.get("content")
     if isinstance(content, (list, tuple)):
         content = [
-            {"type": "image"} if isinstance(part, Mapping) and part.get("type") == "image" else part
+            {"type": part["type"]}
+            if isinstance(part, Mapping) and part.get("type") in SHOWN
+            else part
             for part in content
         ]
     return {**message, "content": content}

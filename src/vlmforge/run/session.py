@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,19 +11,25 @@ from pathlib import Path
 import numpy as np
 
 from vlmforge.config import InferenceScheme
-from vlmforge.decode.context import Context
+from vlmforge.decode.context import Context, require_room
 from vlmforge.decode.generate import Decoder, Options
 from vlmforge.decode.inputs import Inputs
 from vlmforge.decode.vision import ImageFeatures, VisionEncoder
 from vlmforge.errors import RunError
-from vlmforge.formats.package import PROCESSOR_FILE, Package, open_package
-from vlmforge.formats.settings import GenerationSettings, ProcessorSettings, read_settings
-from vlmforge.images.preprocess import ImagePreprocessor
+from vlmforge.formats.package import PROCESSOR_FILE, VIDEO_PROCESSOR_FILE, Package, open_package
+from vlmforge.formats.settings import (
+    GenerationSettings,
+    ProcessorSettings,
+    VideoSettings,
+    read_settings,
+)
 from vlmforge.images.visual import Visual
+from vlmforge.images.visual_preprocess import VisualPreprocessor
 from vlmforge.machine.machine import Machine
 from vlmforge.machine.scheme import open_scheme
-from vlmforge.prompt.encoder import PromptEncoder, PromptRules
+from vlmforge.prompt.encoder import Placeholders, PromptEncoder, PromptRules, blind
 from vlmforge.prompt.messages import Message
+from vlmforge.prompt.spans import IMAGE, VIDEO
 from vlmforge.prompt.template import ChatTemplate
 from vlmforge.prompt.tokens import load_tokenizer
 
@@ -35,7 +42,7 @@ class Session:
         package: the files.
         text: machine of the text program.
         vision: runs the vision program, None in a package without one.
-        preprocess: images to the vision program's input.
+        preprocess: images and videos to the vision program's input.
         prompts: messages to token ids.
         stop_tokens: tokens that end an answer.
         max_length: most tokens of a conversation, images included.
@@ -44,7 +51,7 @@ class Session:
     package: Package
     text: Machine
     vision: VisionEncoder | None
-    preprocess: ImagePreprocessor | None
+    preprocess: VisualPreprocessor | None
     prompts: PromptEncoder
     stop_tokens: frozenset[int]
     max_length: int
@@ -65,8 +72,8 @@ class Session:
             max_length: most tokens of a conversation; by default, and at most, the cache length
                 the text program was compiled for.
             scheme: how cores share the work; by default as each program was compiled for.
-            image_root: the only directory below which messages may name image files; any file
-                by default.
+            image_root: the only directory below which messages may name files of images and
+                videos; any file by default.
             special_tokens_in_text: whether special tokens in the texts of messages are taken for
                 such, instead of text.
 
@@ -77,11 +84,7 @@ class Session:
         package = open_package(Path(package_dir))
         length = _max_length(package, max_length)
         rules = PromptRules(length, image_root, special_tokens_in_text)
-        vision = package.vision
-        preprocess = None
-        if vision is not None:
-            settings = read_settings(ProcessorSettings, package.dir / PROCESSOR_FILE)
-            preprocess = ImagePreprocessor.of(vision.meta, settings)
+        vision, preprocess = package.vision, _preprocess(package)
         return Session(
             package,
             open_scheme(package.text, scheme),
@@ -92,14 +95,9 @@ class Session:
             length,
         )
 
-    @property
-    def grid(self) -> tuple[int, int]:
-        """Rows and columns of an image's tokens; (0, 0) without a vision program."""
-        return _grid(self.preprocess)
-
     def new_context(self) -> Context:
         """An empty KV cache of the session's maximum length."""
-        return Context(self.text, self.package.embeddings, self.grid, self.max_length)
+        return Context(self.text, self.package.embeddings, self.max_length)
 
     def new_decoder(self, options: Options, held: int) -> Decoder:
         """What continues a context that holds ``held`` tokens."""
@@ -110,8 +108,8 @@ class Session:
         """The tokens of the messages up to the start of the answer, with image features.
 
         Raises:
-            RunError: the messages are malformed, an image is unreadable, or the package has no
-                vision program.
+            RunError: the messages are malformed or too long, an image or video is unreadable, or
+                the package has no vision program.
         """
         token_ids, visuals = self.prepare(messages)
         return self.join(token_ids, self.encode(visuals) if visuals else ())
@@ -120,22 +118,21 @@ class Session:
         """What is known of :meth:`inputs` before the vision program has run.
 
         Returns:
-            Token ids, int64 ``[seq]``, and the images as :meth:`encode` reads them.
+            Token ids, int64 ``[seq]``, and images and videos as :meth:`encode` reads them.
 
         Raises:
             RunError: see :meth:`inputs`.
         """
         prompt = self.prompts.encode(messages)
-        if not prompt.images:
-            return prompt.token_ids, []
-        if self.preprocess is None:
-            raise self._blind()
-        return prompt.token_ids, [self.preprocess(image) for image in prompt.images]
+        require_room(len(prompt.token_ids), 0, self.max_length)
+        if prompt.visuals and self.preprocess is None:
+            raise blind()
+        return prompt.token_ids, list(prompt.visuals)
 
     def encode(self, visuals: Sequence[Visual]) -> list[ImageFeatures]:
-        """The features of preprocessed images; RunError without a vision program."""
+        """The features of images and videos; RunError without a vision program."""
         if self.vision is None:
-            raise self._blind()
+            raise blind()
         return self.vision.many(visuals)
 
     def recall(self, visual: Visual) -> ImageFeatures | None:
@@ -143,33 +140,31 @@ class Session:
         return None if self.vision is None else self.vision.recall(visual)
 
     def join(self, token_ids: np.ndarray, images: Sequence[ImageFeatures]) -> Inputs:
-        """Tokens with the features of their images; RunError unless they fit."""
-        return Inputs.of(token_ids, token_ids == self.prompts.image_token_id, images)
-
-    def _blind(self) -> RunError:
-        return RunError(
-            "the package has no vision program",
-            where=self.package.dir,
-            mend="ask without images, or take a package of a vision-language model",
-        )
+        """Tokens with the features of all images and videos, in order; RunError if they differ."""
+        features = deque(images)
+        types = self.prompts.placeholders.types(token_ids)
+        return Inputs.of(token_ids, types, {IMAGE: features, VIDEO: features})
 
 
-def _grid(preprocess: ImagePreprocessor | None) -> tuple[int, int]:
-    if preprocess is None:
-        return 0, 0
-    _, rows, columns = preprocess.layout.grid(1, *preprocess.pictures.size(1, 1))
-    return rows, columns
+def _preprocess(package: Package) -> VisualPreprocessor | None:
+    if package.vision is None:
+        return None
+    images, videos = package.dir / PROCESSOR_FILE, package.dir / VIDEO_PROCESSOR_FILE
+    return VisualPreprocessor.of(
+        package.vision.meta,
+        read_settings(ProcessorSettings, images),
+        read_settings(VideoSettings, videos if videos.is_file() else images),
+    )
 
 
 def _prompt_encoder(
-    package: Package, preprocess: ImagePreprocessor | None, rules: PromptRules
+    package: Package, preprocess: VisualPreprocessor | None, rules: PromptRules
 ) -> PromptEncoder:
-    rows, columns = _grid(preprocess)
     return PromptEncoder(
         load_tokenizer(package.dir),
         ChatTemplate.load(package.dir, processor=preprocess is not None),
-        package.settings.image_token_id,
-        rows * columns,
+        Placeholders(package.settings.image_token_id, package.settings.video_token_id),
+        preprocess,
         rules,
     )
 

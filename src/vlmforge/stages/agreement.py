@@ -13,13 +13,13 @@ from PIL import Image
 
 from vlmforge.errors import SourceError, VlmforgeError, is_failure
 from vlmforge.formats.package import PROCESSOR_FILE
-from vlmforge.formats.settings import ProcessorSettings, read_settings
+from vlmforge.formats.settings import ProcessorSettings, VideoSettings, read_settings
 from vlmforge.images.layout import Layout
 from vlmforge.images.pictures import NativeResolution
-from vlmforge.images.preprocess import ImagePreprocessor
+from vlmforge.images.visual_preprocess import VisualPreprocessor
 from vlmforge.package.settings import write_settings
-from vlmforge.prompt.encoder import PromptEncoder
-from vlmforge.prompt.messages import images_of
+from vlmforge.prompt.encoder import Placeholders, PromptEncoder
+from vlmforge.prompt.messages import shown_in
 from vlmforge.prompt.template import ChatTemplate
 from vlmforge.prompt.tokens import load_tokenizer
 from vlmforge.source.checkpoint import Checkpoint
@@ -104,20 +104,20 @@ def _require_same_numbers(checkpoint: Checkpoint) -> None:
             )
 
 
-def _require_same_pixels(checkpoint: Checkpoint, preprocess: ImagePreprocessor) -> None:
+def _require_same_pixels(checkpoint: Checkpoint, preprocess: VisualPreprocessor) -> None:
     original = load_processor(checkpoint.path).image_processor
     with _transformers(checkpoint, "image processor", PROCESSOR_FILE):
         batch = original(images=[_picture(0)], return_tensors="np", **_resizing(preprocess))
-    visual, merge = preprocess(_picture(0)), preprocess.layout.merge_size
+    visual, merge = preprocess(_picture(0)), preprocess.images.layout.merge_size
     if batch["image_grid_thw"].tolist() != [list(visual.grid.patches(merge))]:
         raise _differs(checkpoint, "the patches of an image")
     if not np.array_equal(visual.slice(0), batch["pixel_values"]):
         raise _differs(checkpoint, "the pixels of an image")
 
 
-def _resizing(preprocess: ImagePreprocessor) -> dict[str, Any]:
+def _resizing(preprocess: VisualPreprocessor) -> dict[str, Any]:
     """How transformers resizes pictures that are shown to it at the one size, or at any."""
-    pictures = preprocess.pictures
+    pictures = preprocess.images.pictures
     if not isinstance(pictures, NativeResolution):
         return {"do_resize": False}
     bounds = {"shortest_edge": pictures.min_pixels, "longest_edge": pictures.max_pixels}
@@ -184,19 +184,19 @@ def _read(reader: Reader, messages: Messages) -> list[int] | BaseException:
 
 
 def _seeing_readers(
-    checkpoint: Checkpoint, directory: Path, preprocess: ImagePreprocessor
+    checkpoint: Checkpoint, directory: Path, preprocess: VisualPreprocessor
 ) -> tuple[Reader, Reader]:
     processor = load_processor(checkpoint.path)
     encoder = PromptEncoder(
         load_tokenizer(directory),
         ChatTemplate.load(directory),
-        checkpoint.settings.image_token_id,
-        preprocess(_picture(0)).grid.tokens,
+        Placeholders(checkpoint.settings.image_token_id, checkpoint.settings.video_token_id),
+        preprocess,
     )
 
     def original(messages: Messages) -> list[int]:
         text = processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-        pictures = list(images_of(messages))
+        pictures = list(shown_in(messages))
         batch = processor(text=[text], images=pictures or None, **_resizing(preprocess))
         return list(batch["input_ids"][0])
 
@@ -208,7 +208,7 @@ def _plain_readers(checkpoint: Checkpoint, directory: Path) -> tuple[Reader, Rea
     template = ChatTemplate.load(directory, processor=False)
     package = load_tokenizer(directory)
     no_token = package.get_vocab_size()
-    encoder = PromptEncoder(package, template, no_token, 0)
+    encoder = PromptEncoder(package, template, Placeholders(no_token, no_token))
 
     def original(messages: Messages) -> list[int]:
         text = tokenizer.apply_chat_template(
@@ -256,9 +256,10 @@ def _picture(seed: int) -> Image.Image:
     return Image.fromarray(pixels)
 
 
-def _preprocessor(checkpoint: Checkpoint, directory: Path, layout: Layout) -> ImagePreprocessor:
-    meta = pictures_for(checkpoint, layout).facts()
-    return ImagePreprocessor.of(meta, read_settings(ProcessorSettings, directory / PROCESSOR_FILE))
+def _preprocessor(checkpoint: Checkpoint, directory: Path, layout: Layout) -> VisualPreprocessor:
+    meta, file = pictures_for(checkpoint, layout).facts(), directory / PROCESSOR_FILE
+    images, videos = read_settings(ProcessorSettings, file), read_settings(VideoSettings, file)
+    return VisualPreprocessor.of(meta, images, videos)
 
 
 def _differs(checkpoint: Checkpoint, what: str) -> VlmforgeError:

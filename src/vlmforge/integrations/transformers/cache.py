@@ -8,7 +8,6 @@ import torch
 from transformers import Cache
 
 from vlmforge.decode.context import Context
-from vlmforge.decode.inputs import whole_images
 from vlmforge.errors import RunError
 
 
@@ -58,7 +57,7 @@ class MobilintCache(Cache):
         removed = self._padded_length - kept
         lengths = [max(0, context.length - removed) for context in self.contexts]
         for context, length in zip(self.contexts, lengths, strict=True):
-            if whole_images(context.keys, length) != length:
+            if context.whole(length) != length:
                 raise RunError("the cache cannot be cut within an image", mend="cut before it")
         for context, length in zip(self.contexts, lengths, strict=True):
             context.truncate(length)

@@ -1,8 +1,8 @@
-"""The images of a batch: which tokens stand for them, and which of them are still to be read."""
+"""The images and videos of a batch: which tokens stand for them, and which are still to be read."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import torch
@@ -11,15 +11,39 @@ from vlmforge.errors import RunError
 from vlmforge.images.grid import Grid
 from vlmforge.images.pictures import Pictures
 from vlmforge.images.visual import Patches
+from vlmforge.prompt.encoder import Placeholders
+from vlmforge.prompt.spans import IMAGE, VIDEO
 
-IMAGE = 1
-"""What ``mm_token_type_ids`` say of a token that stands for a part of an image."""
+
+class Modality(NamedTuple):
+    """What is shown, and how transformers calls it.
+
+    Attributes:
+        kind: what ``mm_token_type_ids`` say of its tokens.
+        pixels: float32 ``[patches, channels * temporal * patch²]`` of all.
+        grids: int64 ``[images, 3]``: frames, rows and columns of patches.
+    """
+
+    kind: int
+    pixels: str
+    grids: str
+
+
+MODALITIES: Final = (
+    Modality(IMAGE, "pixel_values", "image_grid_thw"),
+    Modality(VIDEO, "pixel_values_videos", "video_grid_thw"),
+)
 
 
 def visuals(
-    pixel_values: torch.Tensor, grids: torch.Tensor | None, pictures: Pictures
+    pixels: torch.Tensor, grids: torch.Tensor | None, pictures: Pictures, name: str
 ) -> list[Patches]:
-    """The images of a processor's ``pixel_values`` and ``image_grid_thw``.
+    """The images or videos of what a processor gives.
+
+    Args:
+        pixels, grids: see :class:`Modality`.
+        pictures: those that the vision program reads.
+        name: of the grids.
 
     Raises:
         RunError: the grids are missing, not those of the pixels, or not possible.
@@ -27,12 +51,13 @@ def visuals(
     given = [] if grids is None else grids.tolist()
     found = [Grid.of_patches(grid, pictures.layout.merge_size) for grid in given]
     sizes = [int(np.prod(grid)) for grid in given]
-    if why := _refusal(given, sum(sizes) == len(pixel_values), found, pictures):
+    complete = tuple(pixels.shape) == (sum(sizes), pictures.layout.patch_values)
+    if why := _refusal(given, complete, found, pictures):
         raise RunError(
-            f"image_grid_thw is {given or None}, which the vision program cannot read: {why}",
+            f"{name} is {given or None}, which the vision program cannot read: {why}",
             mend="use AutoProcessor.from_pretrained(PACKAGE)",
         )
-    patches = np.split(pixel_values.float().cpu().numpy(), np.cumsum(sizes)[:-1])
+    patches = np.split(pixels.float().cpu().numpy(), np.cumsum(sizes)[:-1])
     return [Patches(part, grid) for part, grid in zip(patches, found, strict=True)]
 
 
@@ -42,41 +67,77 @@ def _refusal(
     merge = pictures.layout.merge_size
     if not given or not complete:
         return "the pixels are of other grids"
-    if any(list(grid.patches(merge)) != own for grid, own in zip(grids, given, strict=True)):
-        return f"rows and columns are multiples of {merge}"
+    for own, grid in zip(given, grids, strict=True):
+        if min(own) < 1 or list(grid.patches(merge)) != own:
+            return f"rows and columns are multiples of {merge}"
     return next(filter(None, map(pictures.refusal, grids)), None)
 
 
-def type_ids(input_ids: torch.Tensor, types: torch.Tensor | None, token: int) -> torch.Tensor:
+def type_ids(
+    input_ids: torch.Tensor, types: torch.Tensor | None, placeholders: Placeholders
+) -> torch.Tensor:
     """``mm_token_type_ids`` as long as the tokens, int64 ``[batch, seq]``.
 
-    Tokens beyond those that the given ones tell of are guesses, which stand for no images.
+    Tokens beyond those that the given ones tell of are guesses, which stand for nothing shown.
     """
     if types is None:
-        return (input_ids == token).long() * IMAGE
+        return torch.from_numpy(placeholders.types(input_ids.cpu().numpy())).long()
     missing = input_ids.shape[1] - types.shape[1]
     return torch.nn.functional.pad(types, (0, max(missing, 0)))[:, : input_ids.shape[1]]
 
 
-def select_images(images: dict[str, Any], order: list[int]) -> dict[str, Any]:
-    """``pixel_values`` and ``image_grid_thw`` of the images of these indexes; empty for none."""
-    pixels, grids = images["pixel_values"], images["image_grid_thw"]
-    if not order:
-        return {}
-    chosen = pixels.reshape(len(grids), -1, pixels.shape[-1])[order].flatten(0, 1)
-    return {"pixel_values": chosen, "image_grid_thw": grids[order]}
+class Shown:
+    """The images, or the videos, that the sequences of a batch have, one sequence after another.
+
+    Args:
+        modality: which of both.
+        values: its pixels and grids by their names.
+        types: int64 ``[batch, seq]``, ``mm_token_type_ids``.
+        merge_size: side of a cell, in patches.
+    """
+
+    def __init__(
+        self, modality: Modality, values: dict[str, Any], types: torch.Tensor, merge_size: int
+    ) -> None:
+        self._modality, self._values = modality, values
+        grids = values[modality.grids].tolist()
+        self._tokens = [Grid.of_patches(grid, merge_size).tokens for grid in grids]
+        self._spans: list[range] = []
+        at = 0
+        for row in types:
+            stop = at + self._count(range(at, len(grids)), row, whole=False)
+            self._spans.append(range(at, stop))
+            at = stop
+
+    def repeated(self, times: int) -> dict[str, Any]:
+        """The values when each sequence is repeated in place."""
+        return self._of([index for span in self._spans for _ in range(times) for index in span])
+
+    def remaining(self, types: torch.Tensor) -> dict[str, Any]:
+        """The values without those that tokens of the given types, already read, stand for."""
+        rows = zip(self._spans, types, strict=True)
+        return self._of([i for span, row in rows for i in span[self._count(span, row) :]])
+
+    def _count(self, span: range, types: torch.Tensor, whole: bool = True) -> int:
+        """How many of a span the tokens of a sequence stand for; the last perhaps in part."""
+        left, count = int((types == self._modality.kind).sum()), 0
+        for index in span:
+            if left < (self._tokens[index] if whole else 1):
+                break
+            left, count = left - self._tokens[index], count + 1
+        return count
+
+    def _of(self, order: list[int]) -> dict[str, Any]:
+        """The values of the images of these indexes; empty for none."""
+        if not order:
+            return {}
+        grids = self._values[self._modality.grids]
+        parts = self._values[self._modality.pixels].split(grids.prod(-1).tolist())
+        chosen = torch.cat([parts[index] for index in order])
+        return {self._modality.pixels: chosen, self._modality.grids: grids[order]}
 
 
-def repeated(counts: list[int], times: int) -> list[int]:
-    """Indexes of images when each sequence, with its count of them, is repeated in place."""
-    return [index for span in _spans(counts) for _ in range(times) for index in span]
-
-
-def remaining(counts: list[int], held: list[int]) -> list[int]:
-    """Indexes of images when each sequence, with its count of them, has read the first ones."""
-    return [index for span, n in zip(_spans(counts), held, strict=True) for index in span[n:]]
-
-
-def _spans(counts: list[int]) -> list[range]:
-    ends = np.cumsum(counts).tolist()
-    return [range(end - count, end) for end, count in zip(ends, counts, strict=True)]
+def popped(kwargs: dict[str, Any], modality: Modality) -> dict[str, Any]:
+    """The pixels and grids among the arguments of a model, taken out; empty if there are none."""
+    values = {name: kwargs.pop(name, None) for name in (modality.pixels, modality.grids)}
+    return {} if any(value is None for value in values.values()) else values

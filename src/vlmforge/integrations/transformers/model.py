@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,20 +12,23 @@ import torch
 from transformers import GenerationConfig, GenerationMixin, PreTrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
+from vlmforge.decode.context import require_room
 from vlmforge.decode.inputs import Inputs
 from vlmforge.decode.vision import ImageFeatures
 from vlmforge.errors import RunError
 from vlmforge.families.family import Family
+from vlmforge.images.pictures import Pictures
 from vlmforge.integrations.transformers.batch import positions, read_batch, token_mask
 from vlmforge.integrations.transformers.cache import MobilintCache
 from vlmforge.integrations.transformers.images import (
-    IMAGE,
-    remaining,
-    repeated,
-    select_images,
+    MODALITIES,
+    Modality,
+    Shown,
+    popped,
     type_ids,
     visuals,
 )
+from vlmforge.prompt.encoder import blind
 from vlmforge.run.session import Session
 
 if TYPE_CHECKING:
@@ -81,6 +85,8 @@ class MobilintModel(PreTrainedModel, GenerationMixin):
         past_key_values: MobilintCache | None = None,
         pixel_values: torch.Tensor | None = None,
         image_grid_thw: torch.Tensor | None = None,
+        pixel_values_videos: torch.Tensor | None = None,
+        video_grid_thw: torch.Tensor | None = None,
         mm_token_type_ids: torch.Tensor | None = None,
         position_ids: torch.Tensor | None = None,
         use_cache: bool | None = None,
@@ -95,9 +101,10 @@ class MobilintModel(PreTrainedModel, GenerationMixin):
             attention_mask: ``[batch, past + seq]``, 0 where padded.
             past_key_values: read and extended.
             pixel_values: float32 ``[patches, channels * temporal * patch²]`` of the processor.
-            image_grid_thw: int64 ``[images, 3]``.
-            mm_token_type_ids: int64 ``[batch, seq]``, 1 where a token stands for an image; by
-                default all image tokens do.
+            image_grid_thw: int64 ``[images, 3]``: of each 1, rows and columns of patches.
+            pixel_values_videos, video_grid_thw: the same of videos, of each the slices first.
+            mm_token_type_ids: int64 ``[batch, seq]``, 1 where a token stands for an image, 2 for a
+                video; by default all image and video tokens do.
             position_ids: not needed; the package's positions follow from the token ids.
             logits_to_keep: how many last positions, 0 for all, or their indexes.
 
@@ -108,17 +115,20 @@ class MobilintModel(PreTrainedModel, GenerationMixin):
         cache = self._new_cache() if past_key_values is None else past_key_values
         if not isinstance(cache, MobilintCache):
             raise RunError("past_key_values is no MobilintCache", mend="leave it out")
-        images = self._image_features(pixel_values, image_grid_thw)
         tokens, mask = input_ids.cpu().numpy(), token_mask(input_ids, attention_mask)
         wanted = positions(tokens.shape[1], logits_to_keep)
         contexts = cache.rows(len(tokens))
-        seen = self._image_tokens(input_ids, mm_token_type_ids)
+        for context, keep in zip(contexts, mask, strict=True):
+            require_room(int(keep.sum()), context.length, context.capacity)
+        shown = ((pixel_values, image_grid_thw), (pixel_values_videos, video_grid_thw))
+        features = {m.kind: self._features(m, *s) for m, s in zip(MODALITIES, shown, strict=True)}
+        types = self._token_types(input_ids, mm_token_type_ids)
         inputs = [
-            self._inputs(ids[keep], is_image[keep], images, context.length)
-            for context, ids, is_image, keep in zip(contexts, tokens, seen, mask, strict=True)
+            self._inputs(ids[keep], kinds[keep], features, context.length)
+            for context, ids, kinds, keep in zip(contexts, tokens, types, mask, strict=True)
         ]
-        if images:
-            raise RunError(f"there are {len(images)} images more than image tokens")
+        if left := sum(map(len, features.values())):
+            raise RunError(f"there are {left} images more than image tokens")
         rows = read_batch(cache, inputs, mask, wanted)
         cache.advance(tokens.shape[1])
         logits = torch.from_numpy(np.stack(rows)).to(input_ids.device)
@@ -128,35 +138,40 @@ class MobilintModel(PreTrainedModel, GenerationMixin):
     def _new_cache(self) -> MobilintCache:
         return MobilintCache(self.session.new_context)
 
-    def _image_tokens(self, input_ids: torch.Tensor, types: torch.Tensor | None) -> np.ndarray:
-        """bool ``[batch, seq]``: which tokens stand for images."""
-        token = self.session.prompts.image_token_id
-        is_image = (type_ids(input_ids, types, token) == IMAGE) & (input_ids == token)
-        found: np.ndarray = is_image.cpu().numpy()
-        return found
+    def _token_types(self, input_ids: torch.Tensor, types: torch.Tensor | None) -> np.ndarray:
+        """``[batch, seq]``: what each token stands for, by its id and by what is said of it."""
+        by_id = self.session.prompts.placeholders.types(input_ids.cpu().numpy())
+        return by_id * (by_id == self._types(input_ids, types).cpu().numpy())
 
     def _inputs(
-        self, token_ids: np.ndarray, is_image: np.ndarray, images: list[ImageFeatures], past: int
+        self,
+        token_ids: np.ndarray,
+        types: np.ndarray,
+        features: dict[int, deque[ImageFeatures]],
+        past: int,
     ) -> Inputs:
         """The tokens with as many of the images as they have room for; those are used up.
 
         A single token behind others is one the model generated, whatever its id.
         """
-        if past > 0 and len(token_ids) == 1 and not images:
+        if past > 0 and len(token_ids) == 1 and not any(features.values()):
             return Inputs.plain(token_ids)
-        used = int(is_image.sum()) // self.session.prompts.image_tokens
-        taken, images[:used] = images[:used], []
-        return Inputs.of(token_ids, is_image, taken)
+        return Inputs.of(token_ids, types, features)
 
-    def _image_features(
-        self, pixel_values: torch.Tensor | None, grids: torch.Tensor | None
-    ) -> list[ImageFeatures]:
-        if pixel_values is None:
-            return []
-        preprocess, vision = self.session.preprocess, self.session.vision
-        if preprocess is None or vision is None:
-            raise RunError("the package has no vision program", where=self.session.package.dir)
-        return vision.many(visuals(pixel_values, grids, preprocess.pictures))
+    def _features(
+        self, modality: Modality, pixels: torch.Tensor | None, grids: torch.Tensor | None
+    ) -> deque[ImageFeatures]:
+        if pixels is None:
+            return deque()
+        found = visuals(pixels, grids, self._pictures, modality.grids)
+        return deque(self.session.encode(found))
+
+    @property
+    def _pictures(self) -> Pictures:
+        """Those that the vision program reads; RunError if there is none."""
+        if self.session.preprocess is None:
+            raise blind()
+        return self.session.preprocess.images.pictures
 
     def _prepare_cache_for_generation(
         self, generation_config: GenerationConfig, model_kwargs: dict[str, Any], *args: Any
@@ -172,16 +187,17 @@ class MobilintModel(PreTrainedModel, GenerationMixin):
         input_ids: torch.Tensor | None = None,
         **kwargs: Any,
     ) -> tuple[torch.Tensor, dict[str, Any]]:
-        """Repeat sequences for ``num_return_sequences`` and beams, each with its images."""
-        images = _popped_images(kwargs)
-        if images and input_ids is not None:
-            kwargs["mm_token_type_ids"] = self._types(input_ids, kwargs.get("mm_token_type_ids"))
-            order = repeated(self._images_in(kwargs["mm_token_type_ids"]), expand_size)
-            images = select_images(images, order)
+        """Repeat sequences for ``num_return_sequences`` and beams, each with what it shows."""
+        repeated: dict[str, Any] = {}
+        for modality in MODALITIES:
+            if (values := popped(kwargs, modality)) and input_ids is not None:
+                types = self._types(input_ids, kwargs.get("mm_token_type_ids"))
+                kwargs["mm_token_type_ids"] = types
+                repeated |= self._shown(modality, values, types).repeated(expand_size)
         ids, expanded = super()._expand_inputs_for_generation(
             expand_size, is_encoder_decoder, input_ids, **kwargs
         )
-        return ids, {**expanded, **images}
+        return ids, {**expanded, **repeated}
 
     def prepare_inputs_for_generation(
         self,
@@ -192,16 +208,14 @@ class MobilintModel(PreTrainedModel, GenerationMixin):
     ) -> dict[str, Any]:
         """What :meth:`forward` is given in a step of ``generate``.
 
-        Guesses behind the tokens so far stand for no images, and images that the cache holds are
-        left out, as where an assistant is asked again.
+        Guesses behind the tokens so far stand for nothing shown, and what the cache holds is left
+        out, as where an assistant is asked again.
         """
         held = 0 if past_key_values is None else past_key_values.get_seq_length()
         types = kwargs.get("mm_token_type_ids")
         if types is not None:
-            types = kwargs["mm_token_type_ids"] = self._types(input_ids, types)
-        if types is not None and held > 0 and (images := _popped_images(kwargs)):
-            counts, read = self._images_in(types), self._images_in(types[:, :held])
-            kwargs |= select_images(images, remaining(counts, read))
+            types = self._types(input_ids, types)
+            kwargs |= {"mm_token_type_ids": types, **self._unread(kwargs, types, held)}
         if held == 0:  # what an assistant reads first is not called a first iteration
             kwargs["is_first_iteration"] = True
         inputs: dict[str, Any] = super().prepare_inputs_for_generation(
@@ -209,13 +223,20 @@ class MobilintModel(PreTrainedModel, GenerationMixin):
         )
         return inputs
 
-    def _types(self, input_ids: torch.Tensor, types: torch.Tensor | None) -> torch.Tensor:
-        return type_ids(input_ids, types, self.session.prompts.image_token_id)
+    def _unread(self, kwargs: dict[str, Any], types: torch.Tensor, held: int) -> dict[str, Any]:
+        """What of the images and videos, taken from the arguments, the cache does not hold."""
+        unread: dict[str, Any] = {}
+        for modality in MODALITIES:
+            if values := popped(kwargs, modality):
+                shown = self._shown(modality, values, types)
+                unread |= shown.remaining(types[:, :held]) if held else values
+        return unread
 
-    def _images_in(self, types: torch.Tensor) -> list[int]:
-        """How many images each sequence has."""
-        counts: list[int] = ((types == IMAGE).sum(1) // self.session.prompts.image_tokens).tolist()
-        return counts
+    def _types(self, input_ids: torch.Tensor, types: torch.Tensor | None) -> torch.Tensor:
+        return type_ids(input_ids, types, self.session.prompts.placeholders)
+
+    def _shown(self, modality: Modality, values: dict[str, Any], types: torch.Tensor) -> Shown:
+        return Shown(modality, values, types, self._pictures.layout.merge_size)
 
 
 def model_class(family: Family, config: type[PreTrainedConfig]) -> type[MobilintModel]:
@@ -224,20 +245,14 @@ def model_class(family: Family, config: type[PreTrainedConfig]) -> type[Mobilint
     facts = {
         "__module__": __name__,
         "config_class": config,
-        "input_modalities": ("image", "text") if sees else ("text",),
+        "input_modalities": ("image", "video", "text") if sees else ("text",),
     }
     return type(family.package_architecture, (MobilintModel,), facts)
 
 
-def _popped_images(kwargs: dict[str, Any]) -> dict[str, Any]:
-    """The images among the arguments of a model, taken out; empty if there are none."""
-    images = {name: kwargs.pop(name, None) for name in ("pixel_values", "image_grid_thw")}
-    return {} if any(value is None for value in images.values()) else images
-
-
 def _refuse(kwargs: dict[str, Any]) -> None:
     """Raise RunError for inputs that would otherwise be silently ignored."""
-    for name in ("inputs_embeds", "pixel_values_videos", "labels", "mm_encoder_outputs"):
+    for name in ("inputs_embeds", "labels", "mm_encoder_outputs"):
         if kwargs.get(name) is not None:
             raise RunError(
                 f"a package does not take {name}",
