@@ -101,6 +101,7 @@ def test_known_settings_are_not_named(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         model_config(VL, changed(), "config.json")
         model_config(VL, model_config(VL, changed()).to_dict(), "config.json")
+        model_config(VL, changed(_model_name_or_path="somewhere"), "config.json")
     assert "nobody knows" not in caplog.text
 
 

@@ -87,6 +87,7 @@ _STATIC_ROPE = ("default", "linear", "yarn", "llama3")
 COMMON: Fields = dict.fromkeys(
     (
         "_attn_implementation",
+        "_model_name_or_path",
         "_name_or_path",
         "architectures",
         "attn_implementation",
