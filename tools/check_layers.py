@@ -26,7 +26,7 @@ LAYERS = (
     ("capture", "transform", "quantize", "decode"),
     ("original", "run"),
     ("calibrate", "package", "serve", "integrations"),
-    ("inspection", "evaluate", "bench", "doctor"),
+    ("inspection", "evaluation", "bench", "doctor"),
     ("stages",),
     ("pipeline",),
     ("diagnose", "tune"),
@@ -39,7 +39,7 @@ LAYERS = (
 RUNNING = {"images", "machine", "prompt", "decode", "run", "serve", "bench"}
 """What runs packages: its import loads, through whatever it imports, none of HEAVY."""
 
-TORCH_FREE = {"dims", "errors", "progress", "sample", "text", "program", "evaluate"} | RUNNING
+TORCH_FREE = {"dims", "errors", "progress", "sample", "text", "program", "evaluation"} | RUNNING
 """Parts that import torch nowhere, not even inside a function."""
 
 TRANSFORMERS_USERS = {"families", "source", "original", "calibrate", "capture", "integrations"}

@@ -20,8 +20,8 @@ import numpy as np
 
 from vlmforge.calibrate.text import record_text
 from vlmforge.config import CompileConfig
-from vlmforge.evaluate.text import ProgramModel, evaluate_text
-from vlmforge.evaluate.windows import Window, Windowing, read_texts
+from vlmforge.evaluation.text import ProgramModel, evaluate_text
+from vlmforge.evaluation.windows import Window, Windowing, read_texts
 from vlmforge.formats.mxq import read_mxq
 from vlmforge.machine.machine import open_machine
 from vlmforge.original.text import TextReference

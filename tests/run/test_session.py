@@ -225,7 +225,7 @@ for name in ("torch", "transformers"):
 import numpy as np
 from PIL import Image
 from vlmforge.run.chat import Chat
-from vlmforge.evaluate.questions import evaluate
+from vlmforge.evaluation.questions import evaluate
 from vlmforge.run.conversation import Conversation
 from vlmforge.decode.generate import Options
 from vlmforge.decode.inputs import Inputs

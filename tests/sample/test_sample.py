@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vlmforge.evaluate.questions import evaluate, read_questions
+from vlmforge.evaluation.questions import evaluate, read_questions
 from vlmforge.pipeline import compile_model
 from vlmforge.run.session import Session
 from vlmforge.sample import checkpoint, questions

@@ -82,8 +82,8 @@ def _evaluate_text(
     device: Device,
     as_json: bool,
 ) -> None:
-    from vlmforge.evaluate.package import evaluate_package
-    from vlmforge.evaluate.windows import Windowing
+    from vlmforge.evaluation.package import evaluate_package
+    from vlmforge.evaluation.windows import Windowing
 
     with console.progress() as report:
         facts = evaluate_package(
@@ -103,8 +103,8 @@ def _evaluate_questions(
     device: Device,
     as_json: bool,
 ) -> None:
-    from vlmforge.evaluate.questions import evaluate as run
-    from vlmforge.evaluate.questions import read_questions
+    from vlmforge.evaluation.questions import evaluate as run
+    from vlmforge.evaluation.questions import read_questions
 
     asked = read_questions(questions)
     original = _reference(reference, device) if reference else None

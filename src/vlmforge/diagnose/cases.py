@@ -14,7 +14,7 @@ from vlmforge.calibrate.prompts import prompt_for
 from vlmforge.calibrate.scenes import draw_scene
 from vlmforge.decode.generate import Options
 from vlmforge.errors import RunError
-from vlmforge.evaluate.questions import read_questions
+from vlmforge.evaluation.questions import read_questions
 from vlmforge.formats.plain_text import read_text
 from vlmforge.images.reading import ImageSource
 from vlmforge.prompt.messages import Message

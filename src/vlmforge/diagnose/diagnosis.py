@@ -17,7 +17,7 @@ from vlmforge.diagnose.cases import Case
 from vlmforge.diagnose.node import CLASSES, NodeRecord
 from vlmforge.diagnose.original import Originals
 from vlmforge.diagnose.walk import Side, Walk
-from vlmforge.evaluate.divergence import compare
+from vlmforge.evaluation.divergence import compare
 from vlmforge.formats.rotation import Rotation
 from vlmforge.images.preprocess import ImagePreprocessor
 from vlmforge.images.reading import ImageSource

@@ -12,8 +12,8 @@ import numpy as np
 from vlmforge.decode.context import Context
 from vlmforge.decode.inputs import Inputs
 from vlmforge.decode.reading import extend
-from vlmforge.evaluate.divergence import divergence, log_softmax
-from vlmforge.evaluate.windows import Window
+from vlmforge.evaluation.divergence import divergence, log_softmax
+from vlmforge.evaluation.windows import Window
 from vlmforge.machine.machine import Machine
 from vlmforge.progress import Progress
 
@@ -78,7 +78,7 @@ def evaluate_text(
 
     Args:
         models: by name; all read the same windows, and the reference runs once for all.
-        windows: of :meth:`vlmforge.evaluate.windows.Windowing.cut`.
+        windows: of :meth:`vlmforge.evaluation.windows.Windowing.cut`.
         reference: the original model.
         progress: is told of every window.
 

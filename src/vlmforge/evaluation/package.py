@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from vlmforge.evaluate.text import ProgramModel, TextModel, evaluate_text
-from vlmforge.evaluate.windows import Windowing, read_texts
+from vlmforge.evaluation.text import ProgramModel, TextModel, evaluate_text
+from vlmforge.evaluation.windows import Windowing, read_texts
 from vlmforge.formats.package import open_package
 from vlmforge.machine.machine import open_machine
 from vlmforge.original.text import TextReference
@@ -35,7 +35,7 @@ def evaluate_package(
         progress: is told of every window.
 
     Returns:
-        What :func:`vlmforge.evaluate.text.evaluate_text` finds, and how the texts were cut:
+        What :func:`vlmforge.evaluation.text.evaluate_text` finds, and how the texts were cut:
         ``context``, ``stride``, ``min_context`` and ``texts``.
     """
     package = open_package(directory)

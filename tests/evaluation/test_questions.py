@@ -13,7 +13,7 @@ from PIL import Image
 from tests.dialogues import counting
 from vlmforge.decode.generate import Options
 from vlmforge.errors import RunError
-from vlmforge.evaluate.questions import Question, compare, evaluate, read_questions
+from vlmforge.evaluation.questions import Question, compare, evaluate, read_questions
 from vlmforge.run.conversation import Conversation
 from vlmforge.run.session import Session
 

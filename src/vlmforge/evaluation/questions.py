@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from vlmforge.decode.generate import Options
 from vlmforge.errors import RunError
-from vlmforge.evaluate.divergence import compare
+from vlmforge.evaluation.divergence import compare
 from vlmforge.prompt.messages import Message
 from vlmforge.run.conversation import Conversation
 from vlmforge.run.session import Session

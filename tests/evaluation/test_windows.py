@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.conftest import make_tokenizer
 from vlmforge.errors import FormatError, RunError
-from vlmforge.evaluate.windows import Window, Windowing, read_texts
+from vlmforge.evaluation.windows import Window, Windowing, read_texts
 
 
 def predicted(window: Window) -> list[int]:

@@ -14,9 +14,9 @@ from tests.conftest import TEXT, write_decoder
 from vlmforge.cli import app
 from vlmforge.decode.generate import Options
 from vlmforge.errors import CalibrationError, RunError
-from vlmforge.evaluate.package import evaluate_package
-from vlmforge.evaluate.text import score, spans
-from vlmforge.evaluate.windows import Windowing
+from vlmforge.evaluation.package import evaluate_package
+from vlmforge.evaluation.text import score, spans
+from vlmforge.evaluation.windows import Windowing
 from vlmforge.formats.package import open_package
 from vlmforge.formats.samples import read_samples
 from vlmforge.original.text import TextReference
