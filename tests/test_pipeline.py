@@ -40,7 +40,7 @@ from vlmforge.run.session import Session
 from vlmforge.source.checkpoint import Checkpoint
 from vlmforge.stages.mxq import mxq_compile
 from vlmforge.stages.overrides import split_overrides
-from vlmforge.stages.package import package as package_model
+from vlmforge.stages.package import write_package
 from vlmforge.stages.rotation import read_r1
 from vlmforge.stages.workspace import Workspace
 from vlmforge.transform.choose import scales
@@ -117,8 +117,8 @@ def test_two_compiles_give_the_same_bytes(
 
 
 def quantize(space: Workspace, component: str, **options: object) -> Path:
-    arguments = {"calib_data_path": space.calibration, "rotation_path": space.rotation, **options}
-    return mxq_compile(space.mblt(component), space.mxq(component), **arguments)
+    where = {"calib_data_path": str(space.calibration), "rotation_path": str(space.rotation)}
+    return mxq_compile(str(space.mblt(component)), str(space.mxq(component)), **where | options)
 
 
 def test_the_tutorials_configuration_compiles(
@@ -133,7 +133,7 @@ def test_the_tutorials_configuration_compiles(
     quantize(space, "language", compile_config=config, overrides=overrides)
     none = overrides.model_copy(update={"activation_16bits": ()})
     quantize(space, "vision", compile_config=config, overrides=none)
-    package_model(Checkpoint.open(str(tiny_checkpoint)), space, tmp_path / "package", config)
+    write_package(Checkpoint.open(str(tiny_checkpoint)), space, tmp_path / "package", config)
     open_package(tmp_path / "package")
 
 
@@ -159,7 +159,7 @@ def test_a_learned_rotation_reaches_every_file(
     for component in ("language", "vision"):
         quantize(space, component, compile_config=config)
     checkpoint = Checkpoint.open(str(tiny_checkpoint))
-    package_model(checkpoint, space, tmp_path / "package", config)
+    write_package(checkpoint, space, tmp_path / "package", config)
     open_package(tmp_path / "package")
     assert space.rotation.read_bytes() != drawn
 
@@ -200,7 +200,7 @@ def test_without_r1_nothing_is_rotated(
     config = CompileConfig.parse({"equivalentTransformation": {"SpinR1": {"apply": False}}})
     for component in ("language", "vision"):
         quantize(space, component, compile_config=config)
-    package_model(Checkpoint.open(str(tiny_checkpoint)), space, tmp_path / "package", config)
+    write_package(Checkpoint.open(str(tiny_checkpoint)), space, tmp_path / "package", config)
     assert open_package(tmp_path / "package").text.meta["rotation"] == "none"
     assert not space.rotation.exists()
 
@@ -232,7 +232,7 @@ def test_rotation_and_samples_of_another_model(
         quantize(space, "language", calib_data_path=other.calibration)
     shutil.copyfile(other.mxq("vision"), space.mxq("vision"))
     with pytest.raises(PackageError):
-        package_model(Checkpoint.open(str(tiny_checkpoint)), space, tmp_path / "mixed")
+        write_package(Checkpoint.open(str(tiny_checkpoint)), space, tmp_path / "mixed")
     assert not (tmp_path / "mixed").exists()
 
 
@@ -355,7 +355,7 @@ def test_other_files_are_never_replaced(
     space = Workspace(package.with_name("package.work"), "Tiny-VL")
     (tmp_path / "thesis.txt").write_text("mine", encoding="utf-8")
     with pytest.raises(PackageError, match="other files"):
-        package_model(Checkpoint.open(str(tiny_checkpoint)), space, tmp_path)
+        write_package(Checkpoint.open(str(tiny_checkpoint)), space, tmp_path)
     assert (tmp_path / "thesis.txt").exists()
 
 

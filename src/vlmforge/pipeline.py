@@ -35,7 +35,7 @@ from vlmforge.stages.forecast import forecast
 from vlmforge.stages.mblt import mblt_compile
 from vlmforge.stages.mxq import mxq_compile
 from vlmforge.stages.overrides import workspace_overrides
-from vlmforge.stages.package import package
+from vlmforge.stages.package import write_package
 from vlmforge.stages.preflight import (
     require_consistent,
     require_material,
@@ -65,8 +65,8 @@ class Summary:
 
 
 def compile_model(
-    model: str,
-    out: Path,
+    model: str | Path,
+    out: Path | str,
     *,
     images: ImageSource = None,
     text: TextCalibration | None = None,
@@ -78,7 +78,7 @@ def compile_model(
     dtype: str | None = None,
     layout: Layout = DYNAMIC,
     scheme: InferenceScheme = InferenceScheme.ALL,
-    work_dir: Path | None = None,
+    work_dir: Path | str | None = None,
     choose: Callable[[Workspace, CompileConfig], CompileConfig] | None = None,
     announce: Callable[[str], None] | None = None,
     progress: Progress | None = None,
@@ -113,7 +113,7 @@ def compile_model(
     calibration = Calibration(images, text, num_samples, max_new_tokens, seed, dtype, layout)
     torch_device(device)
     out, root = require_outputs(out, work_dir)
-    checkpoint, space = _require_ready(model, root, config, layout)
+    checkpoint, space = _require_ready(str(model), root, config, layout)
     require_room(checkpoint, calibration, space, out)
     if announce is not None:
         announce(forecast(checkpoint, calibration, device).sentence())
@@ -121,7 +121,7 @@ def compile_model(
     if choose is not None:
         config = stage("tune", choose, space, config)
     _quantize(stage, checkpoint, space, device, scheme, config, progress)
-    stage("package", package, checkpoint, space, out, config)
+    stage("package", write_package, checkpoint, space, out, config)
     summary.aside = _aside(checkpoint, space)
     graphs = [space.mblt(component) for component in checkpoint.components]
     summary.files = _sizes([*graphs, *sorted(out.iterdir())])

@@ -15,9 +15,9 @@ from vlmforge.source.checkpoint import Checkpoint
 
 
 def recorded(model: Path, out: Path, texts: list[str], *options: int) -> Samples:
-    files = [out / f"{index}.txt" for index in range(len(texts))]
+    files = [str(out / f"{index}.txt") for index in range(len(texts))]
     for file, text in zip(files, texts, strict=True):
-        file.write_text(text, encoding="utf-8")
+        Path(file).write_text(text, encoding="utf-8")
     return read_samples(record_text(Checkpoint.open(str(model)), files, out, *options), "language")
 
 

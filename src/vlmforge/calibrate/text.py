@@ -24,7 +24,7 @@ SHORTEST = 8
 
 def record_text(
     checkpoint: Checkpoint,
-    files: Sequence[Path],
+    files: Sequence[Path | str],
     output_dir: Path | str,
     num_samples: int = 100,
     length: int = 512,
@@ -60,7 +60,7 @@ def record_text(
     facts = {
         "model": checkpoint.model_id,
         "model_fingerprint": checkpoint.fingerprint(progress),
-        "texts": [file.name for file in files],
+        "texts": [Path(file).name for file in files],
         "length": length,
         "seed": seed,
     }
@@ -74,7 +74,7 @@ def record_text(
 
 
 def text_windows(
-    checkpoint: Checkpoint, files: Sequence[Path], num_samples: int, length: int
+    checkpoint: Checkpoint, files: Sequence[Path | str], num_samples: int, length: int
 ) -> list[Window]:
     """What samples are chosen from; arguments and errors are those of :func:`record_text`."""
     if length < SHORTEST or num_samples < 1:
@@ -85,7 +85,7 @@ def text_windows(
     return _windows(load_tokenizer(checkpoint.path).backend_tokenizer, files, length)
 
 
-def _windows(tokenizer: Tokenizer, files: Sequence[Path], length: int) -> list[Window]:
+def _windows(tokenizer: Tokenizer, files: Sequence[Path | str], length: int) -> list[Window]:
     if not files:
         raise CalibrationError(
             "no calibration texts are named",
@@ -95,7 +95,7 @@ def _windows(tokenizer: Tokenizer, files: Sequence[Path], length: int) -> list[W
     for file in files:
         ids = np.array(tokenizer.encode(read_text(file), add_special_tokens=False).ids, np.int64)
         stop = max(len(ids) - length, 0) + 1 if len(ids) >= SHORTEST else 0
-        windows += [(file.name, s, ids[s : s + length]) for s in range(0, stop, length)]
+        windows += [(Path(file).name, s, ids[s : s + length]) for s in range(0, stop, length)]
     if not windows:
         raise CalibrationError(
             f"the calibration texts hold no window of at least {SHORTEST} tokens",

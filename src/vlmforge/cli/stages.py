@@ -204,13 +204,13 @@ def package(
     from vlmforge.formats.kinds import PACKAGE
     from vlmforge.formats.output import require_replaceable
     from vlmforge.source.checkpoint import Checkpoint
-    from vlmforge.stages.package import package as build
+    from vlmforge.stages.package import write_package
     from vlmforge.stages.workspace import Workspace
 
     use_threads(threads)
     out = require_replaceable(out, PACKAGE)
     checkpoint = Checkpoint.open(model)
-    build(
+    write_package(
         checkpoint, Workspace(work_dir, checkpoint.name, spin_weight_dir), out, load_config(config)
     )
     print_ready(out, sees="vision" in checkpoint.components)

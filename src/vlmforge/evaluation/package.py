@@ -17,8 +17,8 @@ from vlmforge.source.checkpoint import Checkpoint
 
 
 def evaluate_package(
-    directory: Path,
-    texts: Sequence[Path],
+    directory: Path | str,
+    texts: Sequence[Path | str],
     windowing: Windowing,
     reference: str | None = None,
     device: str = "cpu",
@@ -40,7 +40,7 @@ def evaluate_package(
     """
     package = open_package(directory)
     model = ProgramModel(open_machine(package.text), package.embeddings)
-    windows = windowing.cut(read_texts(load_tokenizer(directory), texts))
+    windows = windowing.cut(read_texts(load_tokenizer(package.dir), texts))
     original: TextModel | None = None
     if reference is not None:
         original = TextReference.load(Checkpoint.open(reference), device)

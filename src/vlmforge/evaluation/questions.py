@@ -31,7 +31,7 @@ class Question:
         kind: a group to report on its own, or None.
     """
 
-    image: Path
+    image: Path | str
     question: str
     answer: str
     kind: str | None = None
@@ -66,11 +66,11 @@ class ReferenceAnswer(Protocol):
 class Reference(Protocol):
     """The original model."""
 
-    def answer(self, image_path: Path, question: str, max_new_tokens: int) -> ReferenceAnswer:
+    def answer(self, image_path: Path | str, question: str, max_new_tokens: int) -> ReferenceAnswer:
         """Answer one question about one image, greedily."""
 
 
-def read_questions(path: Path) -> list[Question]:
+def read_questions(path: Path | str) -> list[Question]:
     """The questions of a JSON-lines file; image paths are relative to the file.
 
     Lines end at line feeds alone, as JSON texts may hold other separators of Unicode. A byte
@@ -79,6 +79,7 @@ def read_questions(path: Path) -> list[Question]:
     Raises:
         RunError: the file is missing or empty, or lines are malformed (each is named).
     """
+    path = Path(path)
     try:
         lines = path.read_bytes().decode("utf-8-sig", "replace").split("\n")
     except OSError as error:

@@ -100,7 +100,7 @@ class Windowing:
                 return
 
 
-def read_texts(tokenizer: Tokenizer, files: Iterable[Path]) -> list[np.ndarray]:
+def read_texts(tokenizer: Tokenizer, files: Iterable[Path | str]) -> list[np.ndarray]:
     """The tokens of UTF-8 files, int64 ``[tokens]`` each, without special tokens around them.
 
     Raises:
@@ -110,5 +110,5 @@ def read_texts(tokenizer: Tokenizer, files: Iterable[Path]) -> list[np.ndarray]:
     return [_tokens(tokenizer, file) for file in files]
 
 
-def _tokens(tokenizer: Tokenizer, file: Path) -> np.ndarray:
+def _tokens(tokenizer: Tokenizer, file: Path | str) -> np.ndarray:
     return np.array(Tokens(tokenizer).encode(read_text(file)), np.int64)

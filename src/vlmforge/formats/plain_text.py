@@ -7,7 +7,7 @@ from pathlib import Path
 from vlmforge.errors import FormatError, SystemFailure
 
 
-def read_text(path: Path) -> str:
+def read_text(path: Path | str) -> str:
     """The text of a UTF-8 file, without the mark some editors begin it with.
 
     Bytes of another encoding are refused: what replaced them would count as text.
@@ -16,7 +16,7 @@ def read_text(path: Path) -> str:
         FormatError: the file cannot be read, or is not UTF-8.
     """
     try:
-        return path.read_text("utf-8-sig")
+        return Path(path).read_text("utf-8-sig")
     except OSError as error:
         raise FormatError(
             f"the text cannot be read: {error.strerror}",

@@ -21,13 +21,14 @@ from vlmforge.inspection.values import (
 COMPONENTS = ("language", "vision")
 
 
-def inspect(path: Path) -> dict[str, Any]:
+def inspect(path: Path | str) -> dict[str, Any]:
     """Facts about a file, a package or calibration data, JSON-able.
 
     Raises:
         FormatError: the path is none of these, or not intact.
         PackageError, CalibrationError: as its files say.
     """
+    path = Path(path)
     if path.is_dir():
         return _directory(path)
     if path.suffix == ".mblt":

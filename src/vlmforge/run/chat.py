@@ -73,7 +73,7 @@ class Chat:
             self._tell(f"{error}\n")
         return True
 
-    def show(self, image: Path) -> None:
+    def show(self, image: Path | str) -> None:
         """Show an image with the next question; raises :class:`ImageError` if it is unreadable."""
         self._images.append({"type": "image", "image": read_image(image)})
 

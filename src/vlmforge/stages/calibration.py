@@ -36,7 +36,7 @@ class TextCalibration:
         length: tokens of a sample.
     """
 
-    files: Sequence[Path]
+    files: Sequence[Path | str]
     length: int = 512
 
 

@@ -31,8 +31,8 @@ CHECKED_ROWS = 128
 def mblt_compile(
     checkpoint: Checkpoint,
     component: str,
-    save_path: Path,
-    calib_data_path: Path,
+    save_path: Path | str,
+    calib_data_path: Path | str,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Capture a component, write it, and check it against the original on one sample.
@@ -43,7 +43,7 @@ def mblt_compile(
     Raises:
         CaptureError: a value differs from the original's by more than 1e-4 of its range.
     """
-    sees = component == VISION
+    save_path, sees = Path(save_path), component == VISION
     graph = capture(
         checkpoint, component, sample_pictures(checkpoint, calib_data_path) if sees else None
     )

@@ -27,13 +27,13 @@ from vlmforge.stages.transformed import Transformed
 
 
 def mxq_compile(
-    model: Path,
-    save_path: Path,
-    calib_data_path: Path,
+    model: Path | str,
+    save_path: Path | str,
+    calib_data_path: Path | str,
     device: str = "cpu",
     inference_scheme: InferenceScheme = InferenceScheme.ALL,
     compile_config: CompileConfig | None = None,
-    rotation_path: Path | None = None,
+    rotation_path: Path | str | None = None,
     overrides: BitConfig.LayerOverrides | None = None,
     progress: Progress | None = None,
 ) -> Path:
@@ -76,7 +76,7 @@ def mxq_compile(
         rounding = choose_rounding(graph, formats, config.hessian_quant, path, transformed.loaders)
         graph, rounding = learned(transformed, codes, scales, rounding, config, where, progress)
         writer.finish(lower(graph, codes, scales, rounding, writer, progress))
-    return save_path
+    return Path(save_path)
 
 
 def learned(

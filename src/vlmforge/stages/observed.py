@@ -44,10 +44,10 @@ class Observed:
 
 
 def observe_component(
-    model: Path,
-    calibration: Path,
+    model: Path | str,
+    calibration: Path | str,
     config: CompileConfig,
-    rotation_path: Path | None,
+    rotation_path: Path | str | None,
     overrides: BitConfig.LayerOverrides,
     device: str = "cpu",
     progress: Progress | None = None,

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from vlmforge.calibrate.scenes import draw_scene
 from vlmforge.config import CompileConfig
 from vlmforge.decode.generate import Options
+from vlmforge.formats.atomic import atomic_file
 from vlmforge.formats.chat_template import TEMPLATE_FILE
 from vlmforge.formats.package import open_package
-from vlmforge.package.build import build_package
+from vlmforge.package.build import build_package, config_text, write_embedding
+from vlmforge.package.settings import write_settings
 from vlmforge.run.conversation import Conversation
 from vlmforge.run.session import Session
 from vlmforge.source.checkpoint import Checkpoint
@@ -20,8 +23,11 @@ QUESTION = "What do you see?"
 ANSWER_TOKENS = 4
 
 
-def package(
-    checkpoint: Checkpoint, space: Workspace, output: Path, config: CompileConfig | None = None
+def write_package(
+    checkpoint: Checkpoint,
+    space: Workspace,
+    output: Path | str,
+    config: CompileConfig | None = None,
 ) -> Path:
     """Join the compiled parts of a workspace into a package directory that answers a question.
 
@@ -32,7 +38,50 @@ def package(
     rotated = config is None or config.equivalent_transformation.spin_r1.apply
     rotation = read_r1(checkpoint, space.rotation) if rotated else None
     vision = space.mxq("vision") if "vision" in checkpoint.components else None
-    return build_package(checkpoint, space.mxq("language"), vision, rotation, output, try_package)
+    text, output = space.mxq("language"), Path(output)
+    return build_package(checkpoint, text, vision, rotation, output, try_package)
+
+
+def write_package_config(checkpoint: Checkpoint, path: Path | str) -> Path:
+    """Write the ``config.json`` of a package, and beside it what reads prompts and images.
+
+    For whoever puts a package together file by file; :func:`write_package` writes all of it.
+    What stands there is replaced.
+
+    Raises:
+        SourceError, FormatError: a file of the checkpoint is missing or malformed.
+    """
+    path = Path(path)
+    with TemporaryDirectory() as folder:
+        write_settings(checkpoint, Path(folder))
+        for file in Path(folder).iterdir():
+            _replace(path.with_name(file.name), file.read_bytes())
+    _replace(path, config_text(checkpoint))
+    return path
+
+
+def _replace(path: Path, content: bytes) -> None:
+    with atomic_file(path) as file:
+        file.write(content)
+
+
+def write_package_embedding(
+    checkpoint: Checkpoint, rotation: Path | str | None, path: Path | str
+) -> Path:
+    """Write the ``model.safetensors`` of a package: the token embedding, rotated by R1.
+
+    Args:
+        checkpoint: the original model.
+        rotation: R1's file, as the language model's compilation left it; None where it was
+            compiled without.
+        path: the file to write; what stands there is replaced.
+
+    Raises:
+        RotationError: R1 is missing or of another model.
+    """
+    r1 = None if rotation is None else read_r1(checkpoint, rotation)
+    write_embedding(checkpoint, r1, Path(path))
+    return Path(path)
 
 
 def try_package(directory: Path) -> None:

@@ -28,7 +28,7 @@ FLOAT32 = 4
 IMAGE_BYTES = 896 * 56 * 6 * FLOAT32
 
 
-def require_outputs(out: Path, work_dir: Path | None) -> tuple[Path, Path]:
+def require_outputs(out: Path | str, work_dir: Path | str | None) -> tuple[Path, Path]:
     """A package, and a work directory outside it, can be made, and replace nothing of the user's.
 
     Args:

@@ -16,7 +16,7 @@ from vlmforge.source.checkpoint import EMBEDDING, Checkpoint
 
 
 def component_rotation(
-    graph: Graph, config: CompileConfig, rotation_path: Path | None, residual: Tensor | None
+    graph: Graph, config: CompileConfig, rotation_path: Path | str | None, residual: Tensor | None
 ) -> Rotation | None:
     """R1 of the language model: written when it is compiled, read for a vision encoder.
 
@@ -48,7 +48,7 @@ def component_rotation(
     return read_rotation(path, size=meta["hidden_size"], **identity)
 
 
-def read_r1(checkpoint: Checkpoint, path: Path) -> Rotation:
+def read_r1(checkpoint: Checkpoint, path: Path | str) -> Rotation:
     """The rotation a language model's compilation wrote; raises :class:`RotationError`."""
     size = checkpoint.shape(EMBEDDING)[1]
     return read_rotation(path, size=size, model_fingerprint=checkpoint.fingerprint())

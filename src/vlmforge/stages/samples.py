@@ -18,7 +18,7 @@ from vlmforge.source.checkpoint import Checkpoint
 from vlmforge.source.pictures import pictures_for
 
 
-def component_samples(graph: Graph, directory: Path) -> Samples:
+def component_samples(graph: Graph, directory: Path | str) -> Samples:
     """The calibration samples of a graph's component; raises :class:`CalibrationError`."""
     expected = {name: value.shape for name, value in graph.inputs.items() if name != "logits_index"}
     return read_samples(

@@ -49,7 +49,7 @@ def transform_component(
     graph: Graph,
     samples: Sequence[Sample],
     config: CompileConfig,
-    rotation_path: Path | None,
+    rotation_path: Path | str | None,
     overrides: BitConfig.LayerOverrides | None = None,
     device: str = "cpu",
     progress: Progress | None = None,
@@ -80,7 +80,7 @@ def _rotated(
     samples: Sequence[Sample],
     config: CompileConfig,
     settings: Settings,
-    rotation_path: Path | None,
+    rotation_path: Path | str | None,
 ) -> tuple[Graph, Rotation | None]:
     """The prepared graph rotated, and the rotation its features are in."""
     loaders = [partial(sample_feeds, graph, sample) for sample in samples]
