@@ -7,6 +7,7 @@ import time
 import pytest
 
 from vlmforge import doctor
+from vlmforge.libraries import Library
 
 
 def states(findings: list[doctor.Finding]) -> dict[str, doctor.Finding]:
@@ -22,6 +23,7 @@ def test_what_is_broken_or_missing_has_a_remedy(monkeypatch: pytest.MonkeyPatch)
     assert all(each.mend for each in found.values() if each.state != "good")
     assert "offline" in found["hub"].found and found["coco"].state == "note"
     assert not any(each.state == "broken" for each in found.values())
+    assert doctor.can_compile(list(found.values()))
 
 
 @pytest.mark.parametrize(
@@ -38,9 +40,20 @@ def test_settings_that_break_running(
 
 
 def test_a_library_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "_version", lambda name: None)
-    found = states(doctor.versions())
+    monkeypatch.setattr(Library, "version", lambda library: None)
+    findings = doctor.versions()
+    found = states(findings)
     assert found["tokenizers"].state == "broken" and found["torch"].state == "note"
+    assert str(found["tokenizers"].mend).startswith("pip install 'tokenizers>=")
+    assert "pip install 'vlmforge[compile]'" in str(found["torch"].mend)
+    assert not doctor.can_compile(findings)
+
+
+def test_a_library_that_is_too_old(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Library, "version", lambda library: "0.0.1")
+    found = states(doctor.versions())
+    assert "older than" in found["numpy"].found and found["numpy"].state == "broken"
+    assert "older than" in doctor.coco(True).found
 
 
 def test_a_silent_hub_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:

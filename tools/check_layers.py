@@ -17,7 +17,7 @@ from pathlib import Path
 
 LAYERS = (
     ("dims", "errors", "progress", "sample", "text", "_native"),
-    ("fixed_point", "config"),
+    ("fixed_point", "config", "libraries"),
     ("graph", "program", "learning"),
     ("formats",),
     ("images",),
@@ -36,16 +36,20 @@ LAYERS = (
 )
 """The parts of the package, lowest layer first. Parts of one layer do not import each other."""
 
-RUNNING = {"images", "machine", "prompt", "decode", "run", "serve", "bench"}
-"""What runs packages: its import loads, through whatever it imports, none of HEAVY."""
+RUNNING = {"images", "machine", "prompt", "decode", "run", "serve", "bench", "evaluation"}
+"""What runs packages."""
 
-TORCH_FREE = {"dims", "errors", "progress", "sample", "text", "program", "evaluation"} | RUNNING
+BASE = {"cli", "config", "console", "doctor", "inspection", "libraries"} | RUNNING
+"""What every installation has: its import loads, through whatever it imports, none of HEAVY."""
+
+TORCH_FREE = {"dims", "errors", "progress", "sample", "text", "program"} | RUNNING
 """Parts that import torch nowhere, not even inside a function."""
 
 TRANSFORMERS_USERS = {"families", "source", "original", "calibrate", "capture", "integrations"}
 """The only parts that import transformers."""
 
-HEAVY = {"torch", "transformers"}
+HEAVY = {"datasets", "huggingface_hub", "safetensors", "torch", "transformers"}
+"""Libraries that only the extras of the project install."""
 
 
 @dataclass(frozen=True)
@@ -160,7 +164,7 @@ def _heavy_paths(imports: list[Import], root: str) -> list[str]:
     for found in imports:
         if found.eager:
             eager.setdefault(found.importer, []).append(found)
-    starts = [module for name in eager if _part(name, root) in RUNNING for module in _loaded(name)]
+    starts = [module for name in eager if _part(name, root) in BASE for module in _loaded(name)]
     way = {start: start for start in starts}
     queue = deque(way)
     broken = []
@@ -169,7 +173,7 @@ def _heavy_paths(imports: list[Import], root: str) -> list[str]:
         for found in eager.get(module, []):
             library = found.imported.partition(".")[0]
             if library in HEAVY:
-                rule = f"{_names(RUNNING)} must load without {library}"
+                rule = f"an installation without extras must load without {library}"
                 broken.append(f"{found.file}:{found.line}: {rule}: {way[module]} > {library}")
             for loaded in _loaded(found.imported):
                 if loaded in eager and loaded not in way:

@@ -11,13 +11,12 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
 from vlmforge import __version__
 from vlmforge.errors import RunError
+from vlmforge.libraries import COMPILING, MEND, PHOTOS, RUNNING, TORCH, Library
 from vlmforge.machine.cores import cores, processor
 
 State = Literal["good", "note", "broken"]
@@ -27,12 +26,6 @@ HUB_SECONDS = 4.0
 
 LITTLE_DISK = 2 << 30
 """Bytes; the files between of a small model need as much."""
-
-RUNNING = ("numpy", "pillow", "tokenizers", "jinja2", "safetensors")
-"""What running a package needs."""
-
-COMPILING = ("torch", "transformers", "huggingface_hub")
-"""What compiling needs besides."""
 
 MEMINFO = Path("/proc/meminfo")
 LIMIT = Path("/sys/fs/cgroup/memory.max")
@@ -68,15 +61,24 @@ def versions() -> list[Finding]:
         Finding("python", "good", platform.python_version()),
         Finding("vlmforge", "good", __version__),
     ]
-    for name in (*RUNNING, *COMPILING):
-        needed = name in RUNNING
-        mend = f"pip install {name}" + ("" if needed else ", to compile models")
-        installed = _version(name)
-        if installed is None:
-            found.append(Finding(name, "broken" if needed else "note", "not installed", mend))
-        else:
-            found.append(Finding(name, "good", installed))
+    for library in RUNNING:
+        found.append(_library(library, "broken", f"pip install '{library.requirement}'"))
+    for library in COMPILING:
+        found.append(_library(library, "note", f"{MEND}, to compile models"))
     return found
+
+
+def _library(library: Library, without: State, mend: str) -> Finding:
+    lack = library.lack()
+    if lack is not None:
+        return Finding(library.name, without, lack, mend)
+    return Finding(library.name, "good", str(library.version()))
+
+
+def can_compile(findings: list[Finding]) -> bool:
+    """Whether the libraries are there that compiling needs."""
+    names = {library.name for library in COMPILING}
+    return all(each.state == "good" for each in findings if each.name in names)
 
 
 def machine() -> Finding:
@@ -130,14 +132,15 @@ def disk() -> Finding:
 
 def gpu() -> Finding:
     """Whether the compiler can use a GPU."""
-    if find_spec("torch") is None:
-        return Finding("gpu", "note", "torch is not installed", "pip install torch, to compile")
+    if TORCH.version() is None:
+        return Finding("gpu", "note", "torch is not installed", f"{MEND}, to compile models")
     try:
         import torch
 
         name = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     except Exception as error:  # whatever a broken installation of torch raises
-        return Finding("gpu", "note", f"torch cannot be loaded: {error}", "install torch again")
+        what = f"torch cannot be loaded: {error}"
+        return Finding("gpu", "note", what, "pip install --force-reinstall torch")
     if name is None:
         mend = "only for --device gpu: install a CUDA build of PyTorch and a driver"
         return Finding("gpu", "note", "none that torch can use; compiling takes the CPU", mend)
@@ -159,20 +162,15 @@ def hub() -> Finding:
 
 def coco(reachable: bool) -> Finding:
     """Whether photos to calibrate with can be had; they come from the Hub."""
-    if find_spec("datasets") is None:
-        mend = "pip install 'vlmforge[coco]', or name photos: --images DIR"
-        return Finding("coco", "note", "datasets is not installed: scenes are drawn instead", mend)
+    for library in PHOTOS:
+        lack = library.lack()
+        if lack is not None:
+            mend = "pip install 'vlmforge[coco]', or name photos: --images DIR"
+            return Finding("coco", "note", f"{library.name}: {lack}", mend)
     if not reachable:
         mend = "reach the Hub, or name photos: --images DIR"
-        return Finding("coco", "note", "without the Hub scenes are drawn instead", mend)
-    return Finding("coco", "good", f"datasets {_version('datasets')}")
-
-
-def _version(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
+        return Finding("coco", "note", "photos are on the Hub", mend)
+    return Finding("coco", "good", "photos can be had")
 
 
 def _is_offline() -> bool:

@@ -81,6 +81,10 @@ class OutputError(VlmforgeError):
     """An output path that holds what is not this project's, or that nothing can be written to."""
 
 
+class InstallError(VlmforgeError, ImportError):
+    """A library that is missing, too old or broken, though the work asked for needs it."""
+
+
 class SystemFailure(VlmforgeError):
     """What the computer refuses: a full disk, a missing permission, too little memory."""
 

@@ -93,6 +93,13 @@ def test_run_must_not_load_torch_through_others(tmp_path: Path) -> None:
     assert "forge.run.session > forge.formats.mxq > forge.graph.core > torch" in line
 
 
+@pytest.mark.parametrize("library", ["safetensors", "huggingface_hub", "datasets"])
+def test_what_every_installation_has_must_not_load_an_extra(tmp_path: Path, library: str) -> None:
+    sources = {"cli": "from forge.source import hub", "source/hub": f"import {library}"}
+    (line,) = broken(tmp_path, sources)
+    assert f"must load without {library}" in line
+
+
 @pytest.mark.parametrize(
     "lazy",
     [

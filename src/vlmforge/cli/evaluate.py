@@ -25,6 +25,7 @@ from vlmforge.cli.options import (
     app,
 )
 from vlmforge.cli.threads import use_threads
+from vlmforge.libraries import require_libraries
 
 
 @app.command("eval")
@@ -50,6 +51,8 @@ def evaluate(
     """Answer questions greedily and count exact matches, or predict texts."""
     from vlmforge.run.session import Session
 
+    if reference is not None:
+        require_libraries(f"{ctx.command_path} --reference")
     use_threads(threads)
 
     if (questions is None) == (not text):

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from vlmforge import console
-from vlmforge.cli.options import Json, PackageDir, Threads, app
+from vlmforge.cli.options import Compiling, Json, PackageDir, Threads, app
 from vlmforge.cli.threads import use_threads
 
 
@@ -53,7 +53,7 @@ def _lengths(text: str) -> list[int]:
     return lengths
 
 
-@app.command("diagnose")
+@app.command("diagnose", cls=Compiling)
 def diagnose_(
     package: PackageDir,
     reference: Annotated[str, typer.Option(help="The model that was compiled.")],

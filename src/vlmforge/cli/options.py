@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from vlmforge import __version__, console
 from vlmforge.cli.presets import Weights
 from vlmforge.config import InferenceScheme
+from vlmforge.libraries import require_libraries
 
 
 class Commands(TyperGroup):
@@ -20,6 +21,14 @@ class Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         with console.expected_failures():
             return super().invoke(ctx)
+
+
+class Compiling(TyperCommand):
+    """A command that needs the compiler's libraries; without them it ends before any work."""
+
+    def invoke(self, ctx: Any) -> Any:
+        require_libraries(ctx.command_path)
+        return super().invoke(ctx)
 
 
 app = typer.Typer(
@@ -80,15 +89,7 @@ Model = Annotated[str, typer.Argument(help="Local directory or Hugging Face Hub 
 Part = Annotated[Component, typer.Argument(help="language or vision.")]
 
 
-def _private(path: Path | None) -> Path | None:
-    from vlmforge.formats.private import private_directory
-
-    return path and private_directory(path)
-
-
-Rotations = Annotated[
-    Path | None, typer.Option(callback=_private, help="Directory of rotations, yours alone.")
-]
+Rotations = Annotated[Path | None, typer.Option(help="Directory of rotations, yours alone.")]
 WorkDir = Annotated[Path, typer.Option(help="Directory of the stages' files.")]
 Samples = Annotated[int, typer.Option(min=1, help="Calibration samples of each component.")]
 NewTokens = Annotated[int, typer.Option(min=1, help="Most tokens of one answer.")]

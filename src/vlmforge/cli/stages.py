@@ -12,6 +12,7 @@ from vlmforge.cli.combinations import refuse_beside
 from vlmforge.cli.layout import SIDE, ImageSize, Kind, LayoutKind, MaxPixels, layout_of
 from vlmforge.cli.options import (
     Answering,
+    Compiling,
     ConfigFile,
     Device,
     Length,
@@ -57,7 +58,7 @@ def images(
         collect_images(output_dir, num_images, own or source, seed, report, layout=chosen)
 
 
-@app.command()
+@app.command(cls=Compiling)
 def calibrate(
     context: typer.Context,
     component: Annotated[Recorded, typer.Argument(help="language, vision, or text.")],
@@ -117,7 +118,7 @@ def calibrate(
             )
 
 
-@app.command()
+@app.command(cls=Compiling)
 def mblt(
     component: Part,
     model: Model,
@@ -146,7 +147,7 @@ def mblt(
     console.print_text(f"{path}: {compared}, worst {worst['relative']:.1e} at {worst['name']}")
 
 
-@app.command()
+@app.command(cls=Compiling)
 def mxq(
     component: Part,
     model: Annotated[
@@ -164,15 +165,17 @@ def mxq(
     """Quantize a captured component to an integer program; the language model comes first."""
     from vlmforge.formats.kinds import FOLDER
     from vlmforge.formats.output import require_replaceable
+    from vlmforge.formats.private import private_directory
     from vlmforge.stages.mxq import mxq_compile
     from vlmforge.stages.overrides import workspace_overrides
     from vlmforge.stages.workspace import Workspace
 
     use_threads(threads)
+    rotations = spin_weight_dir and private_directory(spin_weight_dir)
     chosen = load_config(config, weights)
     root = require_replaceable(work_dir, FOLDER)
     source = model or Workspace.find_mblt(root, component.value)
-    space = Workspace.of_mblt(source, component.value, root, spin_weight_dir)
+    space = Workspace.of_mblt(source, component.value, root, rotations)
     for output, kind in space.program_outputs(component.value):
         require_replaceable(output, kind)
     overrides = workspace_overrides(chosen, space)
@@ -191,7 +194,7 @@ def mxq(
     console.print_text(f"{path}: {console.human_size(path.stat().st_size)}")
 
 
-@app.command()
+@app.command(cls=Compiling)
 def package(
     model: Model,
     out: Annotated[Path, typer.Option(help="Package directory to make.")] = Path("package"),
@@ -203,14 +206,15 @@ def package(
     """Join programs, embedding, tokenizer and processor into a directory that runs."""
     from vlmforge.formats.kinds import PACKAGE
     from vlmforge.formats.output import require_replaceable
+    from vlmforge.formats.private import private_directory
     from vlmforge.source.checkpoint import Checkpoint
     from vlmforge.stages.package import write_package
     from vlmforge.stages.workspace import Workspace
 
     use_threads(threads)
+    rotations = spin_weight_dir and private_directory(spin_weight_dir)
     out = require_replaceable(out, PACKAGE)
     checkpoint = Checkpoint.open(model)
-    write_package(
-        checkpoint, Workspace(work_dir, checkpoint.name, spin_weight_dir), out, load_config(config)
-    )
+    space = Workspace(work_dir, checkpoint.name, rotations)
+    write_package(checkpoint, space, out, load_config(config))
     print_ready(out, sees="vision" in checkpoint.components)

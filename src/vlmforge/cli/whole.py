@@ -19,6 +19,7 @@ from vlmforge.cli.combinations import refuse_idle_calibration
 from vlmforge.cli.layout import SIDE, ImageSize, Kind, LayoutKind, MaxPixels, layout_of
 from vlmforge.cli.options import (
     Answering,
+    Compiling,
     ConfigFile,
     Device,
     Images,
@@ -48,7 +49,7 @@ TUNED = "tuned.json"
 """The configuration that tuning leaves in the work directory."""
 
 
-@app.command("compile")
+@app.command("compile", cls=Compiling)
 def compile_(
     context: typer.Context,
     model: Model,
@@ -125,7 +126,7 @@ def _print_summary(summary: Summary, out: Path) -> None:
     print_ready(out, sees="vision" in summary.checks)
 
 
-@app.command("tune")
+@app.command("tune", cls=Compiling)
 def tune_(
     context: typer.Context,
     model: Annotated[str, typer.Argument(help="A model, or a work directory of its compilation.")],

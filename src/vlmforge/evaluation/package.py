@@ -9,11 +9,10 @@ from typing import Any
 from vlmforge.evaluation.text import ProgramModel, TextModel, evaluate_text
 from vlmforge.evaluation.windows import Windowing, read_texts
 from vlmforge.formats.package import open_package
+from vlmforge.libraries import require_libraries
 from vlmforge.machine.machine import open_machine
-from vlmforge.original.text import TextReference
 from vlmforge.progress import Progress
 from vlmforge.prompt.tokens import load_tokenizer
-from vlmforge.source.checkpoint import Checkpoint
 
 
 def evaluate_package(
@@ -37,13 +36,16 @@ def evaluate_package(
     Returns:
         What :func:`vlmforge.evaluation.text.evaluate_text` finds, and how the texts were cut:
         ``context``, ``stride``, ``min_context`` and ``texts``.
+
+    Raises:
+        InstallError: a reference is asked for without the libraries that run it.
     """
+    if reference is not None:
+        require_libraries("the reference")
     package = open_package(directory)
     model = ProgramModel(open_machine(package.text), package.embeddings)
     windows = windowing.cut(read_texts(load_tokenizer(package.dir), texts))
-    original: TextModel | None = None
-    if reference is not None:
-        original = TextReference.load(Checkpoint.open(reference), device)
+    original = None if reference is None else _original(reference, device)
     found = evaluate_text({"package": model}, windows, original, progress)["package"]
     return {
         "texts": [str(path) for path in texts],
@@ -52,3 +54,11 @@ def evaluate_package(
         "min_context": windowing.min_context,
         **found,
     }
+
+
+def _original(model: str, device: str) -> TextModel:
+    """The original model; here alone its libraries are loaded."""
+    from vlmforge.original.text import TextReference
+    from vlmforge.source.checkpoint import Checkpoint
+
+    return TextReference.load(Checkpoint.open(model), device)

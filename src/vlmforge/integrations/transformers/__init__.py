@@ -14,6 +14,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from vlmforge.libraries import require_libraries
+
+require_libraries(__name__)
+
 from transformers import (
     AutoConfig,
     AutoImageProcessor,
