@@ -22,7 +22,7 @@ SOAK_SEED ?= 0
 
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.vlmforge-installed
-SAMPLE = "$$($(BIN)/python -c 'from vlmforge.sample import checkpoint; print(checkpoint())')"
+SAMPLE = "$$($(BIN)/python -c 'import vlmforge; print(vlmforge.sample_checkpoint())')"
 DEMO := build/demo
 
 # Left to pip as a dependency, torch may come in another version or with CUDA: it goes first, pinned.

@@ -16,11 +16,17 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+import vlmforge
+
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("tutorial/**/*.md")])
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SPAN = re.compile(r"`(vlmforge [^`]+)`")
+INLINE = re.compile(r"python3? -c '([^']*)'")
 LINK = re.compile(r"\]\(([^)#]+)(?:#[^)]*)?\)")
+
+ENTRY_POINTS = {"vlmforge", "vlmforge.console", "vlmforge.integrations.transformers"}
+"""What users import; anything else may move."""
 
 
 @dataclass(frozen=True)
@@ -62,8 +68,37 @@ def _name(page: Path) -> str:
     return str(page.relative_to(ROOT))
 
 
+def one_liners(page: Path) -> list[Shown]:
+    """The Python of ``python -c '...'`` in the page's shell blocks."""
+    found = (INLINE.findall(block.text) for block in blocks(page, "sh"))
+    return [Shown(_name(page), code) for codes in found for code in codes]
+
+
 COMMANDS = [command for page in PAGES for command in commands(page)]
-PYTHON = [block for page in PAGES for block in blocks(page, "python")]
+PYTHON = [block for page in PAGES for block in (*blocks(page, "python"), *one_liners(page))]
+SCRIPTS = [Shown(_name(file), file.read_text("utf-8")) for file in ROOT.glob("tutorial/**/*.py")]
+
+
+def private_uses(code: str) -> list[str]:
+    """What Python takes from vlmforge that is not public, in order."""
+    used: list[str] = []
+    modules: set[str] = set()
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Import):
+            used += [alias.name for alias in node.names]
+            modules |= {each.asname or each.name for each in node.names if each.name == "vlmforge"}
+        elif isinstance(node, ast.ImportFrom):
+            used += [f"{node.module}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            used += [f"vlmforge.{node.attr}"] if node.value.id in modules else []
+    return [name for name in used if name.split(".")[0] == "vlmforge" and not _is_public(name)]
+
+
+def _is_public(name: str) -> bool:
+    module, _, attribute = name.rpartition(".")
+    if name in ENTRY_POINTS or any(entry.startswith(f"{name}.") for entry in ENTRY_POINTS):
+        return True
+    return module in ENTRY_POINTS and attribute in importlib.import_module(module).__all__
 
 
 def disarm(app: typer.Typer, patch: pytest.MonkeyPatch) -> typer.Typer:
@@ -107,14 +142,46 @@ def test_command_exists_with_these_options(shown: Shown, app: typer.Typer) -> No
     assert complaint(app, shown.text, shown.complete) is None
 
 
-@pytest.mark.parametrize("shown", PYTHON, ids=str)
-def test_python_compiles_and_finds_its_modules(shown: Shown) -> None:
-    tree = ast.parse(shown.text)
-    imports = [node for node in ast.walk(tree) if isinstance(node, (ast.Import, ast.ImportFrom))]
-    for node in imports:
-        names = [alias.name for alias in node.names]
-        for module in names if isinstance(node, ast.Import) else [node.module or ""]:
-            assert importlib.util.find_spec(module), f"there is no module {module}"
+@pytest.mark.parametrize("shown", [*PYTHON, *SCRIPTS], ids=str)
+def test_python_imports_what_is_public(shown: Shown) -> None:
+    assert private_uses(shown.text) == []
+    for node in ast.walk(ast.parse(shown.text)):
+        if isinstance(node, ast.ImportFrom) and shown in PYTHON:
+            assert importlib.util.find_spec(node.module or ""), f"there is no {node.module}"
+
+
+@pytest.mark.parametrize(
+    ("text", "private"),
+    [
+        ("import vlmforge\nvlmforge.Session.open('x')", []),
+        ("from vlmforge import Session, console", []),
+        ("from vlmforge.console import expected_failures", []),
+        ("import vlmforge.integrations.transformers", []),
+        ("from vlmforge.integrations.transformers import MobilintCache", []),
+        ("import numpy, torch.nn\nfrom transformers import pipeline", []),
+        ("import vlmforge.run.session", ["vlmforge.run.session"]),
+        ("import vlmforge.run.session as run", ["vlmforge.run.session"]),
+        ("from vlmforge.run.session import Session", ["vlmforge.run.session.Session"]),
+        ("from vlmforge.run import session", ["vlmforge.run.session"]),
+        ("from vlmforge import run", ["vlmforge.run"]),
+        ("def f():\n    from vlmforge import pipeline", ["vlmforge.pipeline"]),
+        ("from vlmforge.console import output", ["vlmforge.console.output"]),
+        ("from vlmforge import *", ["vlmforge.*"]),
+        ("import vlmforge\nvlmforge.pipeline.compile_model('x')", ["vlmforge.pipeline"]),
+        ("import vlmforge as v\nv.run.session", ["vlmforge.run"]),
+    ],
+)
+def test_private_uses_are_found(text: str, private: list[str]) -> None:
+    assert private_uses(text) == private
+
+
+def test_the_page_of_public_names_lists_them_all() -> None:
+    page = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
+    cells = re.findall(r"^\| (`[^|]+`) \|", page, re.MULTILINE)
+    listed = [name for cell in cells for name in re.findall(r"`([\w.]+)`", cell)]
+    assert len(listed) == len(set(listed))
+    hidden = {"__version__", "compile_model"}
+    assert set(listed) == set(vlmforge.__all__) - hidden | ENTRY_POINTS - {"vlmforge"}
 
 
 def test_readmes_show_the_same() -> None:

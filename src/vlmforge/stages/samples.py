@@ -60,7 +60,7 @@ def original_pixels(
     return torch.from_numpy(values), torch.tensor([grid])
 
 
-def sample_pictures(checkpoint: Checkpoint, directory: Path) -> Pictures:
+def sample_pictures(checkpoint: Checkpoint, directory: Path | str) -> Pictures:
     """The pictures that the vision samples of a model show; raises :class:`CalibrationError`."""
     fingerprint = checkpoint.fingerprint()
     samples = read_samples(directory, VISION, model_fingerprint=fingerprint)

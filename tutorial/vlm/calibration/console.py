@@ -9,13 +9,12 @@ from pathlib import Path
 from rich.logging import RichHandler
 
 from vlmforge import console
-from vlmforge.progress import Progress
 
 SCRIPTS = {"vlmforge images": "python download_images.py"}
 """What stands for the commands that messages name."""
 
 
-def run(work: Callable[[Progress], Path]) -> None:
+def run(work: Callable[[console.Report], Path]) -> None:
     """Do the work; say where its files are, or exit with status 2 and what went wrong."""
     handler = RichHandler(console=console.ERRORS, show_time=False, show_path=False)
     logging.basicConfig(format="%(message)s", handlers=[handler])

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from console import run
 
-from vlmforge.calibrate.images import collect_images
+from vlmforge import collect_images
 
 
 def main() -> None:

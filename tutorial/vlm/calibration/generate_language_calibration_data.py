@@ -10,9 +10,7 @@ from pathlib import Path
 
 from console import run, samples_root
 
-from vlmforge.calibrate.record import record_language
-from vlmforge.images.layout import Layout
-from vlmforge.source.checkpoint import Checkpoint
+from vlmforge import Checkpoint, Layout, record_language
 
 
 def main() -> None:

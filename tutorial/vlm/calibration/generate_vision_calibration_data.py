@@ -10,8 +10,7 @@ from pathlib import Path
 
 from console import run, samples_root
 
-from vlmforge.calibrate.record import record_vision
-from vlmforge.source.checkpoint import Checkpoint
+from vlmforge import Checkpoint, record_vision
 
 
 def main() -> None:

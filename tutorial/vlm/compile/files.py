@@ -6,14 +6,17 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from vlmforge import console
-from vlmforge.config import CompileConfig, InferenceScheme
+from vlmforge import (
+    Checkpoint,
+    CompileConfig,
+    InferenceScheme,
+    Workspace,
+    console,
+    mblt_compile,
+    mxq_compile,
+    private_directory,
+)
 from vlmforge.console import Report
-from vlmforge.formats.private import private_directory
-from vlmforge.source.checkpoint import Checkpoint
-from vlmforge.stages.mblt import mblt_compile
-from vlmforge.stages.mxq import mxq_compile
-from vlmforge.stages.workspace import Workspace
 
 MODEL = "Qwen/Qwen2-VL-2B-Instruct"
 CALIBRATION = Path("../calibration/calibration_data")

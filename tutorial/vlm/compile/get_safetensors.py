@@ -9,10 +9,7 @@ from pathlib import Path
 
 from files import add_spin_weight_dir, arguments, run, workspace
 
-from vlmforge.console import Report
-from vlmforge.package.build import write_embedding
-from vlmforge.source.checkpoint import Checkpoint
-from vlmforge.stages.rotation import read_r1
+from vlmforge import Checkpoint, write_package_embedding
 
 
 def main() -> None:
@@ -20,15 +17,13 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("mxq/model.safetensors"))
     add_spin_weight_dir(parser)
     args = parser.parse_args()
-
-    def work(report: Report) -> Path:
-        checkpoint = Checkpoint.open(args.model_name)
-        space = workspace(args.model_name, args.spin_weight_dir)
-        write_embedding(checkpoint, read_r1(checkpoint, space.rotation), args.output)
-        output: Path = args.output
-        return output
-
-    run(work)
+    run(
+        lambda report: write_package_embedding(
+            Checkpoint.open(args.model_name),
+            workspace(args.model_name, args.spin_weight_dir).rotation,
+            args.output,
+        )
+    )
 
 
 if __name__ == "__main__":

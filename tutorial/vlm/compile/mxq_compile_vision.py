@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from files import quantize
 
-from vlmforge.config import CompileConfig, InferenceScheme
+from vlmforge import CompileConfig, InferenceScheme
 
 CONFIG = CompileConfig.parse(
     {
