@@ -122,10 +122,15 @@ def compile_model(
         config = stage("tune", choose, space, config)
     _quantize(stage, checkpoint, space, device, scheme, config, progress)
     stage("package", write_package, checkpoint, space, out, config)
+    _sum_up(summary, checkpoint, space, out)
+    return summary
+
+
+def _sum_up(summary: Summary, checkpoint: Checkpoint, space: Workspace, out: Path) -> None:
+    """What was made, and what of it could not be as asked."""
     summary.aside = _aside(checkpoint, space)
     graphs = [space.mblt(component) for component in checkpoint.components]
     summary.files = _sizes([*graphs, *sorted(out.iterdir())])
-    return summary
 
 
 def _aside(checkpoint: Checkpoint, space: Workspace) -> dict[str, dict[str, dict[str, str]]]:

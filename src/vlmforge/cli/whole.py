@@ -13,6 +13,7 @@ from vlmforge.config import CompileConfig, InferenceScheme
 
 if TYPE_CHECKING:
     from vlmforge.pipeline import Summary
+    from vlmforge.stages.calibration import TextCalibration
     from vlmforge.stages.workspace import Workspace
 
 from vlmforge.cli.combinations import refuse_idle_calibration
@@ -80,13 +81,10 @@ def compile_(
 ) -> None:
     """Run every stage: from a checkpoint to a package."""
     from vlmforge.pipeline import compile_model
-    from vlmforge.stages.calibration import TextCalibration
 
     use_threads(threads)
     chosen = load_config(config, weights)
-    texts = calibration_text or []
-    refuse_idle_calibration(context, bool(texts))
-    text = TextCalibration(texts, calibration_length) if texts else None
+    text = _texts(context, calibration_text, calibration_length)
     sizes = layout_of(context, layout, image_size, max_pixels)
     if target_kl is not None:
         _require_tuned_replaceable(out, work_dir)
@@ -113,6 +111,14 @@ def compile_(
         console.print_json(vars(summary))
     else:
         _print_summary(summary, out)
+
+
+def _texts(context: typer.Context, files: list[Path] | None, length: int) -> TextCalibration | None:
+    """What a plain decoder is calibrated with, if anything."""
+    from vlmforge.stages.calibration import TextCalibration
+
+    refuse_idle_calibration(context, bool(files))
+    return TextCalibration(files, length) if files else None
 
 
 def _print_summary(summary: Summary, out: Path) -> None:
@@ -155,7 +161,7 @@ def tune_(
     """Choose 16-bit activations and 8-bit weights for the least cost within a KL budget."""
     from vlmforge.formats.kinds import CONFIGURATION
     from vlmforge.formats.output import require_replaceable
-    from vlmforge.stages.calibration import Calibration, TextCalibration
+    from vlmforge.stages.calibration import Calibration
     from vlmforge.tune import tables
     from vlmforge.tune.judge import Extent
     from vlmforge.tune.search import Budget, save, tune
@@ -163,9 +169,7 @@ def tune_(
 
     use_threads(threads)
     out = require_replaceable(out, CONFIGURATION)
-    texts = calibration_text or []
-    refuse_idle_calibration(context, bool(texts))
-    text = TextCalibration(texts, calibration_length) if texts else None
+    text = _texts(context, calibration_text, calibration_length)
     answering = None if dtype is None else dtype.value
     sizes = layout_of(context, layout, image_size, max_pixels)
     calibration = Calibration(images, text, num_samples, max_new_tokens, seed, answering, sizes)
