@@ -32,6 +32,7 @@ from vlmforge.stages.calibration import (
     calibrate_language,
 )
 from vlmforge.stages.forecast import forecast
+from vlmforge.stages.largest import LargestImage, largest_image
 from vlmforge.stages.mblt import mblt_compile
 from vlmforge.stages.mxq import mxq_compile
 from vlmforge.stages.overrides import workspace_overrides
@@ -56,12 +57,14 @@ class Summary:
         seconds: wall time of each stage.
         checks: largest relative error of each captured component against the original.
         aside: transformations that do not apply, by component: name to node to reason.
+        largest: what the largest image costs; None where all get one size, or there are none.
     """
 
     files: dict[str, int] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     checks: dict[str, float] = field(default_factory=dict)
     aside: dict[str, dict[str, dict[str, str]]] = field(default_factory=dict)
+    largest: LargestImage | None = None
 
 
 def compile_model(
@@ -128,7 +131,7 @@ def compile_model(
 
 def _sum_up(summary: Summary, checkpoint: Checkpoint, space: Workspace, out: Path) -> None:
     """What was made, and what of it could not be as asked."""
-    summary.aside = _aside(checkpoint, space)
+    summary.aside, summary.largest = _aside(checkpoint, space), largest_image(out)
     graphs = [space.mblt(component) for component in checkpoint.components]
     summary.files = _sizes([*graphs, *sorted(out.iterdir())])
 

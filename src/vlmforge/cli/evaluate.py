@@ -110,7 +110,7 @@ def _evaluate_questions(
     from vlmforge.evaluation.questions import read_questions
 
     asked = read_questions(questions)
-    original = _reference(reference, device) if reference else None
+    original = _reference(reference, device, session) if reference else None
     answered: list[tuple[str, str, str]] = []
     with console.progress() as report:
 
@@ -148,8 +148,12 @@ def _figure(value: object) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def _reference(model: str, device: Device) -> Any:
+def _reference(model: str, device: Device, session: Session) -> Any:
+    """The original model, which sees images at the sizes that the package sees them at."""
+    from vlmforge.images.layout import FIXED, Layout
     from vlmforge.original.reference import ReferenceModel
     from vlmforge.source.checkpoint import Checkpoint
 
-    return ReferenceModel.load(Checkpoint.open(model), device.value)
+    vision = session.package.vision
+    layout = FIXED if vision is None else Layout.of(vision.meta)
+    return ReferenceModel.load(Checkpoint.open(model), device.value, layout=layout)

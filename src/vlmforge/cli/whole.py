@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -83,7 +84,6 @@ def compile_(
     from vlmforge.pipeline import compile_model
 
     use_threads(threads)
-    chosen = load_config(config, weights)
     text = _texts(context, calibration_text, calibration_length)
     sizes = layout_of(context, layout, image_size, max_pixels)
     if target_kl is not None:
@@ -97,7 +97,7 @@ def compile_(
             num_samples=num_samples,
             max_new_tokens=max_new_tokens,
             seed=seed if calibration_seed is None else calibration_seed,
-            config=chosen,
+            config=load_config(config, weights),
             device=device.value,
             dtype=None if dtype is None else dtype.value,
             layout=sizes,
@@ -108,7 +108,7 @@ def compile_(
             progress=report,
         )
     if as_json:
-        console.print_json(vars(summary))
+        console.print_json(asdict(summary))
     else:
         _print_summary(summary, out)
 
@@ -129,6 +129,8 @@ def _print_summary(summary: Summary, out: Path) -> None:
         console.print_table("Transformations that step aside", ASIDE, _aside(summary))
     sizes = [(name, console.human_size(size)) for name, size in summary.files.items()]
     console.print_table("Files", ("file", "size"), sizes)
+    if summary.largest is not None:
+        console.print_text(summary.largest.sentence())
     print_ready(out, sees="vision" in summary.checks)
 
 
