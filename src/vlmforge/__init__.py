@@ -51,6 +51,7 @@ _RUNNING = {
     "SourceError": "vlmforge.errors",
     "Step": "vlmforge.decode.generate",
     "SystemFailure": "vlmforge.errors",
+    "VideoError": "vlmforge.errors",
     "VlmforgeError": "vlmforge.errors",
     "Windowing": "vlmforge.evaluation.windows",
     "Workspace": "vlmforge.stages.workspace",
@@ -122,6 +123,7 @@ if TYPE_CHECKING:
     from vlmforge.errors import RunError as RunError
     from vlmforge.errors import SourceError as SourceError
     from vlmforge.errors import SystemFailure as SystemFailure
+    from vlmforge.errors import VideoError as VideoError
     from vlmforge.errors import VlmforgeError as VlmforgeError
     from vlmforge.evaluation.package import evaluate_package as evaluate_package
     from vlmforge.evaluation.questions import Question as Question
