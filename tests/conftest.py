@@ -314,6 +314,21 @@ def tiny_package(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint: Path
 
 
 @pytest.fixture(scope="session")
+def dynamic_package(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint: Path) -> Path:
+    """The directory of a package with random weights that takes images of any size."""
+    from tests.packages import write_package
+
+    directory = tmp_path_factory.mktemp("packages") / "dynamic"
+    return write_package(directory, tiny_checkpoint, dynamic=True)
+
+
+@pytest.fixture(scope="session")
+def dynamic_session(dynamic_package: Path) -> Session:
+    """That package opened."""
+    return Session.open(dynamic_package)
+
+
+@pytest.fixture(scope="session")
 def session(tiny_package: Path) -> Session:
     """The package opened."""
     return Session.open(tiny_package)

@@ -40,10 +40,16 @@ def counting(session: Session) -> Session:
     return dataclasses.replace(session, text=CountingMachine(session.text), vision=vision)
 
 
-def picture(seed: int) -> dict[str, Any]:
-    """A part that shows an image of noise."""
-    pixels = np.random.default_rng(seed).integers(0, 256, (60, 90, 3), np.uint8)
+def picture(seed: int, size: tuple[int, int] = (90, 60)) -> dict[str, Any]:
+    """A part that shows an image of noise of this width and height."""
+    pixels = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), np.uint8)
     return {"type": "image", "image": Image.fromarray(pixels)}
+
+
+def video(seed: int, frames: int = 8, size: tuple[int, int] = (90, 60)) -> dict[str, Any]:
+    """A part that shows a video of noise."""
+    shape = (frames, size[1], size[0], 3)
+    return {"type": "video", "video": np.random.default_rng(seed).integers(0, 256, shape, np.uint8)}
 
 
 def user(*parts: Any) -> dict[str, Any]:
@@ -55,3 +61,24 @@ def user(*parts: Any) -> dict[str, Any]:
 def assistant(text: str) -> dict[str, Any]:
     """An answer."""
     return {"role": "assistant", "content": [{"type": "text", "text": text}]}
+
+
+TALKS: dict[str, list[dict[str, Any]]] = {
+    "an image": [user(picture(0, (70, 130)), "What is it?")],
+    "an image after text": [user("Look:", picture(1, (200, 40)))],
+    "images of two sizes in two turns": [
+        user(picture(2, (60, 60)), "What is it?"),
+        assistant("A star."),
+        user("And this?", picture(3, (400, 300))),
+    ],
+    "sixteen images": [
+        user(*(picture(10 + n % 5, (60 + 30 * (n % 3), 60)) for n in range(16)), "Which?")
+    ],
+    "a video of eight frames": [user(video(4), "What happens?")],
+    "a video between images": [
+        user(picture(5, (56, 84)), "and", video(6, 3, (30, 60)), "and", video(7, 8), "?"),
+        assistant("A cross."),
+        user(picture(5, (56, 84)), "again?"),
+    ],
+}
+"""Conversations for a package that takes images of any size."""

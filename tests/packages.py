@@ -1,4 +1,4 @@
-"""A tiny package of hand-built integer programs with random weights, for tests of what runs it."""
+"""Tiny packages of hand-built integer programs with random weights, for tests of what runs them."""
 
 from __future__ import annotations
 
@@ -20,6 +20,10 @@ HIDDEN, VOCAB, CACHE_LENGTH = 96, 320, 512
 HEADS, KV_HEADS, HEAD_DIM = 6, 2, 16
 SECTIONS = [2, 3, 3]
 ORIGIN = {"rotation": "0" * 64, "model_fingerprint": "1" * 64}
+SIZES = {"patch_size": 14, "merge_size": 2, "temporal_patch_size": 2}
+BOUNDS = {"min_pixels": 4 * 784, "max_pixels": 24 * 784}
+"""Of images of the dynamic package: from 4 to 24 tokens."""
+MAX_PATCHES = 50
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "generation_config.json")
 
 
@@ -83,7 +87,7 @@ def text_program(seed: int = 1) -> Program:
     rows = build.add("reshape", (embeds,), ("seq", HIDDEN), "float32", shape=["seq", HIDDEN])
     x = build.add("quantize", (rows,), ("seq", HIDDEN), "int16", inverse_scale=4096.0)
     normed = build.rms_norm(x, "seq", HIDDEN)
-    mixed = _attention(build, normed, positions)
+    mixed = _attention(build, normed, positions, "seq", SECTIONS, CACHE_LENGTH, "layer_0")
     projected = build.product("linear", mixed, "seq", HEADS * HEAD_DIM, HIDDEN, "int16")
     x = build.add(
         "add", (x, projected), ("seq", HIDDEN), "int16", multiplier_a=1.0, multiplier_b=4.0
@@ -94,28 +98,37 @@ def text_program(seed: int = 1) -> Program:
     return build.program("language", (embeds, positions, index), {"cache_length": CACHE_LENGTH})
 
 
-def _attention(build: ProgramBuilder, normed: str, positions: str) -> str:
-    angles = np.outer(np.arange(CACHE_LENGTH), 100.0 ** -np.linspace(0, 1, HEAD_DIM // 2))
+def _attention(
+    build: ProgramBuilder,
+    normed: str,
+    positions: str,
+    rows: Dim,
+    sections: list[int],
+    longest: int,
+    cache: str | None,
+) -> str:
+    """Attention over ``[rows, HIDDEN]``; causal with a cache, among all rows without one."""
+    angles = np.outer(np.arange(longest), 100.0 ** -np.linspace(0, 1, HEAD_DIM // 2))
     tables = {"cos": np.cos(angles).astype(np.float32), "sin": np.sin(angles).astype(np.float32)}
     turns = build.add(
-        "rope_lookup", (positions,), ("seq", 2, HEAD_DIM), "float32", tables, sections=SECTIONS
+        "rope_lookup", (positions,), (rows, 2, HEAD_DIM), "float32", tables, sections=sections
     )
     turned = []
     for heads in (HEADS, KV_HEADS):
         width = heads * HEAD_DIM
-        x = build.product("linear", normed, "seq", HIDDEN, width, "int16")
+        x = build.product("linear", normed, rows, HIDDEN, width, "int16")
         scale = {"multiplier": np.full(width, 0.01, np.float32)}
         turned.append(
-            build.add("rope", (x, turns), ("seq", width), "int8", scale, head_dim=HEAD_DIM)
+            build.add("rope", (x, turns), (rows, width), "int8", scale, head_dim=HEAD_DIM)
         )
-    value = build.product("linear", normed, "seq", HIDDEN, KV_HEADS * HEAD_DIM, "int8")
+    value = build.product("linear", normed, rows, HIDDEN, KV_HEADS * HEAD_DIM, "int8")
     scales = {
         "score_multiplier": np.full(HEADS, 0.0005, np.float32),
         "multiplier": np.full(HEADS * HEAD_DIM, 1.0, np.float32),
     }
     return build.add(
-        "attention", (*turned, value), ("seq", HEADS * HEAD_DIM), "int8", scales,
-        heads=HEADS, kv_heads=KV_HEADS, head_dim=HEAD_DIM, causal=True, cache="layer_0",
+        "attention", (*turned, value), (rows, HEADS * HEAD_DIM), "int8", scales,
+        heads=HEADS, kv_heads=KV_HEADS, head_dim=HEAD_DIM, causal=cache is not None, cache=cache,
     )  # fmt: skip
 
 
@@ -127,19 +140,40 @@ def vision_program(seed: int = 2) -> Program:
     patches = build.product("conv2d", codes, 256, 14 * 14 * 6, 16, "int8", kernel=[14, 14])
     groups = build.add("reshape", (patches,), (64, 64), "int8", shape=[64, 64])
     build.product("linear", groups, 64, 64, HIDDEN, "float32")
-    sizes = {"image_size": [224, 224], "patch_size": 14, "merge_size": 2, "temporal_patch_size": 2}
-    return build.program("vision", (images,), sizes)
+    return build.program("vision", (images,), {**SIZES, "image_size": [224, 224]})
 
 
-def write_package(directory: Path, checkpoint: Path) -> Path:
+def dynamic_vision_program(seed: int = 4) -> Program:
+    """An attention layer over the patches of an image of any size, and a merger."""
+    build = ProgramBuilder(seed)
+    values = build.buffer("patches", (PATCHES, 1176), "float32")
+    positions = build.buffer("position_ids", (3, PATCHES), "int64")
+    codes = build.add("quantize", (values,), (PATCHES, 1176), "int8", inverse_scale=48.0)
+    x = build.product("linear", codes, PATCHES, 1176, HIDDEN, "int16")
+    normed = build.rms_norm(x, PATCHES, HIDDEN)
+    halves = [HEAD_DIM // 4, HEAD_DIM // 4]
+    mixed = _attention(build, normed, positions, PATCHES, halves, MAX_PATCHES, None)
+    shape: tuple[Dim, ...] = ("groups", 4 * HEADS * HEAD_DIM)
+    merged = build.add("reshape", (mixed,), shape, "int8", shape=list(shape))
+    build.product("linear", merged, "groups", 4 * HEADS * HEAD_DIM, HIDDEN, "float32")
+    meta = {**SIZES, **BOUNDS, "layout": "dynamic", "max_patches": MAX_PATCHES}
+    return build.program("vision", (values, positions), meta)
+
+
+PATCHES = "4*groups"
+"""Rows of what a dynamic vision program computes for each patch."""
+
+
+def write_package(directory: Path, checkpoint: Path, *, dynamic: bool = False) -> Path:
     """Write a package with the tokenizer and processor settings of ``checkpoint``."""
     directory.mkdir()
     _write_mxq(directory / "tiny_text_model.mxq", text_program())
-    _write_mxq(directory / "tiny_vision_transformer.mxq", vision_program())
+    vision = dynamic_vision_program() if dynamic else vision_program()
+    _write_mxq(directory / "tiny_vision_transformer.mxq", vision)
     for name in TOKENIZER_FILES:
         shutil.copy(checkpoint / name, directory)
     _write_config(directory, checkpoint)
-    _write_preprocessor_config(directory, checkpoint)
+    _write_preprocessor_config(directory, checkpoint, dynamic)
     _write_embeddings(directory)
     return directory
 
@@ -181,8 +215,10 @@ def _write_config(directory: Path, checkpoint: Path) -> None:
     (directory / "config.json").write_text(json.dumps(config))
 
 
-def _write_preprocessor_config(directory: Path, checkpoint: Path) -> None:
+def _write_preprocessor_config(directory: Path, checkpoint: Path, dynamic: bool) -> None:
     settings = json.loads((checkpoint / "preprocessor_config.json").read_text())
+    if dynamic:
+        settings |= {**BOUNDS, "layout": "dynamic"}
     settings |= {
         "image_processor_type": "MobilintQwen2VLImageProcessor",
         "processor_class": "MobilintQwen2VLProcessor",

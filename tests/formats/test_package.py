@@ -13,7 +13,15 @@ import pytest
 from safetensors.numpy import save_file
 
 from tests.formats.test_mxq import write
-from tests.packages import HIDDEN, ORIGIN, VOCAB, text_program, vision_program, write_package
+from tests.packages import (
+    HIDDEN,
+    ORIGIN,
+    VOCAB,
+    dynamic_vision_program,
+    text_program,
+    vision_program,
+    write_package,
+)
 from vlmforge.errors import PackageError
 from vlmforge.formats.package import EMBEDDING, open_package, write_embeddings
 from vlmforge.program.core import Program
@@ -50,6 +58,34 @@ def mapping_flags(path: Path) -> set[str]:
     _, found, rest = mappings.partition(f"{path}\n")
     assert found, f"{path} is not mapped"
     return set(rest.partition("VmFlags:")[2].partition("\n")[0].split())
+
+
+@pytest.mark.parametrize("fact", ["min_pixels", "max_pixels", "max_patches", "patch_size"])
+@pytest.mark.parametrize("value", [None, 0, "large"])
+def test_a_dynamic_program_says_its_bounds(package: Path, fact: str, value: object) -> None:
+    meta = {**dynamic_vision_program().meta, fact: value}
+    if value is None:
+        del meta[fact]
+    write(package / VISION, dataclasses.replace(dynamic_vision_program(), meta=meta))
+
+    refused(package, fact)
+
+
+@pytest.mark.parametrize(
+    ("program", "file", "changes", "what"),
+    [
+        (text_program(), TEXT, {"positions": "spiral"}, "positions"),
+        (vision_program(), VISION, {"layout": "tiles"}, "layout"),
+        (vision_program(), VISION, {"layout": "dynamic"}, "min_pixels"),
+        (dynamic_vision_program(), VISION, {"layout": "fixed"}, "image_size"),
+    ],
+)
+def test_kinds_nobody_knows(
+    package: Path, program: Program, file: str, changes: dict[str, str], what: str
+) -> None:
+    write(package / file, with_meta(program, **changes))
+
+    refused(package, what)
 
 
 def refused(package: Path, message: str) -> PackageError:

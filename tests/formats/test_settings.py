@@ -16,6 +16,7 @@ from vlmforge.formats.settings import (
     ProcessorSettings,
     Settings,
     TokenizerSettings,
+    VisualSettings,
     read_settings,
 )
 
@@ -30,6 +31,18 @@ def stored(path: Path, value: object) -> Path:
 def test_null_stands_for_the_default(tmp_path: Path) -> None:
     file = stored(tmp_path, {"image_mean": None, "do_rescale": None, "crop_size": None})
     assert read_settings(ProcessorSettings, file) == ProcessorSettings()
+
+
+def test_videos_are_treated_as_images_unless_said_otherwise(tmp_path: Path) -> None:
+    said = {"max_pixels": 9000, "image_mean": [0.5, 0.5, 0.5], "size": {"height": None}}
+    own = {"video_processor": {"size": {"longest_edge": 7000}, "fps": None}}
+
+    alike = read_settings(VisualSettings, stored(tmp_path, said)).videos
+    other = read_settings(VisualSettings, stored(tmp_path, {**said, **own})).videos
+
+    assert (alike.most_pixels, alike.image_mean, alike.min_frames) == (9000, (0.5, 0.5, 0.5), 4)
+    assert (other.most_pixels, other.fps) == (7000, None)
+    assert other.image_mean == ProcessorSettings().image_mean
 
 
 def test_a_missing_file_may_be_fine(tmp_path: Path) -> None:
@@ -58,6 +71,10 @@ def test_special_tokens_are_texts_or_objects(tmp_path: Path) -> None:
         (ProcessorSettings, {"image_std": [0.5, 0.5, 0.0]}),
         (ProcessorSettings, {"rescale_factor": "1/255"}),
         (ProcessorSettings, {"do_rescale": "yes"}),
+        (ProcessorSettings, {"resample": 9}),
+        (ProcessorSettings, {"max_pixels": 0}),
+        (ProcessorSettings, {"size": {"longest_edge": -1}}),
+        (VisualSettings, {"video_processor": {"max_frames": 0}}),
         (GenerationSettings, {"eos_token_id": -1}),
         (GenerationSettings, {"eos_token_id": [True]}),
         (TokenizerSettings, {"eos_token": 3}),

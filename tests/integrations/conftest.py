@@ -18,6 +18,18 @@ def model(tiny_package: Path) -> Any:
 
 
 @pytest.fixture(scope="session")
+def dynamic_model(dynamic_package: Path) -> Any:
+    """The model of the package that takes images of any size."""
+    return AutoModelForImageTextToText.from_pretrained(dynamic_package)
+
+
+@pytest.fixture(scope="session")
+def dynamic_processor(dynamic_package: Path) -> Any:
+    """Its processor."""
+    return AutoProcessor.from_pretrained(dynamic_package)
+
+
+@pytest.fixture(scope="session")
 def processor(tiny_package: Path) -> Any:
     """The package's processor."""
     return AutoProcessor.from_pretrained(tiny_package)

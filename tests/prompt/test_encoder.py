@@ -21,7 +21,7 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLIm
 
 from tests.conftest import PLAIN_TEMPLATE, SPECIAL, TEMPLATE, special_id
 from vlmforge.errors import PackageError, RunError, VlmforgeError
-from vlmforge.formats.settings import ProcessorSettings, VideoSettings
+from vlmforge.formats.settings import VisualSettings
 from vlmforge.images.video import Video
 from vlmforge.images.visual_preprocess import VisualPreprocessor
 from vlmforge.prompt.encoder import Placeholders, PromptEncoder, PromptRules
@@ -39,7 +39,7 @@ BOUNDS = {"min_pixels": 3136, "max_pixels": 12845056}
 META = {**SIZES, **BOUNDS, "layout": "dynamic", "max_patches": 1000}
 
 
-look = VisualPreprocessor.of(META, ProcessorSettings(), VideoSettings(min_pixels=3136))
+look = VisualPreprocessor.of(META, VisualSettings())
 
 
 class ImageTextProcessor(Qwen2VLProcessor):

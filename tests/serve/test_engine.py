@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tests.dialogues import CountingMachine, picture, user
+from tests.dialogues import TALKS, CountingMachine, picture, user
 from vlmforge.config import InferenceScheme
 from vlmforge.decode.generate import Generation, Options, Step
 from vlmforge.errors import RunError
@@ -72,6 +72,14 @@ def test_a_stream_equals_that_of_a_conversation(engine: Engine, session: Session
     answer = engine.submit(QUESTIONS[1], SHORT, heard.append)
 
     assert list(answer) == list(Conversation(session).stream(QUESTIONS[1], SHORT)) == heard
+
+
+def test_images_of_any_size_and_videos(dynamic_session: Session) -> None:
+    expected = [Conversation(dynamic_session).generate(talk, SHORT) for talk in TALKS.values()]
+
+    with Engine(dynamic_session, max_running=4, prefill_tokens=20) as engine:
+        assert list(engine.map(TALKS.values(), SHORT)) == expected
+        assert list(engine.map(reversed(TALKS.values()), SHORT)) == expected[::-1]
 
 
 def test_map_keeps_the_order(engine: Engine, expected: list[Generation]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.dialogues import CountingMachine, counting, picture, user
+from tests.dialogues import CountingMachine, counting, picture, user, video
 from vlmforge.decode.generate import Generation, Options
 from vlmforge.decode.prefix import PrefixCache
 from vlmforge.decode.reading import CHUNK
@@ -234,6 +235,41 @@ def test_a_failing_image_and_a_failing_listener(
     with pytest.raises(ValueError, match="not so"):
         heard.answer.result(0)
     assert good.answer.result(0) == alone[1, 7, False]
+
+
+def test_a_step_encodes_one_slice(dynamic_session: Session) -> None:
+    counted = counting(dynamic_session)
+    assert counted.vision is not None
+    engine = scheduler(counted)
+    seeing = task(counted, [user(video(0, 7), picture(1), "?")])
+    engine.waiting.extend([seeing, task(counted, MESSAGES[0], Options(20))])
+    for step in range(1, 6):
+        engine.step()
+        assert len(counted.vision.machine.rows) == step and bool(seeing.unseen) == (step < 5)
+    finish(engine)
+
+    again = task(counted, [user(video(0, 7), "!")])
+    engine.waiting.append(again)
+    finish(engine)
+
+    assert len(counted.vision.machine.rows) == 5
+    for each, *parts in ((seeing, video(0, 7), picture(1), "?"), (again, video(0, 7), "!")):
+        alone = Conversation(dynamic_session).generate([user(*parts)], Options(max_new_tokens=6))
+        assert each.answer.result(0) == alone
+
+
+@pytest.mark.parametrize("limit", [60, 90])
+def test_preempted_videos_go_on(dynamic_package: Path, limit: int) -> None:
+    session = Session.open(dynamic_package, max_length=60)
+    talks = [[user(video(n, 5, (60, 60)), "?")] for n in range(3)]
+    tasks = [task(session, talk) for talk in talks]
+    engine = scheduler(session, prefixes=0, tokens=limit)
+    engine.waiting.extend(tasks)
+    finish(engine)
+
+    for each, talk in zip(tasks, talks, strict=True):
+        options = Options(max_new_tokens=6)
+        assert each.answer.result(0) == Conversation(session).generate(talk, options)
 
 
 @pytest.mark.parametrize(

@@ -65,6 +65,23 @@ class VisionEncoder:
             self._remember(found[key])
         return [found[visual.key] for visual in visuals]
 
+    def step(self, visual: Visual, rows: list[np.ndarray]) -> ImageFeatures | None:
+        """Encode one slice of one, for who has other things to do in between.
+
+        Args:
+            visual: an image or video.
+            rows: float32 ``[tokens, hidden]`` of its slices so far, to which the next is added.
+
+        Returns:
+            The features, once all slices are encoded.
+        """
+        rows += self._encoded([(visual, len(rows))])
+        if len(rows) < visual.grid.frames:
+            return None
+        features = ImageFeatures(visual.key, np.concatenate(rows), visual.grid)
+        self._remember(features)
+        return features
+
     def feeds(self, visual: Visual, index: int = 0) -> dict[str, np.ndarray]:
         """The vision program's inputs for one slice, each by its name."""
         patches = visual.slice(index)

@@ -28,7 +28,6 @@ EMBEDDING = "model.embed_tokens.weight"
 EMBEDDING_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"
 PROCESSOR_FILE = "preprocessor_config.json"
-VIDEO_PROCESSOR_FILE = "video_preprocessor_config.json"
 TOKENIZER_FILES = (
     "tokenizer.json",
     "tokenizer_config.json",
@@ -42,13 +41,7 @@ TOKENIZER_FILES = (
 )
 """Settings of tokenizer and answers; today's packages have the first two and the template."""
 
-PACKAGE_FILES = (
-    CONFIG_FILE,
-    EMBEDDING_FILE,
-    PROCESSOR_FILE,
-    VIDEO_PROCESSOR_FILE,
-    *TOKENIZER_FILES,
-)
+PACKAGE_FILES = (CONFIG_FILE, EMBEDDING_FILE, PROCESSOR_FILE, *TOKENIZER_FILES)
 """Every file a package may have beside its programs."""
 
 SHARED_FACTS = ("rotation", "model_fingerprint")

@@ -124,7 +124,7 @@ class ProcessorSettings(Settings):
 
 
 class VideoSettings(ProcessorSettings):
-    """``video_preprocessor_config.json``: which frames of a video are taken, and their size.
+    """What a processor does to videos: which frames are taken, and their size.
 
     Attributes:
         fps: frames a second; None for what is usual.
@@ -139,6 +139,21 @@ class VideoSettings(ProcessorSettings):
     max_frames: PositiveInt = 768
     cap_pixels_per_frame: bool = False
     max_video_tokens: PositiveInt = 128000
+
+
+class VisualSettings(ProcessorSettings):
+    """``preprocessor_config.json`` of a package.
+
+    Attributes:
+        video_processor: what is done to videos; where it is missing, the same as to images.
+    """
+
+    video_processor: VideoSettings | None = None
+
+    @property
+    def videos(self) -> VideoSettings:
+        """What is done to videos."""
+        return self.video_processor or VideoSettings(**ProcessorSettings.model_dump(self))
 
 
 class GenerationSettings(Settings):

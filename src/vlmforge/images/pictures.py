@@ -116,6 +116,19 @@ class NativeResolution:
     resample: Image.Resampling = Image.Resampling.BICUBIC
     do_resize: bool = True
 
+    @staticmethod
+    def of(meta: Mapping[str, Any], settings: ProcessorSettings) -> NativeResolution:
+        """Arguments are those of :func:`pictures_of`, of a dynamic program."""
+        least, most = meta["min_pixels"], meta["max_pixels"]
+        return NativeResolution(
+            PatchLayout.of(meta),
+            max(least, settings.least_pixels or least),
+            min(most, settings.most_pixels or most),
+            meta["max_patches"],
+            Image.Resampling(settings.resample),
+            settings.do_resize,
+        )
+
     def size(self, height: int, width: int) -> tuple[int, int]:
         """See :class:`Pictures`."""
         side, found = self.layout.side, (height, width)
@@ -174,18 +187,9 @@ def pictures_of(meta: Mapping[str, Any], settings: ProcessorSettings) -> Picture
             ``"dynamic"`` ``min_pixels``, ``max_pixels`` and ``max_patches``.
         settings: of the processor; its bounds count within those of the program.
     """
-    layout = PatchLayout.of(meta)
     if meta.get("layout", "fixed") == "fixed":
-        return FixedSize(layout, *meta["image_size"])
-    least, most = meta["min_pixels"], meta["max_pixels"]
-    return NativeResolution(
-        layout,
-        max(least, settings.least_pixels or least),
-        min(most, settings.most_pixels or most),
-        meta["max_patches"],
-        Image.Resampling(settings.resample),
-        settings.do_resize,
-    )
+        return FixedSize(PatchLayout.of(meta), *meta["image_size"])
+    return NativeResolution.of(meta, settings)
 
 
 def longest_side(max_pixels: int, factor: int) -> int:

@@ -35,7 +35,7 @@ class VideoPreprocessor:
 
     @staticmethod
     def of(meta: Mapping[str, Any], settings: VideoSettings) -> VideoPreprocessor:
-        """The preprocessor of a vision program and a ``video_preprocessor_config.json``."""
+        """The preprocessor of a vision program and the settings of a processor."""
         images = ImagePreprocessor.of(meta, settings)
         sampling = FrameSampling(
             settings.fps or USUAL_FPS,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from vlmforge.formats.settings import ProcessorSettings, VideoSettings
+from vlmforge.formats.settings import VisualSettings
 from vlmforge.images.preprocess import ImagePreprocessor
 from vlmforge.images.reading import ImageSource
 from vlmforge.images.video import Video
@@ -27,18 +27,15 @@ class VisualPreprocessor:
     videos: VideoPreprocessor
 
     @staticmethod
-    def of(
-        meta: Mapping[str, Any], images: ProcessorSettings, videos: VideoSettings
-    ) -> VisualPreprocessor:
+    def of(meta: Mapping[str, Any], settings: VisualSettings) -> VisualPreprocessor:
         """The preprocessor of a vision program.
 
         Args:
             meta: ``Program.meta`` of the vision program, see :func:`pictures_of`.
-            images: settings of Hugging Face's image processor.
-            videos: settings of its video processor.
+            settings: of the processor.
         """
         return VisualPreprocessor(
-            ImagePreprocessor.of(meta, images), VideoPreprocessor.of(meta, videos)
+            ImagePreprocessor.of(meta, settings), VideoPreprocessor.of(meta, settings.videos)
         )
 
     def __call__(self, shown: ImageSource | Video, room: int | None = None) -> Frames:

@@ -10,6 +10,7 @@ from pathlib import Path
 from vlmforge.errors import PackageError
 from vlmforge.formats.atomic import atomic_directory
 from vlmforge.formats.kinds import PACKAGE
+from vlmforge.formats.mxq import read_mxq
 from vlmforge.formats.output import require_replaceable
 from vlmforge.formats.package import CONFIG_FILE, open_package, write_embeddings
 from vlmforge.formats.rotation import Rotation
@@ -47,7 +48,8 @@ def build_package(
         if vision is not None:
             _copy(vision, partial / vision_file(checkpoint.name))
         write_embedding(checkpoint, rotation, partial / "model.safetensors")
-        write_settings(checkpoint, partial)
+        meta = None if vision is None else read_mxq(vision, verify=False).meta
+        write_settings(checkpoint, partial, meta)
         # Last, as it proves that the rest is a package and not still in the making.
         (partial / CONFIG_FILE).write_bytes(config_text(checkpoint))
         check(partial)

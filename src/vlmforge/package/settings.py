@@ -4,13 +4,26 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from vlmforge.errors import SourceError
 from vlmforge.formats.package import PROCESSOR_FILE
-from vlmforge.formats.settings import GenerationSettings, read_settings
+from vlmforge.formats.settings import (
+    GenerationSettings,
+    ProcessorSettings,
+    SizeSettings,
+    read_settings,
+)
+from vlmforge.images.pictures import NativeResolution
 from vlmforge.source.checkpoint import Checkpoint
-from vlmforge.source.processor import image_settings, load_template, load_tokenizer
+from vlmforge.source.processor import (
+    image_settings,
+    load_template,
+    load_tokenizer,
+    load_video_settings,
+)
 
 GENERATION_FILE = "generation_config.json"
 
@@ -23,11 +36,14 @@ _LOADING = ("is_local", "local_files_only")
 """How a tokenizer was loaded, which transformers writes down among its settings."""
 
 
-def write_settings(checkpoint: Checkpoint, directory: Path) -> None:
+def write_settings(
+    checkpoint: Checkpoint, directory: Path, vision: Mapping[str, Any] | None = None
+) -> None:
     """Write what transformers makes of a checkpoint's settings, whatever files they are kept in.
 
     Args:
         checkpoint: of the original model.
+        vision: ``Program.meta`` of the vision program, whose images may have bounds.
         directory: takes ``tokenizer.json`` and ``tokenizer_config.json``; where the checkpoint
             has them, ``chat_template.jinja`` and ``generation_config.json``; and, of a model that
             sees, ``preprocessor_config.json``.
@@ -49,14 +65,27 @@ def write_settings(checkpoint: Checkpoint, directory: Path) -> None:
             mend="choose a model with a fast tokenizer",
         )
     if sees:
-        write_processor_config(checkpoint, directory / PROCESSOR_FILE)
+        write_processor_config(checkpoint, directory / PROCESSOR_FILE, vision or {})
     generation = checkpoint.path / GENERATION_FILE
     if generation.is_file():
         read_settings(GenerationSettings, generation)
         shutil.copyfile(generation, directory / GENERATION_FILE)
 
 
-def write_processor_config(checkpoint: Checkpoint, path: Path) -> None:
+def write_processor_config(checkpoint: Checkpoint, path: Path, vision: Mapping[str, Any]) -> None:
     """Write ``preprocessor_config.json``, which names the processor of compiled packages."""
-    document = {**image_settings(checkpoint.path), **PROCESSOR_CLASSES}
+    settings = image_settings(checkpoint.path)
+    document = {**settings, **PROCESSOR_CLASSES, **_layout(settings, vision)}
+    if (videos := load_video_settings(checkpoint.path)) is not None:
+        document["video_processor"] = videos
     path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+
+
+def _layout(settings: Mapping[str, Any], vision: Mapping[str, Any]) -> dict[str, Any]:
+    """Which sizes images get, within the bounds of the vision program."""
+    if vision.get("layout") != "dynamic":
+        return {}
+    known = ProcessorSettings(size=SizeSettings.model_validate(settings["size"]))
+    bounds = NativeResolution.of(vision, known)
+    size = {"shortest_edge": bounds.min_pixels, "longest_edge": bounds.max_pixels}
+    return {"layout": "dynamic", "size": size}

@@ -16,13 +16,8 @@ from vlmforge.decode.generate import Decoder, Options
 from vlmforge.decode.inputs import Inputs
 from vlmforge.decode.vision import ImageFeatures, VisionEncoder
 from vlmforge.errors import RunError
-from vlmforge.formats.package import PROCESSOR_FILE, VIDEO_PROCESSOR_FILE, Package, open_package
-from vlmforge.formats.settings import (
-    GenerationSettings,
-    ProcessorSettings,
-    VideoSettings,
-    read_settings,
-)
+from vlmforge.formats.package import PROCESSOR_FILE, Package, open_package
+from vlmforge.formats.settings import GenerationSettings, VisualSettings, read_settings
 from vlmforge.images.visual import Visual
 from vlmforge.images.visual_preprocess import VisualPreprocessor
 from vlmforge.machine.machine import Machine
@@ -135,8 +130,14 @@ class Session:
             raise blind()
         return self.vision.many(visuals)
 
+    def encode_slice(self, visual: Visual, rows: list[np.ndarray]) -> ImageFeatures | None:
+        """See :meth:`VisionEncoder.step`; RunError without a vision program."""
+        if self.vision is None:
+            raise blind()
+        return self.vision.step(visual, rows)
+
     def recall(self, visual: Visual) -> ImageFeatures | None:
-        """The features of an image, if it was encoded before and is remembered."""
+        """The features of an image or video that was encoded before, if they are remembered."""
         return None if self.vision is None else self.vision.recall(visual)
 
     def join(self, token_ids: np.ndarray, images: Sequence[ImageFeatures]) -> Inputs:
@@ -149,12 +150,8 @@ class Session:
 def _preprocess(package: Package) -> VisualPreprocessor | None:
     if package.vision is None:
         return None
-    images, videos = package.dir / PROCESSOR_FILE, package.dir / VIDEO_PROCESSOR_FILE
-    return VisualPreprocessor.of(
-        package.vision.meta,
-        read_settings(ProcessorSettings, images),
-        read_settings(VideoSettings, videos if videos.is_file() else images),
-    )
+    settings = read_settings(VisualSettings, package.dir / PROCESSOR_FILE)
+    return VisualPreprocessor.of(package.vision.meta, settings)
 
 
 def _prompt_encoder(

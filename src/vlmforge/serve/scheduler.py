@@ -70,7 +70,7 @@ class Scheduler:
         return [*self.running, *self.waiting]
 
     def step(self) -> None:
-        """Admit what there is room for, encode at most one image, and run one batch.
+        """Admit what there is room for, encode at most one image or slice, and run one batch.
 
         A failure ends the task that caused it and no other.
         """
@@ -121,19 +121,17 @@ class Scheduler:
         return count <= self._limits.running and tokens <= self._limits.tokens
 
     def _see(self) -> None:
-        """Give the tasks their images, in order, until a second one would have to be encoded."""
+        """Give the tasks their images, in order, until a second slice would have to be encoded."""
         encoded = False
         for task in self.running:
-            while task.unseen:
+            while task.unseen and not task.answer.done:
                 features = self._session.recall(task.unseen[0])
                 if features is None:
                     if encoded:
                         return
                     encoded = True
                 with _blamed(task):
-                    task.see(features or self._session.encode([task.unseen[0]])[0])
-                if task.answer.done:
-                    break
+                    task.see(features or self._session.encode_slice(task.unseen[0], task.rows))
 
     def _shares(self) -> list[tuple[Task, int]]:
         """The tasks of this step, and how many tokens it reads of each."""

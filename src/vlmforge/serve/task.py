@@ -44,6 +44,7 @@ class Task:
         require_room(len(token_ids), 0, session.max_length)
         self.answer = answer
         self.unseen = deque(visuals)
+        self.rows = list[np.ndarray]()  # of the slices of the next one that are encoded
         self.inputs: Inputs | None = None if visuals else session.join(token_ids, ())
         self.context: Context | None = None
         self.reading: Reading | None = None
@@ -72,9 +73,12 @@ class Task:
         """Give it a cache."""
         self.context = self._session.new_context()
 
-    def see(self, image: ImageFeatures) -> None:
-        """Take the features of its next image."""
+    def see(self, image: ImageFeatures | None) -> None:
+        """Take the features of its next image or video, if they are there already."""
+        if image is None:
+            return
         self.unseen.popleft()
+        self.rows.clear()
         self._images.append(image)
         if not self.unseen:
             self.inputs = self._session.join(self._token_ids, self._images)

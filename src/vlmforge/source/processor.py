@@ -10,6 +10,14 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLIm
 
 from vlmforge.errors import FormatError, SourceError, is_failure
 from vlmforge.formats.chat_template import read_chat_template
+from vlmforge.formats.document import parse_object
+from vlmforge.formats.settings import VideoSettings, validate_settings
+
+VIDEO_FILES = (
+    ("processor_config.json", "video_processor"),
+    ("video_preprocessor_config.json", None),
+)
+"""Where settings for videos may be kept, and under which key, in the order transformers looks."""
 
 STEPS = ("do_resize", "do_rescale", "do_normalize", "do_convert_rgb")
 """What a processor does unless a setting is false or, which says the same, null."""
@@ -63,6 +71,29 @@ def image_settings(path: Path) -> dict[str, Any]:
     processor = load_image_processor(path)
     steps = {step: bool(getattr(processor, step)) for step in STEPS}
     return {**processor.to_dict(), **steps}
+
+
+def load_video_settings(path: Path) -> dict[str, Any] | None:
+    """The settings of the checkpoint's video processor, None if it has none of their own.
+
+    Raises:
+        SourceError: a file that may hold them is malformed.
+    """
+    for name, key in VIDEO_FILES:
+        if (path / name).is_file():
+            try:
+                document = parse_object((path / name).read_bytes(), name, path / name)
+                found = document if key is None else document.get(key)
+                if isinstance(found, dict):
+                    validate_settings(VideoSettings, found, path / name)
+                    return found
+            except (OSError, FormatError) as error:
+                raise SourceError(
+                    f"the settings for videos cannot be read: {getattr(error, 'what', error)}",
+                    where=path / name,
+                    mend="take the file that the model was published with",
+                ) from error
+    return None
 
 
 def load_template(path: Path, *, processor: bool) -> str | None:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from vlmforge.errors import SourceError, VlmforgeError, is_failure
 from vlmforge.formats.package import PROCESSOR_FILE
-from vlmforge.formats.settings import ProcessorSettings, VideoSettings, read_settings
+from vlmforge.formats.settings import VisualSettings, read_settings
 from vlmforge.images.layout import Layout
 from vlmforge.images.pictures import NativeResolution
 from vlmforge.images.visual_preprocess import VisualPreprocessor
@@ -258,8 +258,7 @@ def _picture(seed: int) -> Image.Image:
 
 def _preprocessor(checkpoint: Checkpoint, directory: Path, layout: Layout) -> VisualPreprocessor:
     meta, file = pictures_for(checkpoint, layout).facts(), directory / PROCESSOR_FILE
-    images, videos = read_settings(ProcessorSettings, file), read_settings(VideoSettings, file)
-    return VisualPreprocessor.of(meta, images, videos)
+    return VisualPreprocessor.of(meta, read_settings(VisualSettings, file))
 
 
 def _differs(checkpoint: Checkpoint, what: str) -> VlmforgeError:

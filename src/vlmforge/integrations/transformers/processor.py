@@ -1,4 +1,4 @@
-"""Processor of packages: every image becomes the fixed size the vision program was compiled for."""
+"""Processor of packages: images and videos as the vision program was compiled for them."""
 
 from __future__ import annotations
 
@@ -6,31 +6,121 @@ from typing import Any
 
 import numpy as np
 from PIL.Image import Resampling
-from transformers import Qwen2VLProcessor
+from transformers import BatchFeature, Qwen2VLProcessor
 from transformers.image_processing_backends import PilBackend
 from transformers.image_utils import SizeDict
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
+from transformers.processing_utils import VideosKwargs
+from transformers.video_utils import make_batched_videos
+
+from vlmforge.formats.settings import VisualSettings
+from vlmforge.images.video import Video
+from vlmforge.images.video_preprocess import VideoPreprocessor
 
 IMAGE_SIZE = SizeDict(height=224, width=224)
-"""Pixels; what packages are compiled for."""
+"""Pixels; what packages of the fixed layout are compiled for."""
+
+ANY_SIDE = 1 << 16
+"""Patches along a side, which the model looks at."""
 
 
 class MobilintQwen2VLImageProcessor(Qwen2VLImageProcessorPil):
-    """Qwen2-VL's image processor with a fixed size instead of one that follows the image."""
+    """Qwen2-VL's image processor, with a fixed size where the package has the fixed layout.
 
-    resample = Resampling.LANCZOS
+    Attributes:
+        layout: ``"fixed"``, or ``"dynamic"`` for sizes that follow the image.
+        video_processor: settings for videos, None for those of images.
+    """
 
-    def resize(self, image: np.ndarray, *args: Any, **kwargs: Any) -> np.ndarray:
-        """The image ``[3, height, width]`` at the compiled size, Lanczos."""
+    layout = "fixed"
+    video_processor: dict[str, Any] | None = None
+
+    def resize(
+        self, image: np.ndarray, size: SizeDict, resample: Any, factor: int, **kwargs: Any
+    ) -> np.ndarray:
+        """The image ``[3, height, width]`` at its size; at the one compiled size by Lanczos."""
+        if self.layout == "dynamic":
+            resized: np.ndarray = super().resize(image, size, resample, factor, **kwargs)
+            return resized
         return PilBackend.resize(self, image, IMAGE_SIZE, Resampling.LANCZOS)
 
-    def get_number_of_image_patches(self, *args: Any, **kwargs: Any) -> int:
-        """Patches of any image."""
+    def get_number_of_image_patches(
+        self, height: int, width: int, images_kwargs: dict[str, Any] | None = None
+    ) -> int:
+        """Patches of an image of this height and width."""
+        if self.layout == "dynamic":
+            return int(super().get_number_of_image_patches(height, width, images_kwargs))
         return (IMAGE_SIZE.height // self.patch_size) * (IMAGE_SIZE.width // self.patch_size)
 
 
+class VideoKwargs(VideosKwargs, total=False):  # type: ignore[call-arg]
+    """What may be asked of videos beside what transformers knows."""
+
+    min_frames: int
+    max_frames: int
+    min_pixels: int
+    max_pixels: int
+
+
+FRAMES = ("fps", "num_frames", "min_frames", "max_frames")
+"""Which frames of files are taken."""
+
+PIXELS = ("min_pixels", "max_pixels")
+"""Of a frame."""
+
+
+class MobilintQwen2VLVideoProcessor:
+    """Qwen2-VL's video processor without torchvision: PyAV decodes, and Pillow resizes.
+
+    Args:
+        images: whose settings it shares, or that has those for videos.
+    """
+
+    valid_kwargs = VideoKwargs
+
+    def __init__(self, images: MobilintQwen2VLImageProcessor) -> None:
+        settings = VisualSettings.model_validate(
+            {name: value for name, value in images.to_dict().items() if value is not None}
+        )
+        sizes = {n: getattr(images, n) for n in ("patch_size", "merge_size", "temporal_patch_size")}
+        bounds = {"min_pixels": 1, "max_pixels": 1 << 31, "max_patches": ANY_SIDE}
+        fixed = (IMAGE_SIZE.height, IMAGE_SIZE.width)
+        meta = {**sizes, **bounds, "layout": images.layout, "image_size": fixed}
+        self.merge_size = images.merge_size
+        self._preprocess = VideoPreprocessor.of(meta, settings.videos)
+
+    def __call__(
+        self,
+        videos: Any,
+        return_tensors: str | None = None,
+        **kwargs: Any,
+    ) -> BatchFeature:
+        """Videos as the model reads them.
+
+        Args:
+            videos: paths of files, or frames.
+            return_tensors: as in transformers.
+            kwargs: what is asked of files and frames, by the names of :class:`Video`.
+
+        Raises:
+            VideoError: see :class:`VideoPreprocessor`.
+        """
+        visuals = [self._preprocess(_video(each, kwargs)) for each in make_batched_videos(videos)]
+        slices = [v.slice(index) for v in visuals for index in range(v.grid.frames)]
+        grids = [visual.grid.patches(self.merge_size) for visual in visuals]
+        data = {"pixel_values_videos": np.concatenate(slices), "video_grid_thw": np.array(grids)}
+        return BatchFeature(data, tensor_type=return_tensors)
+
+
+def _video(source: Any, asked: dict[str, Any]) -> Video:
+    if isinstance(source, str):
+        return Video(source, **{name: asked.get(name) for name in (*FRAMES, *PIXELS)})
+    frames = source if isinstance(source, (list, tuple)) else np.asarray(source)
+    return Video(list(frames), **{name: asked.get(name) for name in PIXELS})
+
+
 class MobilintQwen2VLProcessor(Qwen2VLProcessor):
-    """Tokenizer and image processor of a package; there is no video."""
+    """Tokenizer and processor of images and videos of a package."""
 
     def __init__(
         self,
@@ -40,3 +130,8 @@ class MobilintQwen2VLProcessor(Qwen2VLProcessor):
     ) -> None:
         chat_template = chat_template or tokenizer.chat_template
         super().__init__(image_processor, tokenizer, chat_template=chat_template)
+
+    @property
+    def video_processor(self) -> MobilintQwen2VLVideoProcessor:
+        """What prepares videos."""
+        return MobilintQwen2VLVideoProcessor(self.image_processor)
