@@ -130,11 +130,17 @@ def _evaluate_questions(
         console.print_json(facts)
         return
     console.print_table("Answers", ("question", "answer", "right"), answered)
-    kinds = facts.pop("kinds", {})
-    if kinds:
-        rows = [(kind, each["n"], _figure(each["accuracy"])) for kind, each in kinds.items()]
-        console.print_table("By kind", ("kind", "n", "accuracy"), rows)
+    for name in ("kinds", "sizes"):
+        _print_groups(name, facts.pop(name, {}))
     _print_evaluation(facts)
+
+
+def _print_groups(name: str, groups: Mapping[str, Mapping[str, Any]]) -> None:
+    """A row a group, of all that is known of each."""
+    if groups:
+        columns = list(next(iter(groups.values())))
+        rows = [(group, *map(_figure, facts.values())) for group, facts in groups.items()]
+        console.print_table(f"By {name}", (name, *columns), rows)
 
 
 def _print_evaluation(facts: Mapping[str, Any]) -> None:

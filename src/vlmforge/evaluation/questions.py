@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,8 @@ from numpy.typing import ArrayLike
 from vlmforge.decode.generate import Options
 from vlmforge.errors import RunError
 from vlmforge.evaluation.divergence import compare
+from vlmforge.evaluation.outcome import Outcome, summaries, summary
+from vlmforge.evaluation.sizes import bucket
 from vlmforge.prompt.messages import Message
 from vlmforge.run.conversation import Conversation
 from vlmforge.run.session import Session
@@ -124,34 +125,55 @@ def evaluate(
         max_running: questions answered at once, which changes no answer.
 
     Returns:
-        ``n``, ``accuracy`` (exact matches / n) and, where questions have kinds, ``kinds`` (kind to
-        ``{"n", "accuracy"}``). With a reference also ``reference_accuracy`` and, over all tokens of
-        the reference's answers, ``top1_agreement`` and ``kl`` (mean KL(reference ‖ package), nats).
+        ``n``, ``accuracy`` (exact matches / n); with a reference also ``reference_accuracy`` and,
+        over all tokens of the reference's answers, ``top1_agreement`` and ``kl`` (mean
+        KL(reference ‖ package), nats). Where questions have kinds, ``kinds``: kind to the same of
+        its questions; where images keep their sizes and these differ, ``sizes`` alike.
 
     Raises:
         RunError: an image is unreadable or a question longer than the session's maximum length.
     """
-    correct, reference_correct, comparisons = [], [], []
+    outcomes = []
     with Engine(session, max_running) as engine:
-        conversation = Conversation(session, engine.prefixes)
+        judge = _Judge(Conversation(session, engine.prefixes), reference, max_new_tokens)
         options = Options(max_new_tokens=max_new_tokens)
         answers = engine.map((question.messages for question in questions), options)
         for question, generation in zip(questions, answers, strict=True):
-            correct.append(question.is_answered_by(generation.text))
             if on_answer is not None:
                 on_answer(question, generation.text)
-            if reference is not None:
-                answer = reference.answer(question.image, question.question, max_new_tokens)
-                reference_correct.append(question.is_answered_by(answer.text))
-                logits = conversation.teacher_forced(question.messages, answer.token_ids)
-                comparisons.append(compare(np.asarray(answer.logits), logits))
-    report = {**_accuracy(correct), **_kinds(questions, correct)}
-    if reference is not None:
-        agree, divergence = np.concatenate(comparisons, axis=1)
-        report["reference_accuracy"] = float(np.mean(reference_correct))
-        report["top1_agreement"] = float(agree.mean())
-        report["kl"] = float(divergence.mean())
-    return report
+            outcomes.append(judge.outcome(question, generation.text))
+    kinds = summaries(outcomes, lambda each: each.kind)
+    sizes = summaries(outcomes, lambda each: each.size)
+    groups = {"kinds": kinds} | ({"sizes": sizes} if len(sizes) > 1 else {})
+    return {**summary(outcomes), **{name: found for name, found in groups.items() if found}}
+
+
+@dataclass(frozen=True)
+class _Judge:
+    """Judges the answers of a package, beside a reference if there is one."""
+
+    conversation: Conversation
+    reference: Reference | None
+    max_new_tokens: int
+
+    def outcome(self, question: Question, text: str) -> Outcome:
+        """What became of a question that was answered with a text."""
+        right, size = question.is_answered_by(text), self._size(question)
+        if self.reference is None:
+            return Outcome(right, question.kind, size)
+        asked = (question.image, question.question, self.max_new_tokens)
+        answer = self.reference.answer(*asked)
+        logits = self.conversation.teacher_forced(question.messages, answer.token_ids)
+        divergence = compare(np.asarray(answer.logits), logits)
+        reference_right = question.is_answered_by(answer.text)
+        return Outcome(right, question.kind, size, reference_right, np.asarray(divergence))
+
+    def _size(self, question: Question) -> str | None:
+        session = self.conversation.session
+        if session.package.vision is None or "image_size" in session.package.vision.meta:
+            return None
+        _, (visual, *_) = session.prepare(question.messages)
+        return bucket(visual.grid)
 
 
 def _question(record: object, directory: Path) -> Question:
@@ -165,15 +187,3 @@ def _question(record: object, directory: Path) -> Question:
         raise ValueError("'kind' is not a text")
     image = directory / record["image"]
     return Question(image, record["question"], record["answer"], record.get("kind"))
-
-
-def _accuracy(correct: Sequence[bool]) -> dict[str, Any]:
-    return {"n": len(correct), "accuracy": float(np.mean(correct))}
-
-
-def _kinds(questions: Sequence[Question], correct: Sequence[bool]) -> dict[str, Any]:
-    kinds = defaultdict(list)
-    for question, right in zip(questions, correct, strict=True):
-        if question.kind is not None:
-            kinds[question.kind].append(right)
-    return {"kinds": {kind: _accuracy(kinds[kind]) for kind in sorted(kinds)}} if kinds else {}
