@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from tests.graphs import merging_feeds, merging_graph
+from tests.memory import peak_growth
 from vlmforge.dims import Shape, resolve
 from vlmforge.graph.core import Graph, Node, Value
 from vlmforge.graph.evaluate import evaluate
@@ -48,3 +49,43 @@ def test_several_names_in_a_reshape(shape: Shape, rows: int) -> None:
     y = evaluate(graph, {"x": x})["y"]
     assert y.shape == resolve(shape, {"a": rows, "b": 5})
     assert torch.equal(y.flatten(), x.flatten())
+
+
+def attention(causal: bool) -> Graph:
+    rows = Value("q", ("seq", 16)), Value("k", ("seq", 8)), Value("v", ("seq", 8))
+    attrs = {
+        "heads": 2,
+        "kv_heads": 1,
+        "head_dim": 8,
+        "scale": 0.3,
+        "causal": causal,
+        "cache": None,
+    }
+    node = Node("y", "attention", ("q", "k", "v"), ("seq", 16), attrs=attrs)
+    graph = Graph("language", {value.name: value for value in rows}, {"y": node}, ("y",), {})
+    verify(graph)
+    return graph
+
+
+def operands(rows: int) -> dict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    widths = {"q": 16, "k": 8, "v": 8}
+    return {name: torch.randn(rows, size, generator=generator) for name, size in widths.items()}
+
+
+@pytest.mark.parametrize("masked", [1, 50, 37 * 37])
+def test_masks_in_parts(masked: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    feeds = operands(37)
+    whole = evaluate(attention(True), feeds)["y"]
+    monkeypatch.setattr("vlmforge.graph.evaluate.MASKED", masked)
+    assert torch.allclose(evaluate(attention(True), feeds)["y"], whole, atol=1e-6)
+    for row in (0, 5, 36):
+        seen = {name: tensor[: row + 1] for name, tensor in feeds.items()}
+        alone = evaluate(attention(False), seen)["y"][row]
+        assert torch.allclose(alone, whole[row], atol=1e-6)
+
+
+@pytest.mark.parametrize("causal", [True, False])
+def test_attention_among_many_rows_needs_memory_for_each(causal: bool) -> None:
+    graph, feeds = attention(causal), operands(12000)
+    assert peak_growth(lambda: evaluate(graph, feeds)) < 2 * 12000**2

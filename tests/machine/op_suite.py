@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from tests.machine import oracle
 from tests.machine.single import in_groups, single, single_of
+from tests.memory import peak_growth
 from vlmforge.dims import Dim, Shape, resolve
 from vlmforge.errors import RunError
 from vlmforge.machine.machine import Machine
@@ -484,3 +485,24 @@ class OpSuite(OperationTests):
         last = [m - 1] * n if not causal else index.tolist() if indexed else range(m)
         wanted = oracle.attention(q, k, v, last, scores, multiplier, kv_heads, dtype)
         np.testing.assert_array_equal(y, wanted)
+
+    def test_attention_among_many_rows_needs_memory_for_each(self) -> None:
+        rows, head_dim = 6000, 4
+        rng = np.random.default_rng(0)
+        kv: tuple[Shape, str] = (("4*groups", head_dim), "int8")
+        q: tuple[Shape, str] = (("2*queries", head_dim), "int8")
+        tensors = {
+            "score_multiplier": np.full(1, 2**-10, np.float32),
+            "multiplier": np.full(head_dim, 4, np.float32),
+        }
+        sizes: dict[str, Any] = {"heads": 1, "kv_heads": 1, "head_dim": head_dim}
+        inputs = {"q": q, "k": kv, "v": kv}
+        program = single("attention", inputs, q, tensors, causal=False, **sizes)
+        verify(program)
+        machine = self.open_machine(program)
+        feeds = {name: codes(rng, (rows, head_dim), "int8") for name in inputs}
+        found: dict[str, np.ndarray] = {}
+        assert peak_growth(lambda: found.update(machine.run(feeds))) < rows * rows * 2 / 3
+        some = rng.integers(0, rows, 6)
+        alone = machine.run({**feeds, "q": feeds["q"][some]})["y"]
+        np.testing.assert_array_equal(found["y"][some], alone)

@@ -114,7 +114,7 @@ std::int8_t value_of(const KvShape& shape, const KvHead& head, std::int64_t posi
 std::size_t attention_scratch_bytes(const KvShape& shape, std::int64_t seen) {
   const std::int64_t keys = (seen + 31) / 32 * 32, channels = shape.value_blocks() * 16;
   // Queries, scores, two planes of probabilities, sums; every row is a multiple of 32 bytes.
-  const std::int64_t row = (shape.head_dim + 63) / 64 * 64 + keys * 4 + keys * 2 + channels * 8;
+  const std::int64_t row = (shape.head_dim + 63) / 64 * 64 * 2 + keys * 4 + keys * 2 + channels * 8;
   return static_cast<std::size_t>(kMaxQueries * row + 4 * 64);
 }
 

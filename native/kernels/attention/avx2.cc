@@ -3,74 +3,94 @@
 namespace vlmforge::kernels {
 namespace {
 
-// Without dot products of bytes: bytes are widened, pairs of int16 products are summed.
+// Without dot products of bytes: bytes are widened, pairs of int16 products are summed. Two vectors
+// of six rows are as many sums as there are registers for.
 struct Avx2Dots : Words {
   using V = Avx2;
+  using QueryCode = std::int16_t;
 
   static VLMFORGE_INLINE void store_probabilities(std::uint8_t* output, std::int64_t,
                                                   std::int64_t j, __m256i codes) {
     _mm_storeu_si128(reinterpret_cast<__m128i*>(output + 2 * j), int16_words(codes));
   }
 
-  // Four pairs of sums, of four keys or channels each, to four sums.
-  static VLMFORGE_INLINE __m128i pair_sums(__m256i x) {
-    const __m256i sums = _mm256_hadd_epi32(x, x);
-    return _mm256_castsi256_si128(_mm256_permute4x64_epi64(sums, 0x08));
+  static VLMFORGE_INLINE __m128i load_half(const void* p) {
+    return _mm_loadu_si128(static_cast<const __m128i*>(p));
   }
 
-  // Scores of four keys.
+  // Four words, four times.
+  static VLMFORGE_INLINE __m256i four_words(const void* p) {
+    std::int64_t four;
+    std::memcpy(&four, p, sizeof four);
+    return _mm256_set1_epi64x(four);
+  }
+
+  // Scores of four keys from the sums of their pairs. The lower half is extracted as well: GCC
+  // keeps accumulators in memory that are cast to a half, or summed as whole vectors.
+  static VLMFORGE_INLINE void store_scores(std::int32_t* scores, __m256i pairs) {
+    const __m128i low = _mm256_extracti128_si256(pairs, 0);
+    const __m128i sums = _mm_hadd_epi32(low, _mm256_extracti128_si256(pairs, 1));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(scores), sums);
+  }
+
+  // Scores of eight keys.
   template <int R>
-  static VLMFORGE_INLINE void score_quarter(const Attention& step, const AttentionScratch& s,
-                                            std::int64_t quarter) {
+  static VLMFORGE_INLINE void score_half(const Attention& step, const AttentionScratch& s,
+                                         std::int64_t half) {
     const std::int64_t steps = step.shape.key_steps();
-    const std::uint8_t* keys = step.head.keys + quarter / 4 * steps * 64 + quarter % 4 * 16;
-    __m256i sums[R];
-    for (int r = 0; r < R; ++r) sums[r] = _mm256_setzero_si256();
+    const std::uint8_t* keys = step.head.keys + half / 2 * steps * 64 + half % 2 * 32;
+    __m256i sums[R][2];
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r) sums[r][0] = sums[r][1] = _mm256_setzero_si256();
     for (std::int64_t i = 0; i < steps; ++i, keys += 64) {
-      const __m256i k =
-          _mm256_cvtepu8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(keys)));
+      const __m256i first = _mm256_cvtepu8_epi16(load_half(keys));
+      const __m256i second = _mm256_cvtepu8_epi16(load_half(keys + 16));
+#pragma GCC unroll 16
       for (int r = 0; r < R; ++r) {
-        const std::int32_t four = four_bytes(s.queries + r * s.query_stride + 4 * i);
-        const __m256i q = _mm256_cvtepi8_epi16(_mm_set1_epi32(four));
-        sums[r] = _mm256_add_epi32(sums[r], _mm256_madd_epi16(k, q));
+        const __m256i q = four_words(query<std::int16_t>(s, r) + 4 * i);
+        sums[r][0] = _mm256_add_epi32(sums[r][0], _mm256_madd_epi16(first, q));
+        sums[r][1] = _mm256_add_epi32(sums[r][1], _mm256_madd_epi16(second, q));
       }
     }
+#pragma GCC unroll 16
     for (int r = 0; r < R; ++r) {
-      _mm_storeu_si128(reinterpret_cast<__m128i*>(s.scores + r * s.keys + quarter * 4),
-                       pair_sums(sums[r]));
+      std::int32_t* const scores = s.scores + r * s.keys + half * 8;
+      store_scores(scores, sums[r][0]);
+      store_scores(scores + 4, sums[r][1]);
     }
   }
 
   template <int R>
   static void scores(const Attention& step, const AttentionScratch& s) {
-    const std::int64_t quarters = (step.seen + 3) / 4;
-    for (std::int64_t i = 0; i < quarters; ++i) score_quarter<R>(step, s, i);
+    const std::int64_t halves = (step.seen + 7) / 8;
+    for (std::int64_t i = 0; i < halves; ++i) score_half<R>(step, s, i);
   }
 
-  // Four channels over at most 1024 keys: 512 pairs of at most 2 * 32767 * 127 overflow,
+  // Eight channels over at most 1024 keys: 512 pairs of at most 2 * 32767 * 127 overflow,
   // 256 do not.
   template <int R>
-  static VLMFORGE_INLINE void weigh_quarter(const Attention& step, const AttentionScratch& s,
-                                            Range fours, std::int64_t quarter) {
+  static VLMFORGE_INLINE void weigh_half(const Attention& step, const AttentionScratch& s,
+                                         Range fours, std::int64_t half) {
     const std::int8_t* const values =
-        step.head.values + quarter / 4 * step.shape.capacity * 16 + quarter % 4 * 16;
-    __m256i sums[R];
+        step.head.values + half / 2 * step.shape.capacity * 16 + half % 2 * 32;
+    __m256i sums[R][2];
 #pragma GCC unroll 16
-    for (int r = 0; r < R; ++r) sums[r] = _mm256_setzero_si256();
+    for (int r = 0; r < R; ++r) sums[r][0] = sums[r][1] = _mm256_setzero_si256();
     for (std::int64_t j = fours.first; j < fours.last; ++j) {
-      const __m256i v = _mm256_cvtepi8_epi16(
-          _mm_loadu_si128(reinterpret_cast<const __m128i*>(values + j * 64)));
+      const __m256i first = _mm256_cvtepi8_epi16(load_half(values + j * 64));
+      const __m256i second = _mm256_cvtepi8_epi16(load_half(values + j * 64 + 16));
 #pragma GCC unroll 16
       for (int r = 0; r < R; ++r) {
-        const std::uint8_t* const e = s.probability + r * 2 * s.keys + 8 * j;
-        std::int64_t four;
-        std::memcpy(&four, e, sizeof four);
-        const __m256i products = _mm256_madd_epi16(v, _mm256_set1_epi64x(four));
-        sums[r] = _mm256_add_epi32(sums[r], products);
+        const __m256i e = four_words(s.probability + r * 2 * s.keys + 8 * j);
+        sums[r][0] = _mm256_add_epi32(sums[r][0], _mm256_madd_epi16(first, e));
+        sums[r][1] = _mm256_add_epi32(sums[r][1], _mm256_madd_epi16(second, e));
       }
     }
 #pragma GCC unroll 16
-    for (int r = 0; r < R; ++r) add_pairs(s.sums + r * s.channels + quarter * 4, sums[r]);
+    for (int r = 0; r < R; ++r) {
+      add_pairs(s.sums + r * s.channels + half * 8, sums[r][0]);
+      add_pairs(s.sums + r * s.channels + half * 8 + 4, sums[r][1]);
+    }
   }
 
   // sums[4] += the four pair sums of x; a sum of two may exceed 32 bits.
@@ -85,8 +105,8 @@ struct Avx2Dots : Words {
     constexpr std::int64_t whole = 256;
     for (std::int64_t first = fours.first; first < fours.last; first += whole) {
       const Range part{first, first + whole < fours.last ? first + whole : fours.last};
-      for (std::int64_t i = 0; i < step.shape.value_blocks() * 4; ++i) {
-        weigh_quarter<R>(step, s, part, i);
+      for (std::int64_t i = 0; i < step.shape.value_blocks() * 2; ++i) {
+        weigh_half<R>(step, s, part, i);
       }
     }
   }

@@ -6,6 +6,7 @@ namespace {
 
 struct Avx512Dots : BytePlanes {
   using V = Avx512;
+  using QueryCode = std::int8_t;
 
   static VLMFORGE_INLINE void store_probabilities(std::uint8_t* output, std::int64_t keys,
                                                   std::int64_t j, __m512i codes) {
@@ -29,7 +30,7 @@ struct Avx512Dots : BytePlanes {
       __m512i k[B];
       for (int b = 0; b < B; ++b) k[b] = _mm512_loadu_si512(keys + b * steps * 64);
       for (int r = 0; r < R; ++r) {
-        const __m512i q = _mm512_set1_epi32(four_bytes(s.queries + r * s.query_stride + 4 * i));
+        const __m512i q = _mm512_set1_epi32(four_bytes(query<std::int8_t>(s, r) + 4 * i));
         for (int b = 0; b < B; ++b) sums[r][b] = _mm512_dpbusd_epi32(sums[r][b], k[b], q);
       }
     }

@@ -6,6 +6,7 @@ namespace {
 // AVX-VNNI: four products of unsigned and signed bytes are summed at once.
 struct VnniDots : BytePlanes {
   using V = Avx2;
+  using QueryCode = std::int8_t;
 
   static VLMFORGE_INLINE void store_probabilities(std::uint8_t* output, std::int64_t keys,
                                                   std::int64_t j, __m256i codes) {
@@ -29,7 +30,7 @@ struct VnniDots : BytePlanes {
     for (std::int64_t i = 0; i < steps; ++i, keys += 64) {
       const __m256i k = load_vector(keys);
       for (int r = 0; r < R; ++r) {
-        const __m256i q = _mm256_set1_epi32(four_bytes(s.queries + r * s.query_stride + 4 * i));
+        const __m256i q = _mm256_set1_epi32(four_bytes(query<std::int8_t>(s, r) + 4 * i));
         sums[r] = _mm256_dpbusd_avx_epi32(sums[r], k, q);
       }
     }

@@ -2,6 +2,7 @@
 //
 // D has
 //   V                    float vectors
+//   QueryCode            what codes of queries are kept as
 //   scores<R>(...)       q of R rows times all keys, int32
 //   store_probabilities  V::width codes in [0, 32767], as weigh reads them
 //   clear_probabilities  zeros to the end
@@ -18,7 +19,7 @@ namespace {
 
 // The parts of a thread's scratch.
 struct AttentionScratch {
-  std::int8_t* queries;       // [R, query_stride], padded with zeros
+  std::byte* queries;         // [R, query_stride] of D::QueryCode, padded with zeros
   std::int32_t* scores;       // [R, keys]
   std::uint8_t* probability;  // [R, 2 * keys]
   double* sums;               // [R, channels]
@@ -32,14 +33,19 @@ VLMFORGE_INLINE AttentionScratch divide(const Attention& step, std::byte* scratc
   s.query_stride = (step.shape.head_dim + 63) / 64 * 64;
   s.keys = (step.seen + 31) / 32 * 32;
   s.channels = step.shape.value_blocks() * 16;
-  s.queries = reinterpret_cast<std::int8_t*>(scratch);
-  scratch += kMaxQueries * s.query_stride;
+  s.queries = scratch;
+  scratch += kMaxQueries * s.query_stride * 2;
   s.scores = reinterpret_cast<std::int32_t*>(scratch);
   scratch += kMaxQueries * s.keys * 4;
   s.probability = reinterpret_cast<std::uint8_t*>(scratch);
   scratch += kMaxQueries * s.keys * 2;
   s.sums = reinterpret_cast<double*>(scratch);
   return s;
+}
+
+template <class Code>
+VLMFORGE_INLINE const Code* query(const AttentionScratch& s, int row) {
+  return reinterpret_cast<const Code*>(s.queries) + row * s.query_stride;
 }
 
 // Keys weighed before the sums are widened: products of a byte each sum within 32 bits.
@@ -141,10 +147,10 @@ template <class D>
 void attend(const Attention& step, std::byte* scratch) {
   const AttentionScratch s = divide(step, scratch);
   for (int r = 0; r < step.count; ++r) {
-    const std::size_t size = static_cast<std::size_t>(step.shape.head_dim);
-    std::int8_t* const target = s.queries + r * s.query_stride;
-    std::memcpy(target, step.queries[r].q, size);
-    std::memset(target + size, 0, static_cast<std::size_t>(s.query_stride) - size);
+    auto* const target = reinterpret_cast<typename D::QueryCode*>(s.queries) + r * s.query_stride;
+    const std::int64_t size = step.shape.head_dim;
+    for (std::int64_t d = 0; d < size; ++d) target[d] = step.queries[r].q[d];
+    for (std::int64_t d = size; d < s.query_stride; ++d) target[d] = 0;
   }
   switch (step.count) {
     case 1: return attend_rows<D, 1>(step, s);

@@ -8,6 +8,7 @@ namespace {
 // 7 low bits and 8 high ones.
 struct NeonDots {
   using V = Neon;
+  using QueryCode = std::int8_t;
 
   static VLMFORGE_INLINE void store_probabilities(std::uint8_t* output, std::int64_t keys,
                                                   std::int64_t j, int32x4_t codes) {
@@ -37,7 +38,7 @@ struct NeonDots {
     for (std::int64_t i = 0; i < steps; ++i, keys += 64) {
       const int8x16_t k = vreinterpretq_s8_u8(veorq_u8(vld1q_u8(keys), offset));
       for (int r = 0; r < R; ++r) {
-        const std::int32_t four = four_bytes(s.queries + r * s.query_stride + 4 * i);
+        const std::int32_t four = four_bytes(query<std::int8_t>(s, r) + 4 * i);
         sums[r] = vdotq_s32(sums[r], k, vreinterpretq_s8_s32(vdupq_n_s32(four)));
       }
     }

@@ -6,6 +6,7 @@ namespace {
 
 struct ScalarDots : Words {
   using V = Scalar;
+  using QueryCode = std::int8_t;
 
   static VLMFORGE_INLINE void store_probabilities(std::uint8_t* output, std::int64_t,
                                                   std::int64_t j, Scalar::I code) {
@@ -17,7 +18,7 @@ struct ScalarDots : Words {
   static void scores(const Attention& step, const AttentionScratch& s) {
     const std::int64_t steps = step.shape.key_steps();
     for (int r = 0; r < R; ++r) {
-      const std::int8_t* const q = s.queries + r * s.query_stride;
+      const std::int8_t* const q = query<std::int8_t>(s, r);
       for (std::int64_t j = 0; j < step.queries[r].seen; ++j) {
         const std::uint8_t* const key = step.head.keys + j / 16 * steps * 64 + j % 16 * 4;
         std::int32_t sum = 0;

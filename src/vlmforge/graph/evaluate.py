@@ -19,6 +19,9 @@ Weights = dict[str, Tensor]
 OUTPUT_ROWS = 8192
 """Rows of a product's weight held in memory at once."""
 
+MASKED = 1 << 24
+"""Scores of a causal attention, a head, that are masked at once: torch holds the mask as floats."""
+
 
 @dataclass
 class FloatCache:
@@ -180,14 +183,18 @@ def _attention(node: Node, inputs: list[Tensor], cache: FloatCache | None) -> Te
         key, value = cache.append(node.attrs["cache"], key, value)
     heads = [t.unflatten(1, (-1, node.attrs["head_dim"])) for t in (query, key, value)]
     queries, keys, values = (t.transpose(0, 1)[None] for t in heads)
-    mask = None
-    if node.attrs["causal"]:
-        past = len(key) - new
-        mask = torch.arange(len(key), device=query.device)[None] <= past + rows[:, None]
-    context = F.scaled_dot_product_attention(
-        queries, keys, values, attn_mask=mask, scale=node.attrs["scale"], enable_gqa=True
-    )
-    return context[0].transpose(0, 1).flatten(1)
+    seen = torch.arange(len(key), device=query.device)
+    size = max(1, MASKED // len(key)) if node.attrs["causal"] else max(1, len(query))
+    contexts = []
+    for part, last in zip(queries.split(size, 2), (len(key) - new + rows).split(size), strict=True):
+        mask = seen[None] <= last[:, None] if node.attrs["causal"] else None
+        scale = node.attrs["scale"]
+        contexts.append(
+            F.scaled_dot_product_attention(
+                part, keys, values, attn_mask=mask, scale=scale, enable_gqa=True
+            )
+        )
+    return torch.cat(contexts, 2)[0].transpose(0, 1).flatten(1)
 
 
 _IN_GRAPH: dict[str, Callable[[Graph, Node, Tensor], Tensor]] = {
