@@ -82,6 +82,13 @@ def test_tables_show_all_of_it(report: dict[str, Any]) -> None:
     assert table.facts(report)["read bandwidth"] == "1.0 GB/s"
 
 
+def test_an_image_of_any_size_is_measured(dynamic_session: Session) -> None:
+    plan = Plan(prefill=(), decode=1, sessions=1, threads=1, rounds=1, profile=True)
+    report = benchmark(lambda: dynamic_session, plan)
+    assert report["vision"]["operations"] > 2 * 16 * 4 * 1176 * 96
+    assert {"decode", "vision"} == set(report["profile"])
+
+
 def test_a_decoder_alone_has_no_image_figures(session: Session) -> None:
     blind = dataclasses.replace(session, vision=None, preprocess=None)
     plan = Plan(prefill=(), decode=1, sessions=1, threads=1, rounds=1, profile=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from vlmforge.errors import SourceError
 from vlmforge.images.layout import Layout
 from vlmforge.original.reference import ReferenceModel, torch_device
+from vlmforge.run.session import Session
 from vlmforge.source.checkpoint import Checkpoint
 
 
@@ -110,6 +112,21 @@ def test_other_image_sizes(tiny_checkpoint: Path) -> None:
     checkpoint = Checkpoint.open(str(tiny_checkpoint))
     reference = ReferenceModel.load(checkpoint, layout=Layout((56, 112)))
     assert reference.inputs("Hi.", [noise(7)]).token_types.sum() == 8
+
+
+def test_images_of_their_own_size(tiny_checkpoint: Path, dynamic_session: Session) -> None:
+    """As evaluation lets it see them: what the package sees, in the original's numbers."""
+    assert dynamic_session.preprocess is not None
+    loaded = ReferenceModel.load(Checkpoint.open(str(tiny_checkpoint)))
+    reference = replace(loaded, resize=dynamic_session.preprocess.images.resized)
+    picture = noise(7).resize((100, 60))
+
+    inputs = reference.inputs("Hi.", [picture])
+
+    visual = dynamic_session.preprocess(picture)
+    assert inputs.pixel_values is not None and inputs.grid is not None
+    assert inputs.grid.tolist() == [list(visual.grid.patches(2))] != [[1, 16, 16]]
+    assert np.array_equal(inputs.pixel_values.numpy(), visual.slice(0))
 
 
 def test_missing_weights_are_refused(tiny_checkpoint: Path, tmp_path: Path) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 
+from tests.dialogues import counting
+from tests.images.films import film, pyav
 from vlmforge.decode.generate import Options
 from vlmforge.run.chat import HELP, Chat
 from vlmforge.run.conversation import Conversation
@@ -52,6 +56,37 @@ def test_an_image_and_two_turns(
     ]
     chat.handle("Why?")
     assert transcript.take() == f"{Conversation(session).generate(messages, SHORT).text}\n"
+
+
+def test_a_video_and_two_turns(
+    dynamic_session: Session, transcript: Transcript, tmp_path: Path
+) -> None:
+    file = film(tmp_path / "my film.mp4", size=(90, 60))
+    content = [{"type": "video", "video": file}, {"type": "text", "text": "What happens?"}]
+    messages: list[dict[str, Any]] = [{"role": "user", "content": content}]
+    expected = Conversation(dynamic_session).generate(messages, SHORT).text
+    counted = counting(dynamic_session)
+    chat = Chat(counted, transcript.append, SHORT)
+
+    chat.run([f"/video {file}\n", "What happens?\n"])
+    assert transcript.take() == f"{expected}\n"
+
+    file.unlink()  # its frames were read
+    chat.handle("Why?")
+    messages += [{"role": "assistant", "content": expected}, {"role": "user", "content": "Why?"}]
+    assert transcript.take().endswith("\n") and counted.vision is not None
+    assert len(counted.vision.machine.rows) == 2
+
+
+def test_a_video_that_cannot_be_shown(
+    session: Session, chat: Chat, transcript: Transcript, tmp_path: Path
+) -> None:
+    pyav()
+    assert chat.handle(f"/video {tmp_path / 'none.mp4'}")
+    assert "cannot be decoded" in transcript.take()
+
+    blind = Chat(dataclasses.replace(session, preprocess=None), transcript.append)
+    assert blind.handle("/video a.mp4") and "no vision program" in transcript.take()
 
 
 def test_reset_forgets(chat: Chat, transcript: Transcript) -> None:

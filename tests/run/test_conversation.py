@@ -162,6 +162,17 @@ def test_an_image_that_fills_the_cache_to_the_end(dynamic_package: Path) -> None
         Session.open(dynamic_package, max_length=length - 1).inputs(messages)
 
 
+def test_a_budget_of_pixels(dynamic_package: Path, tiny_package: Path) -> None:
+    session = Session.open(dynamic_package, max_pixels=5 * 784)
+    messages = [user(picture(0, (300, 300)), video(1, 2, (300, 300)), "?")]
+
+    assert {span.grid for span in session.inputs(messages).spans} == {Grid(1, 2, 2)}
+    fixed = Session.open(tiny_package, max_pixels=5 * 784).inputs(messages)
+    assert {span.grid for span in fixed.spans} == {Grid(1, 8, 8)}
+    with pytest.raises(RunError, match="max_pixels is 0"):
+        Session.open(dynamic_package, max_pixels=0)
+
+
 def test_sizes_that_no_program_reads(dynamic_session: Session) -> None:
     for size, what in (((2000, 9), "200 times"), ((3000, 16), r"\d+ patches, at most 50")):
         with pytest.raises(ImageError, match=what):

@@ -17,6 +17,7 @@ from soak.programs import Programs
 from soak.rotations import Rotations
 from soak.settings import CheckpointSettings, PackageSettings
 from soak.templates import Templates
+from soak.videos import Videos, available
 from soak.worker import Failure, Tally, attempt, watch
 from soak.writers import Writers
 
@@ -32,6 +33,7 @@ def kinds() -> list[Kind]:
         Programs(),
         Templates(),
         Images(),
+        *([Videos()] if available() else []),
         Rotations(),
         Writers(),
     ]

@@ -24,7 +24,7 @@ class Images:
 
     def __init__(self) -> None:
         self.whole: list[bytes] = []
-        self.preprocess: Any = None
+        self.preprocesses: list[Any] = []
 
     def prepare(self, directory: Path) -> None:
         from PIL import Image
@@ -41,8 +41,10 @@ class Images:
                     continue
                 self.whole.append(file.getvalue())
         sizes = {"patch_size": 14, "merge_size": 2, "temporal_patch_size": 2}
-        meta = {**sizes, "image_size": (224, 224)}
-        self.preprocess = ImagePreprocessor.of(meta, ProcessorSettings())
+        bounds = {"min_pixels": 3136, "max_pixels": 12845056, "max_patches": 1000}
+        for layout in ({"image_size": (224, 224)}, {"layout": "dynamic", **bounds}):
+            meta = {**sizes, **layout}
+            self.preprocesses.append(ImagePreprocessor.of(meta, ProcessorSettings()))
 
     def make(self, rng: random.Random) -> Case:
         if rng.random() < 0.1:
@@ -51,7 +53,8 @@ class Images:
 
     def attempt(self, case: Case, directory: Path) -> None:
         (directory / "image").write_bytes(case["image"])
-        self.preprocess(directory / "image")
+        for preprocess in self.preprocesses:
+            preprocess(directory / "image").slice(0)
 
 
 @functools.cache

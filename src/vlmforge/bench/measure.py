@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from vlmforge.bench.limits import Limits
 from vlmforge.bench.timing import Timing, timed
-from vlmforge.bench.work import Work, work_of
+from vlmforge.bench.work import Work, sizes_of, work_of
 from vlmforge.bench.workload import Workload, greedy
 from vlmforge.decode.reading import extend
 from vlmforge.run.session import Session
@@ -104,7 +104,9 @@ def vision(workload: Workload, rounds: int, limits: Beside | None = None) -> Mea
         feeds = encoder.feeds(preprocess(workload.picture()))
         return lambda: machine.run(feeds)
 
-    return Measurement(None, timed(prepare, rounds, limits), work_of(machine.program, {}))
+    feeds = encoder.feeds(preprocess(workload.picture()))
+    work = work_of(machine.program, sizes_of(machine.program, feeds))
+    return Measurement(None, timed(prepare, rounds, limits), work)
 
 
 def first_token(workload: Workload, rounds: int) -> Measurement | None:

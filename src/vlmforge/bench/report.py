@@ -16,7 +16,7 @@ from vlmforge.bench.measure import Measurement
 from vlmforge.bench.memory import peak_resident
 from vlmforge.bench.profile import Share, profile
 from vlmforge.bench.timing import Timing
-from vlmforge.bench.work import Work
+from vlmforge.bench.work import Work, sizes_of
 from vlmforge.bench.workload import Workload
 from vlmforge.machine.cores import cores, processor
 from vlmforge.machine.machine import Machine
@@ -147,7 +147,7 @@ def _profiles(workload: Workload, plan: Plan) -> dict[str, list[Share]]:
     if session.vision is not None and session.preprocess is not None:
         machine = session.vision.machine
         feeds = session.vision.feeds(session.preprocess(workload.picture()))
-        shares["vision"] = profile(machine, feeds, {})
+        shares["vision"] = profile(machine, feeds, sizes_of(machine.program, feeds))
     return shares
 
 

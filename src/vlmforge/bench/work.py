@@ -6,7 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import prod
 
-from vlmforge.dims import resolve
+import numpy as np
+
+from vlmforge.dims import bind, resolve
 from vlmforge.program.core import Instruction, Program
 from vlmforge.program.instructions import PRODUCTS
 
@@ -25,6 +27,14 @@ class Work:
 
     weight_bytes: int
     operations: int
+
+
+def sizes_of(program: Program, feeds: Mapping[str, np.ndarray]) -> dict[str, int]:
+    """The sizes of a program's dynamic dimensions in a run with these inputs."""
+    sizes: dict[str, int] = {}
+    for name in program.inputs:
+        sizes = bind(program.buffers[name].shape, feeds[name].shape, sizes)
+    return sizes
 
 
 def work_of(

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 def chat(
     package: PackageDir,
     image: Annotated[list[Path] | None, typer.Option(help="Image to ask about.")] = None,
+    video: Annotated[list[Path] | None, typer.Option(help="Video to ask about.")] = None,
     prompt: Annotated[str | None, typer.Option(help="The question; a chat without.")] = None,
     max_new_tokens: NewTokens = 500,
     temperature: Annotated[float, typer.Option(help="0 is greedy.")] = 0.0,
@@ -41,11 +42,14 @@ def chat(
     repetition_penalty: Annotated[float, typer.Option(help="1 is off.")] = 1.0,
     seed: Annotated[int | None, typer.Option(help="Of sampling.")] = None,
     max_length: MaxLength = None,
+    max_pixels: Annotated[
+        int | None, typer.Option(help="Of an image or frame, where the package takes any size.")
+    ] = None,
     inference_scheme: RunScheme = None,
     threads: Threads = None,
     special_tokens_in_text: SpecialTokens = False,
 ) -> None:
-    """Ask a package about images, once or in a conversation."""
+    """Ask a package about images and videos, once or in a conversation."""
     from vlmforge.decode.generate import Options
     from vlmforge.decode.sampling import Sampling
     from vlmforge.run.chat import Chat
@@ -59,6 +63,7 @@ def chat(
         max_length,
         inference_scheme,
         special_tokens_in_text=special_tokens_in_text,
+        max_pixels=max_pixels,
     )
     interrupt, talking = Interrupt(), is_terminal() and prompt is None
     conversation = Chat(
@@ -66,6 +71,8 @@ def chat(
     )
     for file in image or []:
         conversation.show(file)
+    for file in video or []:
+        conversation.show_video(file)
     if prompt is not None:
         conversation.ask(prompt)
     elif talking:
@@ -89,7 +96,7 @@ def _banner(package: Path, session: Session) -> str:
     runs = getattr(session.text, "isa", None) or "the reference machine"
     return (
         f"vlmforge {__version__}: {package} (model {model}), on {runs}\n"
-        "Type a question, or /image FILE, /system TEXT, /reset, /help, /exit.\n"
+        "Type a question, or /image FILE, /video FILE, /system TEXT, /reset, /help, /exit.\n"
         "Ctrl-C ends an answer.\n"
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -156,10 +157,10 @@ def _figure(value: object) -> str:
 
 def _reference(model: str, device: Device, session: Session) -> Any:
     """The original model, which sees images at the sizes that the package sees them at."""
-    from vlmforge.images.layout import FIXED, Layout
     from vlmforge.original.reference import ReferenceModel
     from vlmforge.source.checkpoint import Checkpoint
 
-    vision = session.package.vision
-    layout = FIXED if vision is None else Layout.of(vision.meta)
-    return ReferenceModel.load(Checkpoint.open(model), device.value, layout=layout)
+    reference = ReferenceModel.load(Checkpoint.open(model), device.value)
+    if session.preprocess is None:
+        return reference
+    return replace(reference, pictures=session.preprocess.images.pictures)

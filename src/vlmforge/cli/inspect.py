@@ -12,7 +12,7 @@ import typer
 from vlmforge import console
 from vlmforge.cli.options import Json, app
 
-LISTS = ("nodes", "values", "samples")
+LISTS = ("nodes", "values", "samples", "spans")
 """Facts shown as tables of their own, a row for each entry."""
 
 NESTED = ("programs", "parts")

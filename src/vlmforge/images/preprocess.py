@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -48,6 +48,10 @@ class ImagePreprocessor:
     def layout(self) -> PatchLayout:
         """Divides images into patches."""
         return self.pictures.layout
+
+    def bounded(self, max_pixels: int | None) -> ImagePreprocessor:
+        """The same for images of at most so many pixels, where their sizes have bounds."""
+        return replace(self, pictures=self.pictures.bounded(None, max_pixels))
 
     def __call__(self, image: ImageSource, room: int | None = None) -> Frames:
         """An image as the vision program reads it.

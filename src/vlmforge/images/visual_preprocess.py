@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from vlmforge.formats.settings import VisualSettings
@@ -37,6 +37,11 @@ class VisualPreprocessor:
         return VisualPreprocessor(
             ImagePreprocessor.of(meta, settings), VideoPreprocessor.of(meta, settings.videos)
         )
+
+    def bounded(self, max_pixels: int | None) -> VisualPreprocessor:
+        """The same for images and frames of at most so many pixels, where sizes have bounds."""
+        images, videos = self.images.bounded(max_pixels), self.videos.images.bounded(max_pixels)
+        return VisualPreprocessor(images, replace(self.videos, images=videos))
 
     def __call__(self, shown: ImageSource | Video, room: int | None = None) -> Frames:
         """An image or a video as the vision program reads it.

@@ -39,7 +39,7 @@ def kv_facts(path: Path) -> dict[str, Any]:
         "package": snapshot.package,
         "tokens": len(snapshot.token_ids),
         "image_tokens": int((snapshot.keys < 0).sum()),
-        "images": [
+        "spans": [
             dict(zip(("start", "frames", "rows", "columns"), span, strict=True))
             for span in snapshot.spans
         ],

@@ -11,10 +11,13 @@ from vlmforge.decode.generate import Options
 from vlmforge.errors import RunError, VlmforgeError
 from vlmforge.formats.output import expanded
 from vlmforge.images.reading import read_image
+from vlmforge.images.video import Video
+from vlmforge.prompt.encoder import blind
 from vlmforge.run.conversation import Conversation
 from vlmforge.run.session import Session
 
 HELP = """/image FILE  show an image with the next question
+/video FILE  show a video with the next question
 /system TEXT say how to answer from now on; without TEXT, as by default
 /reset       forget the conversation
 /help        this list
@@ -43,12 +46,12 @@ class Chat:
         on_speed: Callable[[str], None] | None = None,
         stopped: Callable[[], bool] = lambda: False,
     ) -> None:
-        self._conversation = Conversation(session)
+        self._session, self._conversation = session, Conversation(session)
         self._write, self._options = write, options or Options()
         self._tell, self._on_speed, self._stopped = tell or write, on_speed, stopped
         self._system: list[dict[str, Any]] = []
         self._messages: list[dict[str, Any]] = []
-        self._images: list[dict[str, Any]] = []
+        self._shown: list[dict[str, Any]] = []
 
     def run(self, lines: Iterable[str]) -> None:
         """Handle lines until ``/exit`` or the end of input."""
@@ -75,19 +78,31 @@ class Chat:
 
     def show(self, image: Path | str) -> None:
         """Show an image with the next question; raises :class:`ImageError` if it is unreadable."""
-        self._images.append({"type": "image", "image": read_image(image)})
+        self._shown.append({"type": "image", "image": read_image(image)})
+
+    def show_video(self, video: Path) -> None:
+        """Show a video with the next question; its frames are read now, and kept.
+
+        Raises:
+            VideoError: it is unreadable or too long.
+            RunError: the package has no vision program.
+        """
+        if self._session.preprocess is None:
+            raise blind()
+        visual = self._session.preprocess.videos(Video(video), self._session.max_length)
+        self._shown.append({"type": "video", "video": visual.frames})
 
     def ask(self, text: str) -> None:
         """Ask, and write the answer as it is generated; raises :class:`RunError`.
 
         Of an answer that is stopped the conversation keeps what was written.
         """
-        parts = [*self._images, {"type": "text", "text": text}]
-        content = parts if self._images else text  # templates of plain decoders take texts only
+        parts = [*self._shown, {"type": "text", "text": text}]
+        content = parts if self._shown else text  # templates of plain decoders take texts only
         messages = [*self._messages, {"role": "user", "content": content}]
         answer = self._answer([*self._system, *messages])
         reply = {"role": "assistant", "content": answer}
-        self._messages, self._images = [*messages, reply], []
+        self._messages, self._shown = [*messages, reply], []
 
     def _answer(self, messages: list[dict[str, Any]]) -> str:
         texts: list[str] = []
@@ -107,10 +122,12 @@ class Chat:
     def _command(self, command: str, argument: str) -> None:
         if command == "/image":
             self.show(expanded(argument))
+        elif command == "/video":
+            self.show_video(expanded(argument))
         elif command == "/system":
             self._system = [{"role": "system", "content": argument}] if argument else []
         elif command == "/reset":
-            self._messages, self._images = [], []
+            self._messages, self._shown = [], []
         elif command == "/help":
             self._tell(HELP)
         else:

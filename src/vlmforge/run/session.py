@@ -59,6 +59,7 @@ class Session:
         *,
         image_root: str | os.PathLike[str] | None = None,
         special_tokens_in_text: bool = False,
+        max_pixels: int | None = None,
     ) -> Session:
         """Open a package directory.
 
@@ -71,15 +72,17 @@ class Session:
                 videos; any file by default.
             special_tokens_in_text: whether special tokens in the texts of messages are taken for
                 such, instead of text.
+            max_pixels: most pixels of an image, or of a frame of a video, which has fewer tokens
+                then; by default as many as the package takes. A package of one size ignores it.
 
         Raises:
             PackageError: a file is missing, altered or of another model.
-            RunError: ``max_length`` is out of range.
+            RunError: ``max_length`` or ``max_pixels`` is out of range.
         """
         package = open_package(Path(package_dir))
         length = _max_length(package, max_length)
         rules = PromptRules(length, image_root, special_tokens_in_text)
-        vision, preprocess = package.vision, _preprocess(package)
+        vision, preprocess = package.vision, _preprocess(package, max_pixels)
         return Session(
             package,
             open_scheme(package.text, scheme),
@@ -147,11 +150,13 @@ class Session:
         return Inputs.of(token_ids, types, {IMAGE: features, VIDEO: features})
 
 
-def _preprocess(package: Package) -> VisualPreprocessor | None:
+def _preprocess(package: Package, max_pixels: int | None) -> VisualPreprocessor | None:
+    if max_pixels is not None and max_pixels < 1:
+        raise RunError(f"max_pixels is {max_pixels}", mend="choose max_pixels 1 or more")
     if package.vision is None:
         return None
     settings = read_settings(VisualSettings, package.dir / PROCESSOR_FILE)
-    return VisualPreprocessor.of(package.vision.meta, settings)
+    return VisualPreprocessor.of(package.vision.meta, settings).bounded(max_pixels)
 
 
 def _prompt_encoder(
