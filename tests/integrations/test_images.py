@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from transformers import pipeline
 
 from tests.conftest import special_id
@@ -188,6 +189,19 @@ def test_a_video_file(dynamic_model: Any, dynamic_processor: Any, tmp_path: Path
     talk = [user({**part, "fps": 10, "max_frames": 6}, "What?")]
     assert inputs["video_grid_thw"].tolist() == [[3, 4, 6]]
     assert answered(inputs, output) == expected(dynamic_model, talk)
+
+
+def test_frames_in_every_form(dynamic_processor: Any) -> None:
+    pixels = video(0, 3)["video"]
+    forms = [pixels, list(pixels), [Image.fromarray(each) for each in pixels],
+             torch.from_numpy(pixels).permute(0, 3, 1, 2)]  # fmt: skip
+
+    found = [dynamic_processor.video_processor([form]) for form in forms]
+
+    for each in found:
+        assert each["video_grid_thw"].tolist() == [[2, 4, 6]]
+        expected = found[0]["pixel_values_videos"]
+        np.testing.assert_array_equal(each["pixel_values_videos"], expected)
 
 
 def test_a_fixed_package_takes_videos(model: Any, processor: Any) -> None:

@@ -289,6 +289,23 @@ def test_a_video_asks_for_what_it_wants(tiny_checkpoint: Path) -> None:
     assert videos[2].source == tuple(parts[2]["video"]) and videos[2].max_pixels == 9999
 
 
+def test_a_package_that_sees_nothing_says_so(tiny_decoder: Path) -> None:
+    tokenizer, template = load_tokenizer(tiny_decoder), ChatTemplate.load(tiny_decoder)
+    blind = PromptEncoder(tokenizer, template, PLACEHOLDERS)
+
+    for shown in (IMAGE, VIDEO):
+        with pytest.raises(RunError, match="no vision program"):
+            blind.encode([{"role": "user", "content": [shown]}])
+
+
+def test_a_template_without_a_place_for_videos_says_so(tiny_checkpoint: Path) -> None:
+    template = ChatTemplate(TEMPLATE.replace("'video'", "'film'"))
+    encoder = PromptEncoder(load_tokenizer(tiny_checkpoint), template, PLACEHOLDERS, look)
+
+    with pytest.raises(RunError, match="0 video placeholders and 1 videos"):
+        encoder.encode([{"role": "user", "content": [VIDEO, text("?")]}])
+
+
 def test_what_is_shown_has_the_room_that_is_left(tiny_checkpoint: Path) -> None:
     encoder, seen = looking(tiny_checkpoint, PromptRules(max_length=100))
 

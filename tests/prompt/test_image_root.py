@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from tests.images.films import film
 from vlmforge.errors import RunError
 from vlmforge.prompt.image_root import ImageRoot
 from vlmforge.run.session import Session
@@ -50,3 +51,18 @@ def test_a_session_has_a_root(tiny_package: Path, root: Path) -> None:
     assert ask("a.png") == ask(Image.new("RGB", (8, 8))) == 1
     with pytest.raises(RunError, match="below the image root"):
         ask(root.parent / "secret.png")
+
+
+def test_videos_have_it_too(tiny_package: Path, root: Path) -> None:
+    session = Session.open(tiny_package, image_root=root)
+
+    def ask(video: object) -> int:
+        content = [{"type": "video", "video": video}]
+        return session.prepare([{"role": "user", "content": content}])[1][0].grid.frames
+
+    assert ask(["a.png", root / "sub/b.png", Image.new("RGB", (8, 8))]) == 2
+    assert ask(film(root / "film.mp4")) == ask("film.mp4") == 2
+    film(root.parent / "secret.mp4")
+    for video in (root.parent / "secret.mp4", "../secret.mp4", ["a.png", "../secret.png"], "sub"):
+        with pytest.raises(RunError, match="below the image root"):
+            ask(video)

@@ -222,7 +222,7 @@ def _check_length(frames: int, rate: float | None, stream: Any) -> None:
         raise _too_large(
             f"the video has {frames} frames of {stream.codec_context.width} x "
             f"{stream.codec_context.height} pixels, at most {MOST_FRAMES} are decoded, and "
-            f"{MOST_DECODED >> 30} billion pixels"
+            f"{MOST_DECODED // 10**9} billion pixels"
         )
     if rate and frames / rate > MOST_SECONDS:
         raise _too_large(

@@ -118,6 +118,8 @@ class PromptEncoder:
         """
         given = read_messages(messages)
         shown = [self._allowed(each) for each in shown_in(given)]
+        if shown and self._look is None:
+            raise blind()
         self._require_short(characters(given))
         quoted = self._quoting.quote(given)
         text = well_formed(self.template.render(quoted, generation_prompt=generation_prompt))
@@ -188,8 +190,7 @@ class PromptEncoder:
         """What is shown, prepared one by one until its tokens are too many."""
         room, visuals = self._max_length, list[Visual]()
         for each in shown:
-            if self._look is None:
-                raise blind()
+            assert self._look is not None
             visuals.append(self._look(each, room))
             room = None if room is None else room - visuals[-1].grid.tokens
         return tuple(visuals)

@@ -14,6 +14,7 @@ from transformers.processing_utils import VideosKwargs
 from transformers.video_utils import make_batched_videos
 
 from vlmforge.formats.settings import VisualSettings
+from vlmforge.images.patches import COLORS
 from vlmforge.images.video import Video
 from vlmforge.images.video_preprocess import VideoPreprocessor
 
@@ -116,6 +117,8 @@ def _video(source: Any, asked: dict[str, Any]) -> Video:
     if isinstance(source, str):
         return Video(source, **{name: asked.get(name) for name in (*FRAMES, *PIXELS)})
     frames = source if isinstance(source, (list, tuple)) else np.asarray(source)
+    if isinstance(frames, np.ndarray) and frames.ndim == 4 and frames.shape[3] != COLORS:
+        frames = frames.transpose(0, 2, 3, 1)  # colors first, as tensors have them
     return Video(list(frames), **{name: asked.get(name) for name in PIXELS})
 
 
