@@ -118,7 +118,7 @@ def test_images_of_their_own_size(tiny_checkpoint: Path, dynamic_session: Sessio
     """As evaluation lets it see them: what the package sees, in the original's numbers."""
     assert dynamic_session.preprocess is not None
     loaded = ReferenceModel.load(Checkpoint.open(str(tiny_checkpoint)))
-    reference = replace(loaded, resize=dynamic_session.preprocess.images.resized)
+    reference = replace(loaded, pictures=dynamic_session.preprocess.images.pictures)
     picture = noise(7).resize((100, 60))
 
     inputs = reference.inputs("Hi.", [picture])
