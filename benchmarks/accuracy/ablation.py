@@ -39,7 +39,7 @@ from vlmforge.stages.samples import sample_feeds
 from vlmforge.stages.transformed import imitated_precision
 from vlmforge.transform.choose.rotations import choose_rotations
 from vlmforge.transform.choose.scales import scale
-from vlmforge.transform.order import preparation, rotations, transform
+from vlmforge.transform.order import preparation, residual_turns, rotations, transform
 from vlmforge.transform.settings import Settings
 
 APPLY, LEARN = {"apply": True}, {"apply": True, "learn": True}
@@ -132,8 +132,9 @@ def outputs(
     graph = transform(graph, preparation(config.equivalent_transformation))
     precision = imitated_precision(graph, config, (), formats)
     settings = Settings(config.equivalent_transformation, precision, config.seed)
-    chosen = choose_rotations(graph, calibration, settings)
-    graph = transform(graph, rotations(chosen.residual, chosen.values, None))
+    graph, turns = residual_turns(graph, settings.config)
+    chosen = choose_rotations(graph, calibration, settings, turns)
+    graph = transform(graph, rotations(settings.config, chosen.residual, chosen.values, None))
     rotated = [partial(turned, load, chosen.residual) for load in calibration]
     graph = scale(graph, rotated, settings)
     clipping = Clipping.of(graph, config)

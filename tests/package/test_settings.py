@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import PREPROCESSOR
 from tests.packages import BOUNDS, SIZES
 from vlmforge.errors import SourceError
 from vlmforge.formats.settings import VisualSettings, read_settings
@@ -32,7 +33,10 @@ def copied(tiny_checkpoint: Path, tmp_path: Path) -> Path:
 def test_a_fixed_layout_keeps_the_bounds_of_the_model(copied: Path, tmp_path: Path) -> None:
     settings = written(copied, tmp_path, {**SIZES, "image_size": [224, 224]})
 
-    assert (settings.least_pixels, settings.most_pixels) == (3136, 12845056)
+    assert (settings.least_pixels, settings.most_pixels) == (
+        PREPROCESSOR["min_pixels"],
+        PREPROCESSOR["max_pixels"],
+    )
     assert "layout" not in json.loads((tmp_path / "preprocessor_config.json").read_text())
 
 

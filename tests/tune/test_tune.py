@@ -14,7 +14,6 @@ from vlmforge.formats.mblt import read_mblt
 from vlmforge.formats.mxq import read_mxq
 from vlmforge.graph.core import Weight
 from vlmforge.graph.evaluate import apply, evaluate
-from vlmforge.images.layout import FIXED
 from vlmforge.pipeline import compile_model
 from vlmforge.quantize.scales.grid import Grid
 from vlmforge.quantize.weights.formats import WeightFormat, quantize_weight
@@ -100,9 +99,9 @@ def test_trials_round_what_they_name(language: Component) -> None:
 def test_overrides_name_what_a_configuration_must_list(space: Workspace) -> None:
     vision = Component.load(space, "vision", CompileConfig())
 
-    assert "images" in vision.widenable()
-    assert vision.overrides(["images"]) == ("model_patch_embed",)
-    assert vision.codes(["images"])["images"] == "int16"
+    assert "patches" in vision.widenable()
+    assert vision.overrides(["patches"]) == ("model_patch_embed",)
+    assert vision.codes(["patches"])["patches"] == "int16"
 
 
 @pytest.mark.usefixtures("language")
@@ -161,7 +160,6 @@ def test_the_result_is_a_configuration_that_compiles(
         num_samples=2,
         max_new_tokens=4,
         config=FOUR_BITS,
-        layout=FIXED,
         choose=choose,
     )
 
