@@ -157,7 +157,9 @@ def test_a_malformed_config_is_refused(package: Path, content: str) -> None:
     refused(package, "config.json cannot be read")
 
 
-@pytest.mark.parametrize("name", [None, 1, "../a.mxq", "/etc/passwd", "a/b.mxq", "a\0b"])
+@pytest.mark.parametrize(
+    "name", [None, 1, "../a.mxq", "/etc/passwd", "a/b.mxq", "a\0b", "a" * 256, "é" * 128]
+)
 def test_only_files_of_the_package_can_be_named(package: Path, name: object) -> None:
     edit(package, mxq_path=name)
     refused(package, "mxq_path|names no compiled program")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -50,6 +51,9 @@ COMPILE = "name a package; one is made with `vlmforge compile MODEL --out PACKAG
 
 RECENT = 0.0005
 """Seconds for which a look at a package's files holds."""
+
+LONGEST_NAME = 255
+"""Bytes of a file's name; file systems have none longer."""
 
 
 class _TextMeta(Document):
@@ -250,7 +254,8 @@ def _fingerprint(files: PackageFiles, embeddings: TensorFile) -> str:
 
 def _inside(directory: Path, key: str, name: object) -> Path:
     """The file a key names; only files of the directory itself can be named."""
-    if not is_printable(name) or Path(str(name)).name != name:
+    named = is_printable(name) and Path(str(name)).name == name
+    if not named or len(os.fsencode(str(name))) > LONGEST_NAME:
         what = f"{key} in config.json is {name!r}, not the name of a file in the package"
         raise PackageError(what, where=directory / CONFIG_FILE, mend=MEND)
     return directory / str(name)
