@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from vlmforge.images.layout import Layout
 from vlmforge.source.checkpoint import Checkpoint
-from vlmforge.stages import forecast as forecasts
+from vlmforge.stages import forecast as forecast_module
+from vlmforge.stages import stack
 from vlmforge.stages.calibration import Calibration, TextCalibration
 from vlmforge.stages.forecast import Forecast, forecast
 
@@ -18,7 +20,8 @@ FOUND = Forecast("Qwen2-VL-2B-Instruct", 2_208_985_600, 100, 4000.0, 9000.0, "bf
 @pytest.fixture(autouse=True)
 def fixed_speed(monkeypatch: pytest.MonkeyPatch) -> None:
     """A computer that multiplies a row of a layer in a millisecond."""
-    monkeypatch.setattr(forecasts, "_seconds", lambda shapes, rows, dtype, place: rows / 1000)
+    for module in (forecast_module, stack):
+        monkeypatch.setattr(module, "products_seconds", lambda shapes, rows, *_: rows / 1000)
 
 
 def test_the_sentence_names_what_is_done() -> None:
@@ -36,8 +39,8 @@ def test_more_samples_take_longer(tiny_checkpoint: Path) -> None:
     checkpoint = Checkpoint.open(str(tiny_checkpoint))
     few, many = (forecast(checkpoint, Calibration(num_samples=n)) for n in (16, 32))
     assert few.answers == 16 and few.dtype == "float32"
-    assert many.answer_seconds == pytest.approx(2 * few.answer_seconds)
-    assert many.quantize_seconds == pytest.approx(2 * few.quantize_seconds)
+    assert many.answer_seconds == pytest.approx(2 * few.answer_seconds, rel=0.05)
+    assert many.quantize_seconds == pytest.approx(2 * few.quantize_seconds, rel=0.05)
 
 
 def test_answers_are_counted_by_batches(tiny_checkpoint: Path) -> None:
@@ -46,6 +49,15 @@ def test_answers_are_counted_by_batches(tiny_checkpoint: Path) -> None:
         forecast(checkpoint, Calibration(num_samples=16, max_new_tokens=n)) for n in (100, 200)
     )
     assert long.answer_seconds - short.answer_seconds == pytest.approx(100 * (3 * 0.016 + 0.016))
+
+
+def test_larger_images_take_longer(tiny_checkpoint: Path) -> None:
+    checkpoint = Checkpoint.open(str(tiny_checkpoint))
+    small, large = (
+        forecast(checkpoint, Calibration(layout=Layout(max_pixels=n))) for n in (25088, 100352)
+    )
+    assert large.answer_seconds > small.answer_seconds
+    assert large.quantize_seconds > small.quantize_seconds
 
 
 def test_a_decoder_answers_nothing(tiny_decoder: Path) -> None:

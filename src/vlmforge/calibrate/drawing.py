@@ -29,17 +29,28 @@ def drawn(image: Image.Image, index: int, pictures: Pictures) -> Image.Image:
     """
     if not isinstance(pictures, NativeResolution):
         return image
-    chance = random.Random(index)
-    shaped = _cut(image, math.exp(chance.uniform(-1, 1) * math.log(FLATTEST)))
-    shaped = shaped if index % 2 else image
-    low, high = (
-        math.log(max(pictures.min_pixels, pictures.layout.side**2)),
-        math.log(pictures.max_pixels),
-    )
-    pixels = math.exp(low + (high - low) * (index % STRATA + chance.random()) / STRATA)
+    shape, pixels = _chosen(index, pictures)
+    shaped = _cut(image, shape) if index % 2 else image
     scale = math.sqrt(pixels / (shaped.width * shaped.height))
     size = (max(1, round(shaped.width * scale)), max(1, round(shaped.height * scale)))
     return shaped.resize(size, pictures.resample)
+
+
+def drawn_pixels(index: int, pictures: Pictures) -> float:
+    """About how many pixels the image of sample ``index`` has, once it is divided into patches."""
+    if isinstance(pictures, NativeResolution):
+        return _chosen(index, pictures)[1]
+    height, width = pictures.size(1, 1)
+    return height * width
+
+
+def _chosen(index: int, pictures: NativeResolution) -> tuple[float, float]:
+    """Times as wide as high, and pixels."""
+    chance = random.Random(index)
+    shape = math.exp(chance.uniform(-1, 1) * math.log(FLATTEST))
+    low = math.log(max(pictures.min_pixels, pictures.layout.side**2))
+    high = math.log(pictures.max_pixels)
+    return shape, math.exp(low + (high - low) * (index % STRATA + chance.random()) / STRATA)
 
 
 def _cut(image: Image.Image, shape: float) -> Image.Image:

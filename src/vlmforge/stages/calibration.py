@@ -17,9 +17,6 @@ from vlmforge.images.layout import DYNAMIC, FIXED, Layout
 from vlmforge.progress import Progress
 from vlmforge.source.checkpoint import Checkpoint
 
-PROMPT_TOKENS = 128
-"""Roughly what a calibration prompt has: an image and a question."""
-
 FLOAT32_BYTES = 1 << 30
 """A model that is no larger in float32 answers the calibration prompts in it."""
 
@@ -53,6 +50,9 @@ class Calibration:
         dtype: in which the original model answers, ``"float32"`` or ``"bfloat16"``; what
             :func:`answering_dtype` chooses if None.
         layout: the sizes of images.
+
+    Raises:
+        CalibrationError: no samples, or no tokens, are asked for.
     """
 
     images: ImageSource = None
@@ -62,6 +62,14 @@ class Calibration:
     seed: int = 0
     dtype: str | None = None
     layout: Layout = DYNAMIC
+
+    def __post_init__(self) -> None:
+        if self.num_samples < 1 or self.max_new_tokens < 1:
+            raise CalibrationError(
+                f"{self.num_samples} samples with answers of {self.max_new_tokens} tokens cannot "
+                "be made",
+                mend="give --num-samples and --max-new-tokens of 1 or more",
+            )
 
 
 def require_calibration(checkpoint: Checkpoint, text: TextCalibration | None) -> None:

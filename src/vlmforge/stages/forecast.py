@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import re
-import time
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import ceil, prod
 
 import torch
 
 from vlmforge.calibrate.record import BATCH, DTYPES
+from vlmforge.families.decoder import LAYERS
+from vlmforge.families.tower import BLOCKS
 from vlmforge.original.reference import torch_device
 from vlmforge.source.checkpoint import LM_HEAD, Checkpoint
-from vlmforge.stages.calibration import PROMPT_TOKENS, Calibration, answering_dtype
-
-LAYER = re.compile(r"language_model\.layers\.(\d+)\.")
-MEASURED_SECONDS = 0.7
-"""How long each of the two speeds is measured."""
+from vlmforge.stages.calibration import Calibration, answering_dtype
+from vlmforge.stages.stack import Stack, products_seconds
+from vlmforge.stages.volume import Volume
 
 HEAD_ROWS = 8192
 """Rows of the logits' weight that are measured; the rest is as fast."""
 
-OBSERVED_ROWS = 1024
 PASSES = 6
 """How often samples pass through the model while it is quantized, its own products counted once
 more for the sums that rounding is compensated with."""
@@ -61,82 +57,42 @@ class Forecast:
 
 
 def forecast(checkpoint: Checkpoint, calibration: Calibration, device: str = "cpu") -> Forecast:
-    """Measure products of one layer's shapes, and multiply.
+    """Measure products of the shapes of one layer and one block, and multiply.
 
-    What a configuration lets learn is not counted: it may take hours.
+    Neither attention nor what a configuration lets learn is counted; the latter may take hours.
 
     Args:
         checkpoint: whose shapes are measured; no weight is read.
         calibration: what will be recorded.
         device: ``"cpu"`` or ``"gpu"``.
     """
-    layers, layer = _layers(checkpoint)
-    parameters = sum(prod(checkpoint.shape(name)) for name in checkpoint.names())
-    text = calibration.text
-    tokens = PROMPT_TOKENS + calibration.max_new_tokens if text is None else text.length
-    place = torch_device(device)
-    row = _seconds(layer, OBSERVED_ROWS, torch.float32, place) / OBSERVED_ROWS
-    quantize = PASSES * layers * row * calibration.num_samples * tokens
+    volume, place = Volume.of(checkpoint, calibration), torch_device(device)
+    decoder, tower = (Stack.of(checkpoint, begin, place) for begin in (LAYERS, BLOCKS))
+    rows = ((decoder, volume.tokens), (tower, volume.patches))
+    pass_seconds = sum(stack.seconds(torch.float32) * count for stack, count in rows)
+    quantize = PASSES * calibration.num_samples * pass_seconds
     dtype = calibration.dtype or answering_dtype(checkpoint, device)
     seconds, answers = 0.0, 0
-    if text is None:
+    if calibration.text is None:
         answers = calibration.num_samples
-        seconds = _answering(checkpoint, calibration, layers, layer, DTYPES[dtype], place)
+        reading = decoder.seconds(DTYPES[dtype]) * volume.prompt
+        seeing = tower.seconds(DTYPES[dtype]) * volume.patches
+        seconds = answers * (reading + seeing)
+        seconds += _writing(checkpoint, calibration, decoder, DTYPES[dtype])
+    parameters = sum(prod(checkpoint.shape(name)) for name in checkpoint.names())
     return Forecast(checkpoint.name, parameters, answers, seconds, quantize, dtype)
 
 
-def _answering(
-    checkpoint: Checkpoint,
-    calibration: Calibration,
-    layers: int,
-    layer: Sequence[tuple[int, int]],
-    dtype: torch.dtype,
-    place: torch.device,
+def _writing(
+    checkpoint: Checkpoint, calibration: Calibration, decoder: Stack, dtype: torch.dtype
 ) -> float:
-    """Seconds in which the model answers all questions, at most."""
+    """Seconds in which the model writes all answers, at most."""
     batch = min(BATCH, calibration.num_samples)
     vocabulary, hidden = checkpoint.shape(LM_HEAD)
     rows = min(vocabulary, HEAD_ROWS)
-    head = _seconds([(rows, hidden)], batch, dtype, place) * vocabulary / rows
-    step = layers * _seconds(layer, batch, dtype, place) + head
-    prompt = layers * _seconds(layer, OBSERVED_ROWS, dtype, place) / OBSERVED_ROWS
-    each = PROMPT_TOKENS * batch * prompt + calibration.max_new_tokens * step
-    return ceil(calibration.num_samples / batch) * each
-
-
-def _layers(checkpoint: Checkpoint) -> tuple[int, list[tuple[int, int]]]:
-    """How many layers the decoder has, and the shapes of the products of the first."""
-    numbers = {int(found[1]) for name in checkpoint.names() if (found := LAYER.match(name))}
-    first = [name for name in checkpoint.names() if name.startswith("language_model.layers.0.")]
-    shapes = [checkpoint.shape(name) for name in first]
-    return len(numbers), [(shape[0], shape[1]) for shape in shapes if len(shape) == 2]
-
-
-@torch.inference_mode()
-def _seconds(
-    shapes: Sequence[tuple[int, int]], rows: int, dtype: torch.dtype, place: torch.device
-) -> float:
-    """The time of products with weights ``[out, in]`` of these shapes, each once, of ``rows``."""
-    weights = [torch.ones(shape, dtype=dtype, device=place) for shape in shapes]
-    inputs = [torch.ones(rows, shape[1], dtype=dtype, device=place) for shape in shapes]
-
-    def once() -> None:
-        for weight, value in zip(weights, inputs, strict=True):
-            torch.nn.functional.linear(value, weight)
-        if place.type == "cuda":
-            torch.cuda.synchronize()
-
-    once()
-    return _timed(once)
-
-
-def _timed(work: Callable[[], None]) -> float:
-    """The mean seconds of several runs."""
-    start, runs = time.perf_counter(), 0
-    while (spent := time.perf_counter() - start) < MEASURED_SECONDS or not runs:
-        work()
-        runs += 1
-    return spent / runs
+    head = products_seconds([(rows, hidden)], batch, dtype, decoder.place) * vocabulary / rows
+    step = batch * decoder.seconds(dtype, batch) + head
+    return ceil(calibration.num_samples / batch) * calibration.max_new_tokens * step
 
 
 def _duration(seconds: float) -> str:

@@ -10,7 +10,7 @@ from vlmforge.calibrate.images import require_images
 from vlmforge.calibrate.text import text_windows
 from vlmforge.capture.component import capture
 from vlmforge.config import CompileConfig
-from vlmforge.errors import CalibrationError, ConfigError, OutputError
+from vlmforge.errors import ConfigError, OutputError
 from vlmforge.families.family import VISION
 from vlmforge.formats.kinds import FOLDER, PACKAGE
 from vlmforge.formats.output import existing_parent, require_apart, require_replaceable
@@ -20,12 +20,10 @@ from vlmforge.progress import Progress
 from vlmforge.source.checkpoint import EMBEDDING, Checkpoint
 from vlmforge.source.pictures import pictures_for
 from vlmforge.stages.agreement import require_agreement
-from vlmforge.stages.calibration import PROMPT_TOKENS, Calibration, require_calibration
+from vlmforge.stages.calibration import Calibration, require_calibration
 from vlmforge.stages.overrides import split_overrides
+from vlmforge.stages.volume import FLOAT32, Volume
 from vlmforge.stages.workspace import Workspace
-
-FLOAT32 = 4
-IMAGE_BYTES = 896 * 56 * 6 * FLOAT32
 
 
 def require_outputs(out: Path | str, work_dir: Path | str | None) -> tuple[Path, Path]:
@@ -57,17 +55,12 @@ def require_material(
         SourceError: settings or weights are missing or sick.
     """
     require_calibration(checkpoint, calibration.text)
-    samples, answer, text = calibration.num_samples, calibration.max_new_tokens, calibration.text
-    if samples < 1 or answer < 1:
-        raise CalibrationError(
-            f"{samples} samples with answers of {answer} tokens cannot be made",
-            mend="give --num-samples and --max-new-tokens of 1 or more",
-        )
+    text = calibration.text
     require_agreement(checkpoint, calibration.layout)
     if text is None:
         require_images(calibration.images)
     else:
-        text_windows(checkpoint, text.files, samples, text.length)
+        text_windows(checkpoint, text.files, calibration.num_samples, text.length)
     require_healthy(checkpoint, progress)
 
 
@@ -119,13 +112,10 @@ def require_room(
     """The disks have room for what is going to be written; raises :class:`OutputError`."""
     stored = sum(file.stat().st_size for file in checkpoint.shards.files)
     vocabulary, hidden = checkpoint.shape(EMBEDDING)
-    tokens = PROMPT_TOKENS + calibration.max_new_tokens
-    if calibration.text is not None:
-        tokens = calibration.text.length
-    sample = tokens * hidden * FLOAT32 + IMAGE_BYTES
+    samples = round(calibration.num_samples * Volume.of(checkpoint, calibration).nbytes)
     programs = stored * 3 // 4
     needed: Counter[Path] = Counter()
-    needed[space.root] = stored + programs + calibration.num_samples * sample
+    needed[space.root] = stored + programs + samples
     needed[out] = programs + vocabulary * hidden * FLOAT32
     _require_free(needed)
 
