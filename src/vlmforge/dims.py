@@ -7,8 +7,10 @@ of each, so dimensions are equal where their values are; nothing else reads or w
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 Dim = int | str
@@ -38,13 +40,16 @@ class Mismatch(ValueError):
 
 def parts(dim: Dim) -> Parts:
     """The dimension taken apart; raises :class:`ValueError` if it is malformed."""
-    if isinstance(dim, int):
-        return Parts(dim, None)
+    return Parts(dim, None) if isinstance(dim, int) else Parts(*_factor_and_name(dim))
+
+
+@lru_cache(maxsize=256)  # every run of a program asks for those of its inputs and outputs
+def _factor_and_name(dim: str) -> tuple[int, str]:
     found = _DYNAMIC.fullmatch(dim)
     factor = int(found[1] or 1) if found else 0
     if found is None or factor > MAX_FACTOR or not found[2].isidentifier():
         raise ValueError(f"{dim!r} is no dimension")
-    return Parts(factor, found[2])
+    return factor, found[2]
 
 
 def multiple(factor: int, name: str) -> Dim:
@@ -78,11 +83,9 @@ def names(shape: Iterable[Dim]) -> list[str]:
 
 def elements(shape: Iterable[Dim]) -> tuple[int, list[str]]:
     """The product of a shape: of its sizes and factors, and the names in order of the alphabet."""
-    product = 1
-    shape = list(shape)
-    for dim in shape:
-        product *= parts(dim).factor
-    return product, sorted(names(shape))
+    known = [parts(dim) for dim in shape]
+    product = math.prod(factor for factor, _ in known)
+    return product, sorted(name for _, name in known if name is not None)
 
 
 def quotient(dim: Dim, divisor: Dim) -> int | None:
@@ -93,8 +96,12 @@ def quotient(dim: Dim, divisor: Dim) -> int | None:
 
 def resolve(shape: Iterable[Dim], sizes: Mapping[str, int]) -> tuple[int, ...]:
     """The shape with the ``sizes`` of its names filled in."""
-    known = map(parts, shape)
-    return tuple([factor if name is None else factor * sizes[name] for factor, name in known])
+    return tuple([dim if isinstance(dim, int) else _size(dim, sizes) for dim in shape])
+
+
+def _size(dim: str, sizes: Mapping[str, int]) -> int:
+    factor, name = _factor_and_name(dim)
+    return factor * sizes[name]
 
 
 def bind(shape: Shape, found: Sequence[int], known: Mapping[str, int]) -> dict[str, int]:
@@ -111,16 +118,13 @@ def bind(shape: Shape, found: Sequence[int], known: Mapping[str, int]) -> dict[s
     if len(found) != len(shape):
         raise Mismatch(f"{len(found)} dimensions where there should be {len(shape)}")
     sizes = dict(known)
-    for size, (factor, name) in zip(found, map(parts, shape), strict=True):
-        if name is None:
-            _require(size == factor, f"{size} where there should be {factor}")
-            continue
-        _require(size % factor == 0, f"{size} is not a multiple of {factor}")
-        wanted = sizes.setdefault(name, size // factor)
-        _require(size == factor * wanted, f"{size} where there should be {factor * wanted}")
+    for size, dim in zip(found, shape, strict=True):
+        wanted = dim
+        if isinstance(dim, str):
+            factor, name = _factor_and_name(dim)
+            if size % factor:
+                raise Mismatch(f"{size} is not a multiple of {factor}")
+            wanted = factor * sizes.setdefault(name, size // factor)
+        if size != wanted:
+            raise Mismatch(f"{size} where there should be {wanted}")
     return sizes
-
-
-def _require(holds: bool, mismatch: str) -> None:
-    if not holds:
-        raise Mismatch(mismatch)
