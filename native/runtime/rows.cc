@@ -32,6 +32,7 @@ class NormOperation final : public Operation {
     const bool rms = instruction.op == "rms_norm";
     kernel_ = rms ? workshop.kernels.rms_norm : workshop.kernels.layer_norm;
     step_.columns = x.shape[1].factor;
+    step_.group = instruction.has("group") ? instruction.integer("group") : step_.columns;
     step_.epsilon = instruction.number("epsilon");
     step_.multiplier = instruction.has("multiplier") ? instruction.number("multiplier") : 0.0F;
     step_.gain = floats(instruction, "gain");

@@ -134,16 +134,18 @@ Case draw_hadamard(Random& random) {
 }
 
 Case draw_norm(Random& random) {
-  const std::int64_t rows = random.between(1, 4), columns = random.between(1, 150);
+  const bool rms = random.between(0, 1) == 0;
+  const std::int64_t rows = random.between(1, 4), group = random.between(1, 150);
+  const std::int64_t columns = group * (rms ? random.between(1, 4) : 1);
   const std::int64_t middle = random.between(0, rows);
   const auto x = random.codes<std::int16_t>(rows * columns);
   const auto gain = random.factors(columns), bias = random.factors(columns);
   const float epsilon = random.positive(), multiplier = random.factor();
   const Element element = random.element();
-  const bool rms = random.between(0, 1) == 0, gained = random.between(0, 1) == 0;
+  const bool gained = random.between(0, 1) == 0;
   const bool biased = !rms && random.between(0, 1) == 0;
   return [=](const Kernels& k) {
-    const kernels::Norm step{x.data(), columns, epsilon, multiplier,
+    const kernels::Norm step{x.data(), columns, group, epsilon, multiplier,
                              gained ? gain.data() : nullptr, biased ? bias.data() : nullptr,
                              nullptr, element};
     return in_two(rms ? k.rms_norm : k.layer_norm, step, rows, columns, middle);

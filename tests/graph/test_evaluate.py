@@ -10,7 +10,7 @@ import torch
 from tests.graphs import merging_feeds, merging_graph
 from tests.memory import peak_growth
 from vlmforge.dims import Shape, resolve
-from vlmforge.graph.core import Graph, Node, Value
+from vlmforge.graph.core import Graph, Node, Value, Weight
 from vlmforge.graph.evaluate import evaluate
 from vlmforge.graph.verify import verify
 
@@ -49,6 +49,19 @@ def test_several_names_in_a_reshape(shape: Shape, rows: int) -> None:
     y = evaluate(graph, {"x": x})["y"]
     assert y.shape == resolve(shape, {"a": rows, "b": 5})
     assert torch.equal(y.flatten(), x.flatten())
+
+
+@pytest.mark.parametrize("gained", [False, True])
+def test_groups_of_channels_are_normalized_alone(gained: bool) -> None:
+    x, gain = torch.randn(5, 12), torch.randn(12)
+    roles = {"weight": "gain"} if gained else {}
+    node = Node("y", "rms_norm", ("x",), ("seq", 12), roles, {"eps": 0.1, "group": 4})
+    weights = {"gain": Weight.of(gain)} if gained else {}
+    graph = Graph("language", {"x": Value("x", ("seq", 12))}, {"y": node}, ("y",), weights)
+    verify(graph)
+    groups = [part / (part.square().mean(1, keepdim=True) + 0.1).sqrt() for part in x.split(4, 1)]
+    wanted = torch.cat(groups, 1) * (gain if gained else 1)
+    assert torch.allclose(evaluate(graph, {"x": x})["y"], wanted, atol=1e-6)
 
 
 def attention(causal: bool) -> Graph:

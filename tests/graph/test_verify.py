@@ -60,6 +60,17 @@ def test_a_broken_node_is_refused(changes: dict[str, object], message: str) -> N
         verify(graph)
 
 
+@pytest.mark.parametrize("group", [3, 0, "2"])
+def test_groups_of_a_norm_are_whole(group: object) -> None:
+    graph = small()
+    norm = graph.nodes["norm"]
+    graph.nodes["norm"] = replace(norm, attrs={**norm.attrs, "group": 2})
+    verify(graph)
+    graph.nodes["norm"] = replace(norm, attrs={**norm.attrs, "group": group})
+    with pytest.raises(GraphError, match="whole groups"):
+        verify(graph)
+
+
 @pytest.mark.parametrize("dim", ["0*groups", "1*groups", "04*groups", "2*3*groups", "*groups", 0])
 def test_a_malformed_dimension_is_refused(dim: Dim) -> None:
     graph = merging_graph()

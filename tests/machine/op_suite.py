@@ -367,6 +367,27 @@ class OpSuite(OperationTests):
         np.testing.assert_array_equal(y, oracle.rms_norm(x, gains, epsilon, dtype))
 
     @several
+    @given(SEEDS, SMALL, SMALL, st.sampled_from([1, 5, 16, 72, 80]), DTYPES, FLAGS)
+    def test_rms_norm_of_groups(
+        self, seed: int, m: int, groups: int, group: int, dtype: str, gained: bool
+    ) -> None:
+        rng, k = np.random.default_rng(seed), groups * group
+        x, gain = codes(rng, (m, k), "int16"), factors(rng, (k,), oracle.LIMITS[dtype] / 3)
+        epsilon, scale = factor(rng, 1e-6, 100), factor(rng, 1, 1e4)
+        tensors = {"gain": gain} if gained else {}
+        attrs = {"epsilon": epsilon, "multiplier": scale, "group": group}
+        y = self.compute("rms_norm", {"x": x}, ((m, k), dtype), tensors, **attrs)
+        gains = gain.tolist() if gained else [scale] * k
+        np.testing.assert_array_equal(y, oracle.rms_norm(x, gains, epsilon, dtype, group))
+
+    def test_rms_norm_of_groups_of_no_rows(self) -> None:
+        kind = (("rows", 8), "int16")
+        attrs = {"epsilon": 1.0, "multiplier": 1.0, "group": 4}
+        program = single("rms_norm", {"x": kind}, kind, **attrs)
+        x = np.empty((0, 8), np.int16)
+        assert self.open_machine(program).run({"x": x})["y"].shape == x.shape
+
+    @several
     @given(SEEDS, SMALL, WIDE, DTYPES, FLAGS, FLAGS)
     def test_layer_norm(
         self, seed: int, m: int, k: int, dtype: str, gained: bool, biased: bool

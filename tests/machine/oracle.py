@@ -5,6 +5,7 @@ Nothing here is shared with the machines. Constants are read from ``docs/numbers
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from collections.abc import Callable, Sequence
@@ -133,12 +134,18 @@ def patches(x: np.ndarray, kernel_h: int, kernel_w: int) -> np.ndarray:
     return np.stack([x[i : i + kernel_h, j : j + kernel_w].reshape(-1) for i, j in corners])
 
 
-def rms_norm(x: np.ndarray, gain: Sequence[float], epsilon: float, dtype: str) -> np.ndarray:
+def rms_norm(
+    x: np.ndarray, gain: Sequence[float], epsilon: float, dtype: str, group: int | None = None
+) -> np.ndarray:
     output = np.empty(x.shape, dtype)
-    for m, row in enumerate(x.tolist()):
-        v = F(F(f32(sum(i * i for i in row)) / f32(len(row))) + F(epsilon))
+    size = group or x.shape[1]
+    for m, first in itertools.product(range(len(x)), range(0, x.shape[1], size)):
+        columns = range(first, first + size)
+        row = x[m].tolist()
+        v = F(F(f32(sum(row[k] * row[k] for k in columns)) / f32(size)) + F(epsilon))
         r = F(F(1) / np.sqrt(v))
-        output[m] = [code(F(F(f32(i) * r) * F(g)), dtype) for i, g in zip(row, gain, strict=True)]
+        for k in columns:
+            output[m, k] = code(F(F(f32(row[k]) * r) * F(gain[k])), dtype)
     return output
 
 

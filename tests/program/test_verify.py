@@ -341,6 +341,9 @@ def test_norms(op: str) -> None:
     refused(single(op, {"x": long}, long, epsilon=1.0, multiplier=1.0), "K is at most")
     free: Kind = ((1, "seq"), "int16")
     refused(single(op, {"x": free}, free, epsilon=1.0, multiplier=1.0), "K has a fixed size")
+    grouped = single(op, {"x": kind}, kind, epsilon=1.0, multiplier=1.0, group=3)
+    known = op == "rms_norm"
+    refused(grouped, "the width 4 is whole groups of 3" if known else "not 'group'")
 
 
 @pytest.mark.parametrize(

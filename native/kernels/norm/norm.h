@@ -1,4 +1,4 @@
-// rms_norm and layer_norm of int16 rows [M, K], K <= 65536.
+// rms_norm and layer_norm of int16 rows [M, K], K <= 65536; rms_norm of each group of columns alone.
 #pragma once
 
 #include "kernels/types.h"
@@ -8,6 +8,7 @@ namespace vlmforge::kernels {
 struct Norm {
   const std::int16_t* x;
   std::int64_t columns;
+  std::int64_t group;  // columns normalized together; it divides them, and is all for layer_norm
   float epsilon;
   float multiplier;   // in place of the gain where that is null
   const float* gain;  // [K] or null

@@ -148,7 +148,12 @@ def _reshape(graph: Graph, node: Node, x: Tensor) -> Tensor:
 
 
 def _rms_norm(node: Node, inputs: list[Tensor], weights: Weights) -> Tensor:
-    return F.rms_norm(inputs[0], inputs[0].shape[-1:], weights.get("weight"), node.attrs["eps"])
+    x, gain = inputs[0], weights.get("weight")
+    if "group" not in node.attrs:
+        return F.rms_norm(x, x.shape[-1:], gain, node.attrs["eps"])
+    groups = x.unflatten(-1, (-1, node.attrs["group"]))
+    y = F.rms_norm(groups, groups.shape[-1:], None, node.attrs["eps"]).flatten(-2)
+    return y if gain is None else y * gain
 
 
 def _layer_norm(node: Node, inputs: list[Tensor], weights: Weights) -> Tensor:

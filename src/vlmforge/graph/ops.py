@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from vlmforge.dims import Dim, Shape, elements, is_dim
+from vlmforge.dims import Dim, Shape, elements, is_dim, is_size
 from vlmforge.errors import GraphError
 from vlmforge.fixed_point import HADAMARD_BLOCKS
 from vlmforge.graph.core import Node
@@ -29,6 +29,7 @@ class OpSpec:
         shape: gives the output shape from the node, input shapes and weight shapes, or raises.
         required, optional: weight roles.
         attrs: names of the attributes, all required.
+        options: names of those that may be left out.
         kind: None for what is alone of its kind.
     """
 
@@ -37,6 +38,7 @@ class OpSpec:
     required: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()
     attrs: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
     kind: Kind | None = None
 
 
@@ -54,6 +56,14 @@ def _norm(node: Node, inputs: Sequence[Shape], weights: WeightShapes) -> Shape:
     for role, shape in weights.items():
         _require(shape == (inputs[0][-1],), node, f"{role} {shape} fits channels {inputs[0][-1]}")
     return inputs[0]
+
+
+def _rms_norm(node: Node, inputs: Sequence[Shape], weights: WeightShapes) -> Shape:
+    channels = inputs[0][-1]
+    group = node.attrs.get("group", channels)
+    whole = is_size(group) and isinstance(channels, int) and channels % group == 0
+    _require(whole, node, f"channels {channels} are whole groups of {group}")
+    return _norm(node, inputs, weights)
 
 
 def _product(node: Node, columns: Dim, weights: WeightShapes) -> int:
@@ -145,7 +155,9 @@ OPS: dict[str, OpSpec] = {
     "gather_rows": OpSpec((2, 2), _gather_rows, kind="move"),
     "linear": OpSpec((1, 1), _linear, required=("weight",), optional=("bias",), kind="product"),
     "conv2d": OpSpec((1, 1), _conv2d, required=("weight",), optional=("bias",), kind="product"),
-    "rms_norm": OpSpec((1, 1), _norm, optional=("weight",), attrs=("eps",), kind="norm"),
+    "rms_norm": OpSpec(
+        (1, 1), _rms_norm, optional=("weight",), attrs=("eps",), options=("group",), kind="norm"
+    ),
     "layer_norm": OpSpec((1, 1), _norm, optional=("weight", "bias"), attrs=("eps",), kind="norm"),
     "add": OpSpec((2, 2), _same),
     "mul": OpSpec((2, 2), _same),
@@ -163,7 +175,10 @@ OPS: dict[str, OpSpec] = {
         attrs=("heads", "kv_heads", "head_dim", "scale", "causal", "cache"),
     ),
 }
-"""Operator name to contract. Weight layouts: linear ``[out, in]``, conv2d ``[out, kh, kw, in]``."""
+"""Operator name to contract. Weight layouts: linear ``[out, in]``, conv2d ``[out, kh, kw, in]``.
+
+``rms_norm`` normalizes each ``group`` channels of a row alone; by default all together.
+"""
 
 
 def _of_kind(kind: Kind) -> tuple[str, ...]:

@@ -48,7 +48,7 @@ def _verify_names(graph: Graph, node: Node, spec: OpSpec, defined: dict[str, Val
     for name in node.weights.values():
         if name not in graph.weights:
             raise GraphError(f"the weight {name!r} is missing", where=node.name)
-    if set(node.attrs) != set(spec.attrs):
+    if not set(spec.attrs) <= set(node.attrs) <= {*spec.attrs, *spec.options}:
         wanted = ", ".join(spec.attrs) or "none"
         raise GraphError(f"{node.op} has the attributes {wanted}", where=node.name)
 

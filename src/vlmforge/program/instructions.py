@@ -158,6 +158,13 @@ def _norm(case: Case) -> None:
     require(given, "there is a gain or a multiplier")
 
 
+def _rms_norm(case: Case) -> None:
+    _norm(case)
+    width = case.sizes.fixed("K")
+    group = case.attrs.get("group", width)
+    require(width % group == 0, f"the width {width} is whole groups of {group}")
+
+
 def _hadamard(case: Case) -> None:
     block, width = case.attrs["block"], case.sizes.fixed("K")
     require(width % block == 0, f"the width {width} is whole blocks of {block}")
@@ -255,8 +262,8 @@ INSTRUCTIONS: Final[dict[str, InstructionSpec]] = {
         inputs={"x": _codes("M K", "int16")},
         output=_codes("M K"),
         tensors={"gain": GAIN},
-        attrs=NORM_ATTRS,
-        rule=_norm,
+        attrs={**NORM_ATTRS, "group": Attribute(COUNT.meaning, COUNT.accepts, optional=True)},
+        rule=_rms_norm,
     ),
     "layer_norm": InstructionSpec(
         inputs={"x": _codes("M K", "int16")},

@@ -154,7 +154,8 @@ def _norm(builder: _Builder, node: Node) -> Emitted:
         if vector is not None:
             scaled = vector.load().double().numpy() * inverse
             tensors |= builder.tensor(node, name, scaled.astype(np.float32))
-    return tensors, {"epsilon": _f32(epsilon), "multiplier": _f32(inverse)}
+    attrs = {name: value for name, value in node.attrs.items() if name != "eps"}
+    return tensors, {"epsilon": _f32(epsilon), "multiplier": _f32(inverse), **attrs}
 
 
 def _add(builder: _Builder, node: Node) -> Emitted:

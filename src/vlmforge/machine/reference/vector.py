@@ -75,9 +75,12 @@ quick_gelu = activation(fixed_point.quick_gelu)
 
 
 def rms_norm(step: Step, frame: Frame, x: np.ndarray) -> np.ndarray:
-    """x int16 ``[M, K]``."""
-    mean_square = _squares(x).astype(np.float32) / np.float32(x.shape[1])
-    return to_code(_normalized(step, x.astype(np.float32), mean_square), step.dtype)
+    """x int16 ``[M, K]``, each ``group`` columns normalized alone, by default all together."""
+    group: int = step.attrs.get("group", x.shape[1])
+    groups = x.reshape(len(x), x.shape[1] // group, group)
+    mean_square = _squares(groups).astype(np.float32) / np.float32(group)
+    y = _normalized(step, groups.astype(np.float32), mean_square)
+    return to_code(y.reshape(x.shape), step.dtype)
 
 
 def layer_norm(step: Step, frame: Frame, x: np.ndarray) -> np.ndarray:
@@ -107,13 +110,14 @@ def rope(step: Step, frame: Frame, x: np.ndarray, rows: np.ndarray) -> np.ndarra
 
 
 def _squares(x: np.ndarray) -> np.ndarray:
-    """Exact sums of squares of the rows, float64 ``[M, 1]``."""
+    """Exact sums of squares over the last axis, which stays: float64 ``[..., 1]``."""
     wide = x.astype(np.float64)
-    return np.einsum("mk,mk->m", wide, wide)[:, None]
+    return np.einsum("...k,...k->...", wide, wide)[..., None]
 
 
 def _normalized(step: Step, centered: np.ndarray, variance: np.ndarray) -> np.ndarray:
-    """Float32 rows divided by their deviation, times the gain."""
+    """Float32 rows, whole or in groups, divided by their deviation, times the gain."""
     inverse = np.float32(1) / np.sqrt(variance + step.attrs["epsilon"])
-    gain = step.tensors["gain"] if "gain" in step.tensors else step.attrs["multiplier"]
-    return (centered * inverse) * gain
+    if "gain" not in step.tensors:
+        return (centered * inverse) * step.attrs["multiplier"]
+    return (centered * inverse) * step.tensors["gain"].reshape(centered.shape[1:])

@@ -47,6 +47,8 @@ def residual_norms(graph: Graph, stream: Residual) -> Iterable[Node]:
     for norm in stream.readers:
         if norm.op != "rms_norm" or norm.weights:
             _refuse(norm, "only weightless RMSNorms may read the residual stream; fold norms first")
+        if "group" in norm.attrs:
+            _refuse(norm, "it is normalized in groups of channels, which a rotation mixes")
     return stream.readers
 
 
