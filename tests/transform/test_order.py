@@ -79,17 +79,26 @@ def test_normed_queries_keep_their_gains_and_nothing_else_changes(normed: Graph)
     assert relative_error(evaluate(result, turned_feeds(feeds, rotation))["lm_head"], want) < 1e-5
 
 
-@pytest.mark.parametrize("name", ["QK", "QkRotation"])
-def test_what_is_named_must_apply(normed: Graph, name: str) -> None:
-    with pytest.raises(GraphError, match=rf"{name} does not apply(.|\n)*by default it steps aside"):
-        transformed(normed, asked(**{name: {"apply": True}}))
+def test_what_is_named_must_apply(normed: Graph) -> None:
+    with pytest.raises(
+        GraphError, match=r"QkRotation does not apply(.|\n)*by default it steps aside"
+    ):
+        transformed(normed, asked(QkRotation={"apply": True}))
 
 
-@pytest.mark.parametrize("name", ["QK", "QkRotation"])
-def test_what_is_not_named_steps_aside(normed: Graph, name: str) -> None:
-    config = asked(**{name: {"apply": True}}).by_default()
+def test_what_is_not_named_steps_aside(normed: Graph) -> None:
+    config = asked(QkRotation={"apply": True}).by_default()
     result, _ = transformed(normed, config)
-    assert len(result.meta["aside"][name]) == 3 * 1
+    assert len(result.meta["aside"]["QkRotation"]) == 3 * 1
+
+
+@pytest.mark.parametrize("name", ["QK", "NormConv"])
+def test_norms_of_queries_and_keys_are_in_no_way(normed: Graph, name: str) -> None:
+    result, rotation = transformed(normed, asked(**{name: {"apply": True, "learn": False}}))
+    feeds = language_feeds(normed)
+    want = evaluate(normed, feeds)["lm_head"]
+    assert relative_error(evaluate(result, turned_feeds(feeds, rotation))["lm_head"], want) < 2e-5
+    assert name not in result.meta.get("aside", {})
 
 
 def test_a_stream_that_cannot_be_turned_is_left(tiny_checkpoint: Path) -> None:

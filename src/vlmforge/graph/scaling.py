@@ -9,6 +9,7 @@ from torch import Tensor
 
 from vlmforge.errors import GraphError
 from vlmforge.graph.core import Graph, Node, Weight
+from vlmforge.graph.ops import NORMS
 
 
 def scale_output(graph: Graph, node: Node, factor: Tensor) -> dict[str, Weight]:
@@ -43,6 +44,17 @@ def multiply_norms(graph: Graph, factors: Mapping[str, Tensor]) -> Graph:
             nodes[name] = replace(norm, weights={**norm.weights, "weight": gain})
         changed |= scale_output(graph, norm, factor)
     return graph.with_nodes(nodes.values(), changed)
+
+
+def multiply_output(graph: Graph, node: Node, factor: Tensor) -> Graph:
+    """The graph whose product or norm gives its output multiplied by ``factor`` ``[channels]``.
+
+    Raises:
+        GraphError: the node has another number of channels.
+    """
+    if node.op in NORMS:
+        return multiply_norms(graph, {node.name: factor})
+    return graph.with_weights(scale_output(graph, node, factor))
 
 
 def _scaled(weight: Weight, factor: Tensor) -> Weight:

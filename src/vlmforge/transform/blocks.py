@@ -9,6 +9,7 @@ from typing import TypeVar
 from vlmforge.errors import GraphError
 from vlmforge.graph.core import Graph, Node
 from vlmforge.graph.flow import is_output, row_readers, row_source, source
+from vlmforge.graph.ops import NORMS
 
 Part = TypeVar("Part")
 
@@ -27,7 +28,13 @@ class ValuePath:
 
 @dataclass(frozen=True)
 class KeyPath:
-    """Queries and keys of one attention, each a product followed by a RoPE."""
+    """Queries and keys of one attention.
+
+    Attributes:
+        query, key: the last node before RoPE, a product or the norm of one.
+        query_rope, key_rope: the RoPE between it and the attention.
+        attention: what reads both.
+    """
 
     query: Node
     query_rope: Node
@@ -76,10 +83,15 @@ def key_paths(graph: Graph, aside: Aside | None = None) -> list[KeyPath]:
     """The query and key path of every attention; ``aside`` as of :func:`value_paths`.
 
     Raises:
-        GraphError: queries or keys are not a RoPE of a product that nothing else reads, or it
-            turns heads of another size.
+        GraphError: queries or keys are not a RoPE of a product, or of its norm, that nothing else
+            reads, or it turns heads of another size.
     """
     return each_part(graph, attentions(graph), _key_path, aside)
+
+
+def plain_key_paths(graph: Graph, aside: Aside | None = None) -> list[KeyPath]:
+    """The :func:`key_paths` whose queries and keys no norm changes on their way to RoPE."""
+    return each_part(graph, attentions(graph), _plain_key_path, aside)
 
 
 def gated_mlps(graph: Graph, aside: Aside | None = None) -> list[GatedMLP]:
@@ -112,9 +124,16 @@ def each_part(
 
 
 def _key_path(graph: Graph, attention: Node) -> KeyPath:
-    query_rope, query = _roped_product(graph, attention, 0)
-    key_rope, key = _roped_product(graph, attention, 1)
+    query_rope, query = _roped(graph, attention, 0)
+    key_rope, key = _roped(graph, attention, 1)
     return KeyPath(query, query_rope, key, key_rope, attention)
+
+
+def _plain_key_path(graph: Graph, attention: Node) -> KeyPath:
+    path = _key_path(graph, attention)
+    if {path.query.op, path.key.op} != {"linear"}:
+        raise GraphError("its queries and keys are normalized first", where=attention.name)
+    return path
 
 
 def _linear_factor(graph: Graph, node: Node) -> Node | None:
@@ -140,18 +159,18 @@ def _value_path(graph: Graph, attention: Node) -> ValuePath:
     return ValuePath(value, attention, _only_product(graph, attention))
 
 
-def _roped_product(graph: Graph, attention: Node, operand: int) -> tuple[Node, Node]:
+def _roped(graph: Graph, attention: Node, operand: int) -> tuple[Node, Node]:
     rope = graph.nodes.get(attention.inputs[operand])
     if rope is None or rope.op != "rope":
         raise GraphError("its queries and keys are not the output of a RoPE", where=attention.name)
     if rope.attrs["head_dim"] != attention.attrs["head_dim"]:
         raise GraphError(f"it turns other heads than {attention.name} has", where=rope.name)
     _require_alone(graph, rope, attention)
-    product = graph.nodes.get(rope.inputs[0])
-    if product is None or product.op != "linear":
-        raise GraphError("it does not turn the output of a product", where=rope.name)
-    _require_alone(graph, product, rope)
-    return rope, product
+    written = graph.nodes.get(rope.inputs[0])
+    if written is None or written.op not in ("linear", *NORMS):
+        raise GraphError("it does not turn the output of a product or norm", where=rope.name)
+    _require_alone(graph, written, rope)
+    return rope, written
 
 
 def _only_hadamard(graph: Graph, node: Node) -> Node | None:

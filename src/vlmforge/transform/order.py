@@ -18,7 +18,7 @@ from vlmforge.errors import GraphError
 from vlmforge.graph.core import Graph
 from vlmforge.graph.residual import stream_width
 from vlmforge.graph.verify import verify
-from vlmforge.transform.blocks import Aside, gated_mlps, key_paths, value_paths
+from vlmforge.transform.blocks import Aside, gated_mlps, key_paths, plain_key_paths, value_paths
 from vlmforge.transform.choose.smoothing import Channels
 from vlmforge.transform.choose.statistics import Statistics
 from vlmforge.transform.passes.centering import centre_residual
@@ -192,7 +192,7 @@ def scalings(
         (
             "qk_rotation",
             "QkRotation",
-            key_paths,
+            plain_key_paths,
             "exchanges extent within rotary pairs, which scales cannot",
             lambda g: rotate_keys(g, best_angles(g, statistics)),
         ),

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from vlmforge.errors import GraphError
 from vlmforge.graph.core import Graph, Node, Weight
-from vlmforge.graph.flow import is_output, row_readers
-from vlmforge.graph.ops import NORMS
+from vlmforge.graph.flow import is_output, readers, row_readers
+from vlmforge.graph.ops import NORMS, PRODUCTS
 from vlmforge.graph.scaling import multiply_norms
 from vlmforge.transform.blocks import Aside, each_part
 from vlmforge.transform.choose.smoothing import Channels
@@ -21,6 +21,8 @@ from vlmforge.transform.rotate import scale_input
 
 def norm_channels(graph: Graph, aside: Aside | None = None) -> dict[str, Channels]:
     """The channels NormConv scales, by the name of the norm.
+
+    Norms that no product reads are passed over: those of queries and keys.
 
     Args:
         graph: to look at.
@@ -31,7 +33,8 @@ def norm_channels(graph: Graph, aside: Aside | None = None) -> dict[str, Channel
             receives them.
     """
     norms = [node for node in graph.nodes.values() if node.op in NORMS]
-    found = each_part(graph, norms, _channels, aside)
+    scaled = [norm for norm in norms if _read_by_product(graph, norm)]
+    found = each_part(graph, scaled, _channels, aside)
     return {each.value: each for each in found}
 
 
@@ -43,6 +46,10 @@ def scale_norms(graph: Graph, scales: dict[str, Tensor]) -> Graph:
         for product in channels.readers:
             changed |= scale_input(graph, product, factors[name])
     return multiply_norms(graph.with_weights(changed), factors)
+
+
+def _read_by_product(graph: Graph, norm: Node) -> bool:
+    return any(node.op in PRODUCTS for node in readers(graph, norm.name))
 
 
 def _channels(graph: Graph, norm: Node) -> Channels:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from vlmforge.graph.core import Graph
-from vlmforge.transform.blocks import KeyPath, key_paths
+from vlmforge.transform.blocks import KeyPath, plain_key_paths
 from vlmforge.transform.choose.statistics import ANGLES, Statistics
 from vlmforge.transform.rotate import rotate_output
 
@@ -26,17 +26,17 @@ def best_angles(graph: Graph, statistics: Statistics) -> dict[str, Tensor]:
     channels: with a key scale a channel folded into the queries, the integer score's step is
     set by these products.
     """
-    return {path.attention.name: _best(path, statistics) for path in key_paths(graph, {})}
+    return {path.attention.name: _best(path, statistics) for path in plain_key_paths(graph, {})}
 
 
 def rotate_keys(graph: Graph, angles: dict[str, Tensor]) -> Graph:
     """The graph whose query and key pairs are turned by ``angles``.
 
     Args:
-        graph: queries and keys are a RoPE of a product each.
+        graph: queries and keys are a RoPE of a product each; no turn passes the gain of a norm.
         angles: ``[kv_heads, head_dim / 2]`` in radians, float64, by attention name.
     """
-    for path in key_paths(graph, {}):
+    for path in plain_key_paths(graph, {}):
         turns = _pair_rotations(angles[path.attention.name])
         shared = path.attention.attrs["heads"] // path.attention.attrs["kv_heads"]
         graph = graph.with_weights(rotate_output(graph, path.key, turns))

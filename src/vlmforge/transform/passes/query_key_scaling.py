@@ -1,8 +1,9 @@
 """QK: scales of query and key channels against each other.
 
 Both channels of a rotary pair share a scale, so it commutes with RoPE, and
-``(q / s) . (k s) = q . k``; the biases of both products scale along (after SmoothQuant's
-migration between two operands, Xiao et al. 2022; OmniQuant, Shao et al. 2023, scales Q and K so).
+``(q / s) . (k s) = q . k``; the biases of both products scale along, or the gains of the norms
+that queries and keys have (after SmoothQuant's migration between two operands, Xiao et al. 2022;
+OmniQuant, Shao et al. 2023, scales Q and K so).
 The closed form ``s = sqrt(max|q| / max|k|)``, with the lengths of the pairs as magnitudes,
 makes them equal. Query heads that share a kv head share its scales.
 
@@ -18,7 +19,7 @@ import torch
 from torch import Tensor
 
 from vlmforge.graph.core import Graph
-from vlmforge.graph.scaling import scale_output
+from vlmforge.graph.scaling import multiply_output
 from vlmforge.transform.blocks import KeyPath, key_paths
 from vlmforge.transform.choose.statistics import Statistics
 
@@ -35,15 +36,15 @@ def scale_keys(graph: Graph, scales: dict[str, Tensor]) -> Graph:
     """The graph whose keys are multiplied, and queries divided, by ``scales``.
 
     Args:
-        graph: queries and keys are a RoPE of a product each.
+        graph: queries and keys are a RoPE of a product, or of its norm, each.
         scales: float64 ``[kv_heads, head_dim / 2]`` by attention name, positive.
     """
     for path in key_paths(graph, {}):
         key = scales[path.attention.name].repeat(1, 2)
         shared = path.attention.attrs["heads"] // path.attention.attrs["kv_heads"]
-        graph = graph.with_weights(scale_output(graph, path.key, key.flatten()))
+        graph = multiply_output(graph, path.key, key.flatten())
         query = 1 / key.repeat_interleave(shared, 0).flatten()
-        graph = graph.with_weights(scale_output(graph, path.query, query))
+        graph = multiply_output(graph, path.query, query)
     return graph
 
 
