@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
+
+from vlmforge.graph.core import Weight
 
 Table = tuple[tuple[str, str], ...]
 """Pattern of node names to the path of a module."""
@@ -13,33 +16,63 @@ Table = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True)
 class Counterpart:
-    """A module of the original model, perhaps some channels of its output.
+    """A module of the original model, perhaps some channels of its output in another order.
 
     Attributes:
         module: its path.
         channels: start and stop; None for all.
+        order: where the channels of each head were, one after the other; None where they were.
     """
 
     module: str
     channels: tuple[int, int] | None = None
+    order: tuple[int, ...] | None = None
 
     @staticmethod
     def parse(text: str) -> Counterpart:
         """What :meth:`__str__` gives."""
-        found = re.fullmatch(r"(.*)\[(\d+):(\d+)\]", text)
-        return Counterpart(text) if found is None else _sliced(*found.groups())
+        found = re.fullmatch(r"([^\[{]*)(?:\[(\d+):(\d+)\])?(?:\{(.*)\})?", text)
+        if found is None:
+            return Counterpart(text)
+        module, start, stop, runs = found.groups()
+        channels = None if start is None else (int(start), int(stop))
+        return Counterpart(module, channels, None if runs is None else _listed(runs))
 
     def __str__(self) -> str:
-        """The path, with the channels in brackets behind it: ``attn.qkv[64:128]``."""
-        return self.module + ("" if self.channels is None else "[{}:{}]".format(*self.channels))
+        """The path, the channels and the order behind it: ``attn.qkv[64:128]{0:8:2,1:8:2}``."""
+        channels = "" if self.channels is None else "[{}:{}]".format(*self.channels)
+        order = "" if self.order is None else f"{{{','.join(_runs(self.order))}}}"
+        return f"{self.module}{channels}{order}"
 
     def of(self, output: Tensor) -> Tensor:
-        """The channels of the module's output."""
-        return output if self.channels is None else output[..., slice(*self.channels)]
+        """What the node gives, from the module's output."""
+        part = output if self.channels is None else output[..., slice(*self.channels)]
+        if self.order is None:
+            return part
+        return part.unflatten(-1, (-1, len(self.order)))[..., list(self.order)].flatten(-2)
+
+    def weight(self, stored: Weight) -> Weight:
+        """The node's weight or bias, from the module's: its rows are the output's channels."""
+        part = stored if self.channels is None else stored.part(*self.channels)
+        return part if self.order is None else part.reordered(self.order)
 
 
-def _sliced(module: str, start: str, stop: str) -> Counterpart:
-    return Counterpart(module, (int(start), int(stop)))
+def _runs(order: Sequence[int]) -> Iterator[str]:
+    """The numbers as slices, as few as go from left to right."""
+    start = 0
+    while start < len(order):
+        step = order[start + 1] - order[start] if start + 1 < len(order) else 1
+        stop = start + 1
+        while stop < len(order) and step > 0 and order[stop] - order[stop - 1] == step:
+            stop += 1
+        end, by = order[stop - 1] + 1, step if stop - start > 1 else 1
+        yield f"{order[start]}:{end}" + (f":{by}" if by > 1 else "")
+        start = stop
+
+
+def _listed(runs: str) -> tuple[int, ...]:
+    slices = [[int(number) for number in run.split(":")] for run in runs.split(",")]
+    return tuple(index for bounds in slices for index in range(*bounds))
 
 
 def module_of(node: str, table: Table) -> str | None:

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 import torch
-from torch import Tensor
 
 from vlmforge.capture.decoder import LanguageModel
 from vlmforge.capture.lower import lower
 from vlmforge.capture.modules import RopeTable
-from vlmforge.capture.original import module_of
+from vlmforge.capture.original import Counterpart, module_of
 from vlmforge.capture.provenance import provenance
+from vlmforge.capture.rope import DecoderRope
 from vlmforge.families.decoder import DecoderSizes
 from vlmforge.families.family import LANGUAGE
 from vlmforge.graph.core import Graph, Weight
 from vlmforge.source.checkpoint import Checkpoint
-
-POSITIONS = 16384
-"""Rows of the cached RoPE table, and so the longest sequence."""
 
 
 def capture_decoder(checkpoint: Checkpoint) -> Graph:
@@ -30,42 +26,55 @@ def capture_decoder(checkpoint: Checkpoint) -> Graph:
     """
     decoder = checkpoint.family.decoder
     part = decoder.part(checkpoint.settings)
-    sizes, rotary = decoder.sizes(part), decoder.rotary(part)
-    rope = rope_tables(rotary)
-    mrope = decoder.positions == "mrope"
-    sections = list(rotary.mrope_section) if mrope else [sizes.head_dim // 2]
-    cos, sin = (Weight.of(table) for table in rope)
-    tables = {"model.rotary_emb.cos": cos, "model.rotary_emb.sin": sin}
+    sizes, rope = decoder.sizes(part), DecoderRope.of(decoder, decoder.rotary(part))
+    tables = {
+        "model.rotary_emb.cos": Weight.of(rope.cos),
+        "model.rotary_emb.sin": Weight.of(rope.sin),
+    }
 
     def resolve(path: str) -> Weight:
-        if path in tables:
-            return tables[path]
-        return checkpoint.weight(re.sub(r"^model\.", "language_model.", path))
+        return tables[path] if path in tables else decoder_weight(checkpoint, rope, path)
 
     def module(node: str) -> str | None:
         found = module_of(node, _MODULES)
-        return found if found is None else found.replace("PATH", decoder.path)
+        if found is None:
+            return None
+        return str(counterpart(found.replace("PATH", decoder.path), rope))
 
     dims = {
         "inputs_embeds": (1, "seq", sizes.hidden),
         "position_ids": (3, "seq"),
         "logits_index": ("logits",),
     }
-    graph = lower(_export(sizes, rope, sections), LANGUAGE, resolve, dims, module)
+    graph = lower(_export(sizes, rope), LANGUAGE, resolve, dims, module)
     graph.meta = {
         **provenance(checkpoint, sizes.hidden),
-        "cache_length": len(rope[0]),
+        "cache_length": len(rope.cos),
         "positions": decoder.positions,
     }
     return graph
 
 
-def _export(
-    sizes: DecoderSizes, rope: tuple[Tensor, Tensor], sections: list[int]
-) -> torch.export.ExportedProgram:
-    positions = len(rope[0])
+def counterpart(module: str, rope: DecoderRope) -> Counterpart:
+    """What of the original's module of that path a module of the traceable decoder gives."""
+    turned = re.search(r"\.[qk]_proj$", module) is not None
+    return Counterpart(module, order=rope.order if turned else None)
+
+
+def decoder_weight(checkpoint: Checkpoint, rope: DecoderRope, path: str) -> Weight:
+    """The checkpoint's weight for a path of :class:`vlmforge.capture.decoder.LanguageModel`.
+
+    Queries and keys have their channels where the machine's RoPE takes them from.
+    """
+    module, _, role = re.sub(r"^model\.", "language_model.", path).rpartition(".")
+    found = counterpart(module, rope)
+    return found.weight(checkpoint.weight(f"{found.module}.{role}"))
+
+
+def _export(sizes: DecoderSizes, rope: DecoderRope) -> torch.export.ExportedProgram:
+    positions = len(rope.cos)
     with torch.device("meta"):
-        table = RopeTable(rope[0].to("meta"), rope[1].to("meta"), sections)
+        table = RopeTable(rope.cos.to("meta"), rope.sin.to("meta"), list(rope.sections))
         module = LanguageModel(sizes, table)
         arguments = (
             torch.empty(1, 7, sizes.hidden),
@@ -76,17 +85,6 @@ def _export(
     logits = torch.export.Dim("logits", min=2, max=positions)
     shapes = ({1: seq}, {1: seq}, {0: logits})
     return torch.export.export(module, arguments, dynamic_shapes=shapes, strict=False)
-
-
-def rope_tables(rotary: Any, positions: int = POSITIONS) -> tuple[Tensor, Tensor]:
-    """cos and sin ``[positions, head_dim / 2]``, float32, as Hugging Face's module computes them.
-
-    Args:
-        rotary: a rotary embedding module, with ``inv_freq`` and ``attention_scaling``.
-        positions: rows of the tables.
-    """
-    angles = torch.arange(positions)[:, None].float() * rotary.inv_freq[None]
-    return angles.cos() * rotary.attention_scaling, angles.sin() * rotary.attention_scaling
 
 
 _MODULES = (

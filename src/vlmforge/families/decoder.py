@@ -41,6 +41,8 @@ class Decoder:
         settings: key of its settings in the configuration; empty where they are the root's.
         path: of its module in the original model.
         positions: what a token's position is: a number, or the three of M-RoPE.
+        interleaved: whether the axes of M-RoPE take turns from pair to pair, where its sections
+            would be one behind the other (Qwen3-VL).
         rotary_name: of that module within the decoder's.
         attention_bias: whether queries, keys and values have biases.
         depth: the setting that counts the layers.
@@ -50,6 +52,7 @@ class Decoder:
     settings: str = ""
     path: str = "model"
     positions: Positions = "axis"
+    interleaved: bool = False
     rotary_name: str = "rotary_emb"
     attention_bias: bool = True
     depth: str = "num_hidden_layers"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -54,6 +54,25 @@ class Weight:
         return Weight(
             shape or self.shape, lambda start, stop: whole(self.load())[start:stop].contiguous()
         )
+
+    def part(self, start: int, stop: int) -> Weight:
+        """Rows ``[start, stop)`` alone."""
+        shape = (stop - start, *self.shape[1:])
+        return Weight(shape, lambda a, b: self.read(start + a, start + b), self.dtype)
+
+    def reordered(self, order: Sequence[int]) -> Weight:
+        """The rows of each run of ``len(order)`` in another order; ``order`` says where they were.
+
+        Only the runs that hold the rows asked for are read.
+        """
+        size = len(order)
+
+        def read(start: int, stop: int) -> torch.Tensor:
+            first, last = start // size * size, -(-stop // size) * size
+            runs = self.read(first, last).unflatten(0, (-1, size))
+            return runs[:, list(order)].flatten(0, 1)[start - first : stop - first]
+
+        return Weight(self.shape, read, self.dtype)
 
     @staticmethod
     def of(tensor: torch.Tensor) -> Weight:

@@ -1,0 +1,69 @@
+"""The RoPE of a decoder in the one form the machine has.
+
+``rope`` turns channel i of a head with channel i + D/2, and ``rope_lookup`` takes the angles of
+contiguous runs of pairs from one axis each. Every other RoPE is this one after the channels of
+queries and keys changed their places alike, which leaves all scores as they were.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vlmforge.families.decoder import Decoder
+
+POSITIONS = 16384
+"""Rows of the cached RoPE table, and so the longest sequence."""
+
+
+@dataclass(frozen=True)
+class DecoderRope:
+    """Tables, and where the channels of a head were in the original.
+
+    Attributes:
+        cos, sin: float32 ``[positions, head_dim / 2]``.
+        sections: pairs of each axis, one axis behind the other.
+        order: the original channel at each place of a head; None where all stayed.
+    """
+
+    cos: Tensor
+    sin: Tensor
+    sections: tuple[int, ...]
+    order: tuple[int, ...] | None
+
+    @staticmethod
+    def of(decoder: Decoder, rotary: Any, positions: int = POSITIONS) -> DecoderRope:
+        """The RoPE of transformers' module, whose pairs are channels i and i + D/2."""
+        cos, sin = rope_tables(rotary, positions)
+        axes = pair_axes(decoder, rotary)
+        pairs = sorted(range(len(axes)), key=axes.__getitem__)
+        order = (*pairs, *(pair + len(axes) for pair in pairs))
+        moved = order != tuple(range(len(order)))
+        sections = tuple(axes.count(axis) for axis in sorted(set(axes)))
+        return DecoderRope(cos[:, pairs], sin[:, pairs], sections, order if moved else None)
+
+
+def pair_axes(decoder: Decoder, rotary: Any) -> list[int]:
+    """The axis of positions, 0 to 2, that turns each pair."""
+    count = len(rotary.inv_freq)
+    if decoder.positions == "axis":
+        return [0] * count
+    sections = list(rotary.mrope_section)
+    if not decoder.interleaved:
+        return [axis for axis, section in enumerate(sections) for _ in range(section)]
+    turns = [(pair % 3, pair < 3 * sections[pair % 3]) for pair in range(count)]
+    return [axis if own else 0 for axis, own in turns]
+
+
+def rope_tables(rotary: Any, positions: int = POSITIONS) -> tuple[Tensor, Tensor]:
+    """cos and sin ``[positions, pairs]``, float32, as Hugging Face's module computes them.
+
+    Args:
+        rotary: a rotary embedding module, with ``inv_freq`` and ``attention_scaling``.
+        positions: rows of the tables.
+    """
+    angles = torch.arange(positions)[:, None].float() * rotary.inv_freq[None]
+    return angles.cos() * rotary.attention_scaling, angles.sin() * rotary.attention_scaling
