@@ -14,24 +14,25 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.conftest import (
-    GENERATION,
-    PLAIN_TEMPLATE,
-    PREPROCESSOR,
-    random_weights,
-    write_json,
-    write_tokenizer,
-)
 from tests.families import rms_vl
+from tests.families.models import CONFIGS, save_model
+from tests.graphs import language_feeds
 from vlmforge.calibrate.scenes import draw_scene
+from vlmforge.capture.check import check
+from vlmforge.capture.component import capture
 from vlmforge.config import CompileConfig
+from vlmforge.dims import names, resolve
 from vlmforge.errors import SourceError
 from vlmforge.families import registry
-from vlmforge.families.family import Family
+from vlmforge.families.family import LANGUAGE, Family
 from vlmforge.images.layout import DYNAMIC
 from vlmforge.images.resizing import resize_image
+from vlmforge.machine.native.machine import NativeMachine, instruction_sets
+from vlmforge.machine.reference.machine import ReferenceMachine
 from vlmforge.original.model import load_model
+from vlmforge.original.streamed import load_streamed, run_decoder
 from vlmforge.pipeline import compile_model
+from vlmforge.program.core import Program
 from vlmforge.run.conversation import Conversation
 from vlmforge.run.session import Session
 from vlmforge.source.checkpoint import Checkpoint
@@ -40,7 +41,6 @@ from vlmforge.source.processor import load_processor
 from vlmforge.stages.calibration import TextCalibration
 
 ROOT = Path(__file__).parents[2]
-CONFIGS = Path(__file__).parent / "configs"
 FINE = CompileConfig.parse({"bit": {"activation16Share": 1.0}, "hessianQuant": {"apply": False}})
 """Rounds so little that what is left is what was understood."""
 
@@ -58,20 +58,7 @@ def family(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
 @pytest.fixture
 def model(family: Family, tmp_path: Path) -> Path:
     """A tiny random checkpoint, as ``save_pretrained`` writes it."""
-    directory = tmp_path / "Random-Model"
-    settings = json.loads((CONFIGS / f"{family.architecture}.json").read_text("utf-8"))
-    with torch.device("meta"):
-        original = family.model_class(family.model_class.config_class.from_dict(settings))
-    weights = random_weights(original, 0)
-    weights[f"{family.decoder.path}.norm.weight"] /= 4  # small logits: rounding alone costs little
-    original = family.model_class(original.config).to(torch.bfloat16)
-    original.load_state_dict(weights, strict=False)
-    original.save_pretrained(directory)
-    write_tokenizer(directory, *([] if family.tower else [PLAIN_TEMPLATE]))
-    write_json(directory / "generation_config.json", GENERATION)
-    if family.tower is not None:
-        write_json(directory / "preprocessor_config.json", PREPROCESSOR)
-    return directory
+    return save_model(family, tmp_path / "Random-Model")
 
 
 def test_it_compiles_into_what_transformers_computes(
@@ -90,7 +77,45 @@ def test_it_compiles_into_what_transformers_computes(
         config=FINE,
     )
     assert set(summary.checks) == set(family.components) and max(summary.checks.values()) < 1e-4
-    assert divergence(Session.open(package), model, sees) < 0.02
+    session = Session.open(package)
+    assert divergence(session, model, sees) < 0.02
+    for program in (session.package.text, session.package.vision):
+        if program is not None:
+            require_equal_codes(program)
+
+
+def require_equal_codes(program: Program) -> None:
+    """Every code of the reference machine is that of the native one, on every instruction set."""
+    feeds, wanted = request(program), dict[str, np.ndarray]()
+    ReferenceMachine(program).run(feeds, trace=wanted.__setitem__)
+    for isa in instruction_sets():
+        found = dict[str, np.ndarray]()
+        NativeMachine(program, 2, isa).run(feeds, trace=found.__setitem__)
+        assert found.keys() == wanted.keys()
+        for name, codes in found.items():
+            np.testing.assert_array_equal(codes, wanted[name], f"{name} ({isa})")
+
+
+def request(program: Program, rows: int = 12) -> dict[str, np.ndarray]:
+    """Random inputs of a program, ``rows`` of each dynamic dimension."""
+    rng, feeds = np.random.default_rng(0), {}
+    for name in program.inputs:
+        buffer = program.buffers[name]
+        shape = resolve(buffer.shape, dict.fromkeys(names(buffer.shape), rows))
+        whole = buffer.dtype == "int64"
+        feeds[name] = rng.integers(0, rows, shape) if whole else rng.standard_normal(shape)
+    return {name: f if f.dtype == np.int64 else f.astype(np.float32) for name, f in feeds.items()}
+
+
+def test_float32_weights_are_captured(family: Family, tmp_path: Path) -> None:
+    directory = save_model(family, tmp_path / "Random-Model", torch.float32)
+    checkpoint = Checkpoint.open(str(directory))
+    assert checkpoint.dtype("lm_head.weight") == "float32"
+    graph = capture(checkpoint, LANGUAGE)
+    feeds, decoder = language_feeds(graph), family.decoder
+    model = load_streamed(checkpoint)
+    report = check(graph, feeds, lambda see: run_decoder(model, decoder, feeds, see))
+    assert report["worst"]["relative"] < 1e-5
 
 
 def divergence(session: Session, model: Path, sees: bool) -> float:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 import torch
 from torch import Tensor
 
+from tests.families.models import save_model
 from tests.graphs import captured, language_feeds, relative_error, rotated, vision_feeds
 from vlmforge.capture.component import capture
-from vlmforge.config import EquivalentTransformationConfig
-from vlmforge.graph.core import Graph
+from vlmforge.config import CompileConfig, EquivalentTransformationConfig
+from vlmforge.families.registry import families
+from vlmforge.graph.core import Graph, Weight
 from vlmforge.graph.evaluate import evaluate
 from vlmforge.graph.ops import NORMS
 from vlmforge.graph.residual import residual, stream_width
@@ -45,10 +48,14 @@ NOISE = 2e-5
 
 LEARNABLE = ("QK", "UD", "VO", "SpinR1", "SpinR2", "NormConv")
 EVERYTHING, LEARNED = (
-    EquivalentTransformationConfig.model_validate(
-        {"QkRotation": {"apply": True}}
-        | {name: {"apply": True, "learn": learn} for name in LEARNABLE}
+    CompileConfig.parse(
+        {
+            "equivalentTransformation": {"QkRotation": {"apply": True}}
+            | {name: {"apply": True, "learn": learn} for name in LEARNABLE}
+        }
     )
+    .by_default()
+    .equivalent_transformation
     for learn in (False, True)
 )
 
@@ -64,24 +71,35 @@ def eight_bits(graph: Graph) -> Precision:
 
 Component = tuple[Graph, dict[str, Tensor]]
 
+DECODERS = {name: family for name, family in families().items() if family.tower is None}
+"""Families of plain decoders, by architecture."""
+
 
 @lru_cache(maxsize=1)
-def components(model: Path, decoder: Path) -> dict[str, Component]:
-    """Graph and feeds of each component; the plain decoder has a head of its own."""
+def components(model: Path) -> dict[str, Component]:
+    """Graph and feeds of each component of a model that sees."""
     _, language, vision = captured(model)
-    plain = capture(Checkpoint.open(str(decoder)), "language")
     return {
         "language": (language, language_feeds(language)),
         "vision": (vision, vision_feeds()),
-        "decoder": (plain, language_feeds(plain)),
     }
 
 
-@pytest.fixture(params=["language", "vision", "decoder"])
-def component(
-    request: pytest.FixtureRequest, tiny_checkpoint: Path, tiny_decoder: Path
-) -> Component:
-    return components(tiny_checkpoint, tiny_decoder)[request.param]
+@cache
+def decoder_component(architecture: str) -> Component:
+    """Graph and feeds of a plain decoder, its weights read."""
+    with TemporaryDirectory() as kept:
+        directory = save_model(DECODERS[architecture], Path(kept) / "Random-Model", torch.float32)
+        graph = capture(Checkpoint.open(str(directory)), "language")
+        read = {name: Weight.of(weight.load()) for name, weight in graph.weights.items()}
+    return graph.with_weights(read), language_feeds(graph)
+
+
+@pytest.fixture(params=["language", "vision", *DECODERS])
+def component(request: pytest.FixtureRequest, tiny_checkpoint: Path) -> Component:
+    if request.param in DECODERS:
+        return decoder_component(request.param)
+    return components(tiny_checkpoint)[request.param]
 
 
 def statistics(graph: Graph, feeds: Mapping[str, Tensor]) -> Statistics:
@@ -104,11 +122,11 @@ def untied(graph: Graph, feeds: Mapping[str, Tensor]) -> Graph:
 
 
 def folded(graph: Graph, feeds: Mapping[str, Tensor]) -> Graph:
-    return fold_norms(graph)
+    return fold_norms(graph, {})
 
 
 def centred(graph: Graph, feeds: Mapping[str, Tensor]) -> Graph:
-    return centre_residual(fold_norms(graph))
+    return centre_residual(fold_norms(graph, {}))
 
 
 def value_rotated(graph: Graph, feeds: Mapping[str, Tensor]) -> Graph:
@@ -144,7 +162,7 @@ def norms_scaled(graph: Graph, feeds: Mapping[str, Tensor]) -> Graph:
 
 
 def folded_norms_scaled(graph: Graph, feeds: Mapping[str, Tensor]) -> Graph:
-    return norms_scaled(centre_residual(fold_norms(graph)), feeds)
+    return norms_scaled(centre_residual(fold_norms(graph, {})), feeds)
 
 
 @pytest.mark.parametrize(
@@ -173,16 +191,18 @@ def test_alone(
     assert relative_error(got, evaluate(graph, feeds)[name]) < NOISE
 
 
-def test_norm_folding_leaves_norms_without_weights(component: Component) -> None:
+def test_norm_folding_leaves_norms_of_heads_alone_with_weights(component: Component) -> None:
     graph, _ = component
-    assert not any(n.weights for n in fold_norms(graph).nodes.values() if n.op in NORMS)
+    kept = [n for n in fold_norms(graph, {}).nodes.values() if n.op in NORMS and n.weights]
+    assert kept == [n for n in graph.nodes.values() if "group" in n.attrs]
 
 
-@pytest.mark.parametrize("component", ["language", "decoder"], indirect=True)
+@pytest.mark.parametrize("component", ["language", *DECODERS], indirect=True)
 def test_r1_of_a_text_model(component: Component) -> None:
     graph, feeds = component
     matrix = random_rotation(stream_width(graph), 0)
-    got = evaluate(rotate_residual(fold_norms(graph), matrix), rotated(feeds, matrix))["lm_head"]
+    turned = rotate_residual(fold_norms(graph, {}), matrix)
+    got = evaluate(turned, rotated(feeds, matrix))["lm_head"]
     assert relative_error(got, evaluate(graph, feeds)["lm_head"]) < NOISE
 
 
@@ -236,3 +256,7 @@ def test_all_together(
     want = evaluate(graph, feeds)[name]
     want = (want.double() @ head).float() if vision else want
     assert relative_error(evaluate(result, given)[name], want) < NOISE
+    normed = any("group" in node.attrs for node in graph.nodes.values())
+    assert set(result.meta.get("aside", {})) == (
+        {"norm folding", "QkRotation"} if normed else set()
+    )

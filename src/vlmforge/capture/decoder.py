@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from vlmforge.capture.modules import ACTIVATIONS, Attention, RMSNorm, Rope, RopeTable
+from vlmforge.capture.modules import ACTIVATIONS, Attention, HeadNorm, RMSNorm, Rope, RopeTable
 from vlmforge.families.decoder import DecoderSizes
 
 
@@ -15,21 +15,26 @@ class SelfAttention(nn.Module):
     def __init__(self, sizes: DecoderSizes, layer: int) -> None:
         super().__init__()
         query, key = sizes.heads * sizes.head_dim, sizes.kv_heads * sizes.head_dim
-        self.q_proj = nn.Linear(sizes.hidden, query, bias=sizes.attention_bias)
-        self.k_proj = nn.Linear(sizes.hidden, key, bias=sizes.attention_bias)
-        self.v_proj = nn.Linear(sizes.hidden, key, bias=sizes.attention_bias)
-        self.o_proj = nn.Linear(query, sizes.hidden, bias=False)
+        self.q_proj = nn.Linear(sizes.hidden, query, bias=sizes.biases.inputs)
+        self.k_proj = nn.Linear(sizes.hidden, key, bias=sizes.biases.inputs)
+        self.v_proj = nn.Linear(sizes.hidden, key, bias=sizes.biases.inputs)
+        self.o_proj = nn.Linear(query, sizes.hidden, bias=sizes.biases.output)
+        self.q_norm, self.k_norm = _head_norm(sizes, sizes.heads), _head_norm(sizes, sizes.kv_heads)
         self.q_rope, self.k_rope = Rope(sizes.head_dim), Rope(sizes.head_dim)
         self.attention = Attention(
             sizes.heads, sizes.kv_heads, sizes.head_dim, causal=True, cache=f"layers_{layer}"
         )
 
     def forward(self, x: Tensor, rows: Tensor, index: Tensor | None) -> Tensor:
-        key, value = self.k_rope(self.k_proj(x), rows), self.v_proj(x)
+        key, value = self.k_rope(self.k_norm(self.k_proj(x)), rows), self.v_proj(x)
         if index is not None:
             x, rows = x.index_select(0, index), rows.index_select(0, index)
-        query = self.q_rope(self.q_proj(x), rows)
+        query = self.q_rope(self.q_norm(self.q_proj(x)), rows)
         return self.o_proj(self.attention(query, key, value, index))
+
+
+def _head_norm(sizes: DecoderSizes, heads: int) -> nn.Module:
+    return HeadNorm(heads, sizes.head_dim, sizes.eps) if sizes.head_norms else nn.Identity()
 
 
 class GatedMLP(nn.Module):
@@ -37,9 +42,10 @@ class GatedMLP(nn.Module):
 
     def __init__(self, sizes: DecoderSizes) -> None:
         super().__init__()
-        self.gate_proj = nn.Linear(sizes.hidden, sizes.intermediate, bias=False)
-        self.up_proj = nn.Linear(sizes.hidden, sizes.intermediate, bias=False)
-        self.down_proj = nn.Linear(sizes.intermediate, sizes.hidden, bias=False)
+        bias = sizes.biases.mlp
+        self.gate_proj = nn.Linear(sizes.hidden, sizes.intermediate, bias=bias)
+        self.up_proj = nn.Linear(sizes.hidden, sizes.intermediate, bias=bias)
+        self.down_proj = nn.Linear(sizes.intermediate, sizes.hidden, bias=bias)
         self.act_fn = ACTIVATIONS[sizes.activation]()
 
     def forward(self, x: Tensor) -> Tensor:

@@ -40,6 +40,9 @@ LOWERINGS: dict[str, Lowering] = {
     "aten.gelu.default": Lowering("gelu", ("input",)),
     "aten.reshape.default": Lowering("reshape", ("input", "")),
     "aten.index_select.default": Lowering("gather_rows", ("input", "", "input")),
+    "vlmforge.rms_norm.default": Lowering(
+        "rms_norm", ("input", "weight:weight", "attr:group", "attr:eps")
+    ),
     "vlmforge.quick_gelu.default": Lowering("quick_gelu", ("input",)),
     "vlmforge.patch_embed.default": Lowering("conv2d", ("input", "weight:weight")),
     "vlmforge.rope.default": Lowering("rope", ("input", "input", "attr:head_dim")),

@@ -21,6 +21,18 @@ class RMSNorm(nn.Module):
         return F.rms_norm(x, self.weight.shape, self.weight, self.eps)
 
 
+class HeadNorm(nn.Module):
+    """RMSNorm of each head alone; the weight has a gain for every channel of every head."""
+
+    def __init__(self, heads: int, head_dim: int, eps: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(heads * head_dim))
+        self.head_dim, self.eps = head_dim, eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        return operators.rms_norm(x, self.weight, self.head_dim, self.eps)
+
+
 class RopeTable(nn.Module):
     """cos and sin for every position, looked up by M-RoPE position ids (Qwen2-VL, 2.1)."""
 

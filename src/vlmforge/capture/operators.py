@@ -18,6 +18,7 @@ def _define(schema: str) -> None:
 
 _define("rope_lookup(Tensor position_ids, Tensor cos, Tensor sin, int[] sections) -> Tensor")
 _define("rope(Tensor x, Tensor rows, int head_dim) -> Tensor")
+_define("rms_norm(Tensor x, Tensor weight, int group, float eps) -> Tensor")
 _define("quick_gelu(Tensor x) -> Tensor")
 _define("patch_embed(Tensor images, Tensor weight) -> Tensor")
 _define(
@@ -33,6 +34,11 @@ def _rope_lookup(position_ids: Tensor, cos: Tensor, sin: Tensor, sections: list[
 
 @torch.library.impl(_LIBRARY, "rope", "Meta")
 def _rope(x: Tensor, rows: Tensor, head_dim: int) -> Tensor:
+    return torch.empty_like(x)
+
+
+@torch.library.impl(_LIBRARY, "rms_norm", "Meta")
+def _rms_norm(x: Tensor, weight: Tensor, group: int, eps: float) -> Tensor:
     return torch.empty_like(x)
 
 
@@ -54,6 +60,7 @@ def _attention(query: Tensor, *arguments: object) -> Tensor:
 
 rope_lookup = torch.ops.vlmforge.rope_lookup
 rope = torch.ops.vlmforge.rope
+rms_norm = torch.ops.vlmforge.rms_norm
 quick_gelu = torch.ops.vlmforge.quick_gelu
 patch_embed = torch.ops.vlmforge.patch_embed
 attention = torch.ops.vlmforge.attention

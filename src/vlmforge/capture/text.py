@@ -33,7 +33,7 @@ def capture_decoder(checkpoint: Checkpoint) -> Graph:
     }
 
     def resolve(path: str) -> Weight:
-        return tables[path] if path in tables else decoder_weight(checkpoint, rope, path)
+        return tables[path] if path in tables else decoder_weight(checkpoint, sizes, rope, path)
 
     def module(node: str) -> str | None:
         found = module_of(node, _MODULES)
@@ -57,18 +57,25 @@ def capture_decoder(checkpoint: Checkpoint) -> Graph:
 
 def counterpart(module: str, rope: DecoderRope) -> Counterpart:
     """What of the original's module of that path a module of the traceable decoder gives."""
-    turned = re.search(r"\.[qk]_proj$", module) is not None
+    turned = re.search(r"\.[qk]_(proj|norm)$", module) is not None
     return Counterpart(module, order=rope.order if turned else None)
 
 
-def decoder_weight(checkpoint: Checkpoint, rope: DecoderRope, path: str) -> Weight:
+def decoder_weight(
+    checkpoint: Checkpoint, sizes: DecoderSizes, rope: DecoderRope, path: str
+) -> Weight:
     """The checkpoint's weight for a path of :class:`vlmforge.capture.decoder.LanguageModel`.
 
-    Queries and keys have their channels where the machine's RoPE takes them from.
+    Queries and keys have their channels where the machine's RoPE takes them from. The gains of a
+    head's norm are those of every head.
     """
     module, _, role = re.sub(r"^model\.", "language_model.", path).rpartition(".")
     found = counterpart(module, rope)
-    return found.weight(checkpoint.weight(f"{found.module}.{role}"))
+    weight = found.weight(checkpoint.weight(f"{found.module}.{role}"))
+    heads = {"q_norm": sizes.heads, "k_norm": sizes.kv_heads}.get(module.rpartition(".")[2])
+    if heads is None:
+        return weight
+    return weight.map(lambda gains: gains.repeat(heads), (heads * weight.shape[0],))
 
 
 def _export(sizes: DecoderSizes, rope: DecoderRope) -> torch.export.ExportedProgram:
@@ -88,7 +95,7 @@ def _export(sizes: DecoderSizes, rope: DecoderRope) -> torch.export.ExportedProg
 
 
 _MODULES = (
-    (r"model_layers_(\d+)_self_attn_([qkvo]_proj)", r"PATH.layers.\1.self_attn.\2"),
+    (r"model_layers_(\d+)_self_attn_([qkvo]_proj|[qk]_norm)", r"PATH.layers.\1.self_attn.\2"),
     (r"model_layers_(\d+)_mlp_(\w+)", r"PATH.layers.\1.mlp.\2"),
     (r"model_layers_(\d+)_(\w+_layernorm)", r"PATH.layers.\1.\2"),
     (r"model_layers_(\d+)/add_1", r"PATH.layers.\1"),

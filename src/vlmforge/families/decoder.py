@@ -16,6 +16,32 @@ Positions = Literal["axis", "mrope"]
 
 
 @dataclass(frozen=True)
+class Biases:
+    """Which products of a layer have biases.
+
+    Attributes:
+        inputs: those that make queries, keys and values.
+        output: the one behind attention.
+        mlp: all three of the MLP.
+    """
+
+    inputs: bool = False
+    output: bool = False
+    mlp: bool = False
+
+
+def biased_inputs(part: Any) -> Biases:
+    """Biases of queries, keys and values, whatever the settings say."""
+    return Biases(inputs=True)
+
+
+def stated_biases(part: Any) -> Biases:
+    """What ``attention_bias`` and ``mlp_bias`` say."""
+    attention = bool(getattr(part, "attention_bias", False))
+    return Biases(attention, attention, bool(getattr(part, "mlp_bias", False)))
+
+
+@dataclass(frozen=True)
 class DecoderSizes:
     """The numbers that make one decoder differ from another."""
 
@@ -28,7 +54,8 @@ class DecoderSizes:
     vocabulary: int
     eps: float
     activation: str
-    attention_bias: bool = True
+    biases: Biases
+    head_norms: bool
 
 
 @dataclass(frozen=True)
@@ -44,7 +71,8 @@ class Decoder:
         interleaved: whether the axes of M-RoPE take turns from pair to pair, where its sections
             would be one behind the other (Qwen3-VL).
         rotary_name: of that module within the decoder's.
-        attention_bias: whether queries, keys and values have biases.
+        biases: which products have them, by the decoder's settings.
+        head_norms: whether each head of queries and keys is normalized before RoPE.
         depth: the setting that counts the layers.
     """
 
@@ -54,7 +82,8 @@ class Decoder:
     positions: Positions = "axis"
     interleaved: bool = False
     rotary_name: str = "rotary_emb"
-    attention_bias: bool = True
+    biases: Callable[[Any], Biases] = biased_inputs
+    head_norms: bool = False
     depth: str = "num_hidden_layers"
 
     def part(self, settings: Any) -> Any:
@@ -73,7 +102,8 @@ class Decoder:
             vocabulary=part.vocab_size,
             eps=part.rms_norm_eps,
             activation=part.hidden_act,
-            attention_bias=self.attention_bias,
+            biases=self.biases(part),
+            head_norms=self.head_norms,
         )
 
     def stored(self, part: Any) -> Iterator[Size]:
@@ -82,6 +112,8 @@ class Decoder:
         yield Size("vocab_size", part.vocab_size, embedding)
         yield Size("hidden_size", part.hidden_size, embedding, 1)
         yield Size("intermediate_size", part.intermediate_size, f"{layer}mlp.up_proj.weight")
+        if self.head_norms:
+            yield Size("head_dim", _head_dim(part), f"{layer}self_attn.k_norm.weight")
         for key, product in (("num_attention_heads", "q_proj"), ("num_key_value_heads", "k_proj")):
             rows = getattr(part, key) * _head_dim(part)
             yield Size(key, rows, f"{layer}self_attn.{product}.weight", direct=False)

@@ -80,6 +80,7 @@ ANY, NO_EFFECT = Rule.HONOURED, Rule.NO_EFFECT
 
 ABSENT = Only((None,), "choose a model without it")
 ACTIVATION = Only(ACTIVATIONS, "choose a model with one of " + ", ".join(ACTIVATIONS))
+FLAG = Only((True, False), "set it to true or false")
 _WHOLE_SEQUENCE = Only(("full_attention",), "choose a model that attends to the whole sequence")
 _STATIC_ROPE = ("default", "linear", "yarn", "llama3")
 """Kinds of RoPE whose angles depend on the position alone, not on the sequence's length."""
