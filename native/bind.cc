@@ -115,8 +115,9 @@ Request request_of(const PyRequest& given) {
   return request;
 }
 
-// None, or the number of the instruction, the index, and the limit that it reaches or exceeds.
-using PyFailure = std::optional<std::tuple<int, std::int64_t, std::int64_t>>;
+// None, or the number of the instruction, the index, the limit that it should be below, and the
+// least that it should be.
+using PyFailure = std::optional<std::tuple<int, std::int64_t, std::int64_t, std::int64_t>>;
 
 PyFailure run(Machine& machine, const std::vector<PyRequest>& given, int threads,
               const nb::object& trace) {
@@ -135,7 +136,8 @@ PyFailure run(Machine& machine, const std::vector<PyRequest>& given, int threads
     failure = machine.run(requests, threads, callback);
   }
   if (!failure) return std::nullopt;
-  return std::tuple{failure->instruction, failure->violation.value, failure->violation.limit};
+  const Violation& found = failure->violation;
+  return std::tuple{failure->instruction, found.value, found.limit, found.first};
 }
 
 std::vector<std::string> instruction_sets() {

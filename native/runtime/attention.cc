@@ -31,8 +31,13 @@ class AttentionOperation final : public Operation {
   bool uses_cache(const Frame& frame, int request) const {
     return cache_ >= 0 && frame.cache(request).cache != nullptr;
   }
+  std::int64_t past(const Frame& frame, int request) const {
+    return uses_cache(frame, request) ? frame.cache(request).past : 0;
+  }
+  std::optional<Violation> check_index(const Frame& frame, int request) const;
+  std::optional<Violation> check_visible(const Frame& frame, int request) const;
   std::size_t own_bytes(const Frame& frame, int request) const;
-  std::int64_t seen_by(const Frame& frame, const Part& part, std::int64_t row) const;
+  Range seen_by(const Frame& frame, const Part& part, std::int64_t row) const;
   void append(const Frame& frame, int thread) const;
   void attend(const Frame& frame, int thread) const;
   std::int64_t blocks_of_group(const Frame& frame, int request, std::int64_t size) const;
@@ -45,7 +50,8 @@ class AttentionOperation final : public Operation {
   std::int64_t shared_;  // heads of one kv head
   bool causal_;
   int cache_;  // number of the store in the cache, or -1
-  int q_, k_, v_, index_ = -1, output_;
+  int q_, k_, v_, output_;
+  int index_ = -1, visible_ = -1;
   int own_;  // keys and values of requests without a cache
   Dim rows_, keys_;
   const float* score_multiplier_;
@@ -73,7 +79,10 @@ AttentionOperation::AttentionOperation(Workshop& workshop, const Instruction& in
       element_(element_of(workshop.output(instruction).dtype)),
       kernel_(workshop.kernels.attention),
       work_(workshop.work++) {
-  if (instruction.inputs.size() > 3) index_ = workshop.storages.of(instruction.inputs[3]);
+  if (instruction.inputs.size() > 3) {
+    const bool intervals = workshop.input(instruction, 3).shape.size() == 2;
+    (intervals ? visible_ : index_) = workshop.storages.of(instruction.inputs[3]);
+  }
   const auto bytes = [this](const Frame& frame) {
     std::size_t total = 0;
     for (int request = 0; request < frame.requests(); ++request) {
@@ -86,6 +95,7 @@ AttentionOperation::AttentionOperation(Workshop& workshop, const Instruction& in
   phases_.push_back({{{k_, false, true}, {v_, false, true}, {own_, true, false}}, keys_});
   Phase attending{{{q_, false, false}, {own_, false, false}, {output_, true, false}}, rows_};
   if (index_ >= 0) attending.accesses.push_back({index_, false, false});
+  if (visible_ >= 0) attending.accesses.push_back({visible_, false, false});
   phases_.push_back(std::move(attending));
 }
 
@@ -108,13 +118,32 @@ AttentionOperation::Part AttentionOperation::part(const Frame& frame, int reques
 }
 
 std::optional<Violation> AttentionOperation::check(const Frame& frame) const {
-  if (index_ < 0) return std::nullopt;
   for (int request = 0; request < frame.requests(); ++request) {
-    const std::int64_t limit = frame.count(keys_, request);
-    const std::int64_t* const index =
-        frame.storage<std::int64_t>(index_) + frame.begin(rows_, request);
-    for (std::int64_t i = 0; i < frame.count(rows_, request); ++i) {
-      if (index[i] < 0 || index[i] >= limit) return Violation{index[i], limit};
+    const auto found = visible_ >= 0 ? check_visible(frame, request) : check_index(frame, request);
+    if (found) return found;
+  }
+  return std::nullopt;
+}
+
+std::optional<Violation> AttentionOperation::check_index(const Frame& frame, int request) const {
+  if (index_ < 0) return std::nullopt;
+  const std::int64_t limit = frame.count(keys_, request);
+  const std::int64_t* const index =
+      frame.storage<std::int64_t>(index_) + frame.begin(rows_, request);
+  for (std::int64_t i = 0; i < frame.count(rows_, request); ++i) {
+    if (index[i] < 0 || index[i] >= limit) return Violation{index[i], limit};
+  }
+  return std::nullopt;
+}
+
+std::optional<Violation> AttentionOperation::check_visible(const Frame& frame, int request) const {
+  const std::int64_t keys = past(frame, request) + frame.count(keys_, request);
+  const std::int64_t* bounds =
+      frame.storage<std::int64_t>(visible_) + 2 * frame.begin(rows_, request);
+  for (std::int64_t i = 0; i < frame.count(rows_, request); ++i, bounds += 2) {
+    if (bounds[0] < 0 || bounds[0] >= keys) return Violation{bounds[0], keys};
+    if (bounds[1] <= bounds[0] || bounds[1] > keys) {
+      return Violation{bounds[1], keys + 1, bounds[0] + 1};
     }
   }
   return std::nullopt;
@@ -123,10 +152,9 @@ std::optional<Violation> AttentionOperation::check(const Frame& frame) const {
 std::size_t AttentionOperation::scratch_bytes(const Frame& frame) const {
   std::size_t largest = 0;
   for (int request = 0; request < frame.requests(); ++request) {
-    const std::int64_t past = uses_cache(frame, request) ? frame.cache(request).past : 0;
+    const std::int64_t keys = past(frame, request) + frame.count(keys_, request);
     const kernels::KvShape shape{0, shape_.head_dim};
-    largest = std::max(largest, kernels::attention_scratch_bytes(
-                                    shape, past + frame.count(keys_, request)));
+    largest = std::max(largest, kernels::attention_scratch_bytes(shape, keys));
   }
   return largest;
 }
@@ -153,11 +181,15 @@ void AttentionOperation::append(const Frame& frame, int thread) const {
   }
 }
 
-std::int64_t AttentionOperation::seen_by(const Frame& frame, const Part& p,
-                                         std::int64_t row) const {
-  if (!causal_) return p.past + p.keys;
-  if (index_ < 0) return p.past + row + 1;
-  return p.past + frame.storage<std::int64_t>(index_)[p.queries_begin + row] + 1;
+Range AttentionOperation::seen_by(const Frame& frame, const Part& p, std::int64_t row) const {
+  if (visible_ >= 0) {
+    const std::int64_t* const bounds =
+        frame.storage<std::int64_t>(visible_) + 2 * (p.queries_begin + row);
+    return {bounds[0], bounds[1]};
+  }
+  if (!causal_) return {0, p.past + p.keys};
+  if (index_ < 0) return {0, p.past + row + 1};
+  return {0, p.past + frame.storage<std::int64_t>(index_)[p.queries_begin + row] + 1};
 }
 
 // A block is at most `size` queries of one kv head; those of a kv head lie side by side.
@@ -200,19 +232,28 @@ void AttentionOperation::attend_to_group(const Frame& frame, const Part& p, std:
   const std::int64_t element_bytes = element_ == kernels::Element::int8 ? 1 : 2;
   kernels::Attention step{};
   step.shape = p.store.head_shape();
-  step.head = p.store.head(group);
   step.count = static_cast<int>(queries.last - queries.first);
+  std::int64_t first = p.past + p.keys;  // key that any of the queries sees
   step.element = element_;
   for (int i = 0; i < step.count; ++i) {
     const std::int64_t row = (queries.first + i) / shared_;
     const std::int64_t head = group * shared_ + (queries.first + i) % shared_;
     const std::int64_t channel = head * shape_.head_dim;
     const std::int64_t at = (p.queries_begin + row) * width + channel;
-    const std::int64_t seen = seen_by(frame, p, row);
+    const Range seen = seen_by(frame, p, row);
     step.queries[i] = {frame.storage<std::int8_t>(q_) + at,
                        frame.storage<std::byte>(output_) + at * element_bytes,
-                       multiplier_ + channel, score_multiplier_[head], seen};
-    step.seen = std::max(step.seen, seen);
+                       multiplier_ + channel, score_multiplier_[head], seen.first, seen.last};
+    first = std::min(first, seen.first);
+    step.seen = std::max(step.seen, seen.last);
+  }
+  // Blocks of keys before those that any query sees are passed over.
+  const std::int64_t skipped = first / kernels::kKeyBlock * kernels::kKeyBlock;
+  step.head = kernels::behind(step.shape, p.store.head(group), skipped);
+  step.seen -= skipped;
+  for (int i = 0; i < step.count; ++i) {
+    step.queries[i].first -= skipped;
+    step.queries[i].seen -= skipped;
   }
   // A single row's keys and values were last read a token ago, before all weights.
   if (p.queries == 1) prefetch_keys_values(step.shape, step.head, step.seen);

@@ -31,10 +31,11 @@ struct Phase {
   bool whole = true;  // shares of single rows; else of several, which may differ between phases
 };
 
-// An index that points outside of what it indexes.
+// An index that is not in [first, limit).
 struct Violation {
   std::int64_t value;
   std::int64_t limit;
+  std::int64_t first = 0;
 };
 
 class Operation {

@@ -177,8 +177,11 @@ Case draw_attention(Random& random) {
   const auto multiplier = random.factors(count * head_dim);
   const float largest = random.positive() * 1e-3F;
   const Element element = random.element();
-  std::vector<std::int64_t> sees;
-  for (int i = 0; i < count; ++i) sees.push_back(i == 0 ? seen : random.between(1, seen));
+  std::vector<kernels::Range> sees;
+  for (int i = 0; i < count; ++i) {
+    const std::int64_t last = i == 0 ? seen : random.between(1, seen);
+    sees.push_back({random.between(0, 1) == 0 ? 0 : random.between(0, last - 1), last});
+  }
   const std::int64_t middle = random.between(0, seen), spare = random.between(0, 40);
   return [=](const Kernels& kernels) {
     const runtime::KvStore store({1, head_dim}, seen + spare);
@@ -192,7 +195,8 @@ Case draw_attention(Random& random) {
       step.queries[i] = {q.data() + i * head_dim,
                          reinterpret_cast<std::byte*>(output.data()) + i * head_dim * bytes,
                          multiplier.data() + i * head_dim, largest,
-                         sees[static_cast<std::size_t>(i)]};
+                         sees[static_cast<std::size_t>(i)].first,
+                         sees[static_cast<std::size_t>(i)].last};
     }
     const runtime::AlignedBytes scratch(
         kernels::attention_scratch_bytes(step.shape, step.seen));

@@ -46,8 +46,8 @@ class Machine:
         requests: Sequence[Request],
         threads: int,
         trace: Callable[[int, bytes], None] | None,
-    ) -> tuple[int, int, int] | None:
-        """None, or instruction, index and limit of the first index that is out of range.
+    ) -> tuple[int, int, int, int] | None:
+        """None, or of the first index out of ``[first, limit)`` instruction, index, limit, first.
 
         ``trace`` is called with each instruction's number and the bytes of its buffer.
         """

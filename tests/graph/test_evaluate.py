@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ import torch
 from tests.graphs import merging_feeds, merging_graph
 from tests.memory import peak_growth
 from vlmforge.dims import Shape, resolve
+from vlmforge.errors import GraphError
 from vlmforge.graph.core import Graph, Node, Value, Weight
 from vlmforge.graph.evaluate import evaluate
 from vlmforge.graph.verify import verify
@@ -102,3 +104,38 @@ def test_masks_in_parts(masked: int, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_attention_among_many_rows_needs_memory_for_each(causal: bool) -> None:
     graph, feeds = attention(causal), operands(12000)
     assert peak_growth(lambda: evaluate(graph, feeds)) < 2 * 12000**2
+
+
+def windowed(causal: bool = False, bounds: int = 2) -> Graph:
+    graph = attention(causal)
+    visible = Value("visible", ("seq", bounds), "int64")
+    node = replace(graph.nodes["y"], inputs=("q", "k", "v", "visible"))
+    return replace(graph, inputs={**graph.inputs, "visible": visible}, nodes={"y": node})
+
+
+@pytest.mark.parametrize("changes", [{"causal": True}, {"bounds": 3}])
+def test_what_no_attention_takes_as_visible(changes: dict[str, Any]) -> None:
+    verify(windowed())
+    with pytest.raises(GraphError, match=r"attention breaks its rule: (not causal|visible)"):
+        verify(windowed(**changes))
+
+
+def test_rows_see_their_windows_alone() -> None:
+    feeds, windows = operands(37), [(0, 8), (8, 24), (24, 25), (25, 37)]
+    bounds = [window for window in windows for _ in range(*window)]
+    seen = evaluate(windowed(), {**feeds, "visible": torch.tensor(bounds)})["y"]
+    for first, end in windows:
+        own = {name: tensor[first:end] for name, tensor in feeds.items()}
+        assert torch.equal(seen[first:end], evaluate(attention(False), own)["y"])
+
+
+def test_rows_may_see_other_keys_than_their_own() -> None:
+    feeds, visible = operands(5), torch.tensor([[0, 1], [2, 5], [2, 5], [1, 4], [0, 5]])
+    seen = evaluate(windowed(), {**feeds, "visible": visible})["y"]
+    query, key, value = (feeds[name].unflatten(1, (-1, 8)) for name in "qkv")
+    for row, (first, end) in enumerate(visible.tolist()):
+        scores = torch.einsum("hd,jd->hj", query[row], key[first:end, 0]) * 0.3
+        context = scores.softmax(-1) @ value[first:end, 0]
+        assert torch.allclose(seen[row].reshape(2, 8), context, atol=1e-6)
+    none = {name: tensor[:0] for name, tensor in feeds.items()}
+    assert evaluate(windowed(), {**none, "visible": visible[:0]})["y"].shape == (0, 16)

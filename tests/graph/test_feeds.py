@@ -77,3 +77,15 @@ def test_indexes_of_a_short_sample_stay_within_it() -> None:
     assert short["order"].tolist() == [1, 0]
     assert short["some"].tolist() == [7, 0]
     assert evaluate(ordering(), short)["picked"].tolist() == [[14.0, 15.0], [0.0, 1.0]]
+
+
+def test_what_is_visible_in_a_short_sample_is_part_of_it() -> None:
+    rows = ("4*groups", 2)
+    inputs = (Value("x", rows), Value("visible", rows, "int64"))
+    attrs = {"heads": 1, "kv_heads": 1, "head_dim": 2, "scale": 1.0, "causal": False, "cache": None}
+    node = Node("y", "attention", ("x", "x", "x", "visible"), rows, attrs=attrs)
+    graph = Graph("vision", {v.name: v for v in inputs}, {"y": node}, ("y",), {})
+    verify(graph)
+    visible = torch.tensor([[0, 12]] * 5 + [[5, 7]] * 2 + [[7, 12]] + [[9, 10]] * 4)
+    short = shortened(graph, {"x": torch.ones(12, 2), "visible": visible}, 9)
+    assert short["visible"].tolist() == [[0, 8]] * 5 + [[5, 7]] * 2 + [[7, 8]]

@@ -99,6 +99,28 @@ class CacheSuite:
             )
             np.testing.assert_array_equal(y, wanted)
 
+    def test_what_is_visible_in_the_cache(self) -> None:
+        rng = np.random.default_rng(0)
+        kinds: dict[str, Any] = dict.fromkeys("qkv", (("m", 4), "int8"))
+        kinds["visible"] = (("m", 2), "int64")
+        scores, multiplier = np.array([0.001], np.float32), np.full(4, 100.0, np.float32)
+        tensors = {"score_multiplier": scores, "multiplier": multiplier}
+        attrs: dict[str, Any] = {"heads": 1, "kv_heads": 1, "head_dim": 4, "cache": "kv"}
+        program = single("attention", kinds, (("m", 4), "int16"), tensors, causal=False, **attrs)
+        verify(program)
+        machine = self.open_machine(program)
+        cache = machine.new_cache(40)
+        q, k, v = (codes(rng, (40, 4), "int8") for _ in range(3))
+        for start, stop in ((0, 3), (3, 22), (22, 23), (23, 40)):
+            last = range(start, stop)
+            first = [max(0, i - 18) for i in last]
+            own = {"q": q[start:stop], "k": k[start:stop], "v": v[start:stop]}
+            own["visible"] = np.array([first, last]).T + [0, 1]
+            wanted = oracle.attention(
+                own["q"], k[:stop], v[:stop], last, scores, multiplier, 1, "int16", first
+            )
+            np.testing.assert_array_equal(machine.run(own, cache)["y"], wanted)
+
     def test_a_full_cache_is_refused_and_kept(self, machine: Machine) -> None:
         cache, whole = machine.new_cache(10), request(12)
         self.read(machine, whole, cache, [8])

@@ -7,6 +7,7 @@ class TestNative(OpSuite):
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +22,7 @@ from tests.machine.single import in_groups, single, single_of
 from tests.memory import peak_growth
 from vlmforge.dims import Dim, Shape, resolve
 from vlmforge.errors import RunError
-from vlmforge.machine.machine import Machine
+from vlmforge.machine.machine import Machine, Request
 from vlmforge.program.core import Program
 from vlmforge.program.layout import pack, pack_group_scale, pack_int4
 from vlmforge.program.verify import verify
@@ -107,6 +108,22 @@ def factors(rng: np.random.Generator, shape: tuple[int, ...], size: float) -> np
 def factor(rng: np.random.Generator, low: float, high: float) -> float:
     """A positive float32, evenly spread in logarithm."""
     return float(np.float32(np.exp(rng.uniform(np.log(low), np.log(high)))))
+
+
+def windowed(rows: Dim, width: int, heads: int) -> Program:
+    """An attention whose rows see what ``visible`` says."""
+    inputs: dict[str, tuple[Shape, str]] = dict.fromkeys("qkv", ((rows, width), "int8"))
+    inputs["visible"] = ((rows, 2), "int64")
+    tensors = {
+        "score_multiplier": np.full(heads, 2**-8, np.float32),
+        "multiplier": np.full(width, 100, np.float32),
+    }
+    sizes: dict[str, Any] = {"heads": heads, "kv_heads": heads, "head_dim": width // heads}
+    program = single(
+        "attention", inputs, ((rows, width), "int16"), tensors, causal=False, cache=None, **sizes
+    )
+    verify(program)
+    return program
 
 
 class OperationTests:
@@ -506,6 +523,103 @@ class OpSuite(OperationTests):
         last = [m - 1] * n if not causal else index.tolist() if indexed else range(m)
         wanted = oracle.attention(q, k, v, last, scores, multiplier, kv_heads, dtype)
         np.testing.assert_array_equal(y, wanted)
+
+    @several
+    @given(SEEDS, st.tuples(SMALL, SMALL, SMALL, st.integers(1, 40)), DTYPES)
+    def test_attention_to_visible_keys(
+        self, seed: int, sizes: tuple[int, int, int, int], dtype: str
+    ) -> None:
+        rng = np.random.default_rng(seed)
+        kv_heads, shared, head_dim, m = sizes
+        n = int(rng.integers(1, 9))
+        first = rng.integers(0, m, n)
+        visible = np.stack([first, rng.integers(first + 1, m + 1)], axis=1)
+        self.check_visible(rng, (kv_heads, shared, head_dim, m), visible, dtype)
+
+    @pytest.mark.parametrize("head_dim", [72, 80, 96, 256])
+    def test_attention_in_windows(self, head_dim: int) -> None:
+        rng, keys = np.random.default_rng(head_dim), 75
+        ends = [16, 49, 51, 64, 74, keys]
+        visible = np.array([[0, 16], [16, 49], [16, 49], [49, 51], [51, 64], [64, 74], [74, keys]])
+        assert visible[[0, 1, 3, 4, 5, 6], 1].tolist() == ends
+        self.check_visible(rng, (1, 1, head_dim, keys), visible, "int16")
+
+    def check_visible(
+        self,
+        rng: np.random.Generator,
+        sizes: tuple[int, int, int, int],
+        visible: np.ndarray,
+        dtype: str,
+    ) -> None:
+        kv_heads, shared, head_dim, m = sizes
+        heads, n = kv_heads * shared, len(visible)
+        arrays = {"q": codes(rng, (n, heads * head_dim), "int8")}
+        arrays |= {name: codes(rng, (m, kv_heads * head_dim), "int8") for name in "kv"}
+        scores = abs(factors(rng, (heads,), factor(rng, 1e-6, 1)))
+        multiplier = factors(rng, (heads * head_dim,), oracle.LIMITS[dtype] / 100)
+        tensors = {"score_multiplier": scores, "multiplier": multiplier}
+        attrs: dict[str, Any] = {"heads": heads, "kv_heads": kv_heads, "head_dim": head_dim}
+        y = self.compute(
+            "attention",
+            {**arrays, "visible": visible},
+            ((n, heads * head_dim), dtype),
+            tensors,
+            causal=False,
+            cache=None,
+            **attrs,
+        )
+        first, last = visible[:, 0].tolist(), (visible[:, 1] - 1).tolist()
+        wanted = oracle.attention(
+            *arrays.values(), last, scores, multiplier, kv_heads, dtype, first
+        )
+        np.testing.assert_array_equal(y, wanted)
+
+    @pytest.mark.parametrize(
+        ("row", "message"),
+        [
+            ((-1, 2), "-1 is outside 0 to 7"),
+            ((8, 9), "8 is outside 0 to 7"),
+            ((2, 2), "2 is outside 3 to 8"),
+            ((3, 1), "1 is outside 4 to 8"),
+            ((0, 9), "9 is outside 1 to 8"),
+            ((-(2**63), 2**63 - 1), "-9223372036854775808 is outside 0 to 7"),
+        ],
+    )
+    def test_what_no_row_can_see(self, row: tuple[int, int], message: str) -> None:
+        program = windowed("4*groups", 4, 1)
+        x = np.ones((8, 4), np.int8)
+        visible = np.array([[0, 8]] * 8)
+        visible[5] = row
+        feeds = {"q": x, "k": x, "v": x, "visible": visible}
+        with pytest.raises(RunError, match=f"bound of what a row sees {message}") as caught:
+            self.open_machine(program).run(feeds)
+        assert caught.value.where == "y"
+
+    def test_windows_of_several_requests(self) -> None:
+        machine, rng = self.open_machine(windowed("4*groups", 8, 2)), np.random.default_rng(0)
+        requests = []
+        for rows in (8, 20, 4):
+            feeds = {name: codes(rng, (rows, 8), "int8") for name in "qkv"}
+            first = np.arange(rows) // 5 * 5
+            feeds["visible"] = np.stack([first, np.minimum(first + 5, rows)], axis=1)
+            requests.append(Request(feeds))
+        for request, outputs in zip(requests, machine.run_batch(requests), strict=True):
+            np.testing.assert_array_equal(outputs["y"], machine.run(request.inputs)["y"])
+
+    def test_windows_pass_over_what_no_row_sees(self) -> None:
+        machine, rows = self.open_machine(windowed("4*groups", 16, 1)), 2048
+        rng = np.random.default_rng(0)
+        feeds = {name: codes(rng, (rows, 16), "int8") for name in "qkv"}
+        start = np.arange(rows) // 64 * 64
+        windows = np.stack([start, start + 64], axis=1)
+
+        def seconds(visible: np.ndarray) -> float:
+            began = time.perf_counter()
+            machine.run({**feeds, "visible": visible})
+            return time.perf_counter() - began
+
+        whole = np.stack([np.zeros_like(start), np.full(rows, rows)], axis=1)
+        assert min(seconds(windows) for _ in range(4)) < min(seconds(whole) for _ in range(2)) / 3
 
     def test_attention_among_many_rows_needs_memory_for_each(self) -> None:
         rows, head_dim = 6000, 4

@@ -207,20 +207,22 @@ def attention(
     multiplier: np.ndarray,
     kv_heads: int,
     dtype: str,
+    first: Sequence[int] | None = None,
 ) -> np.ndarray:
-    """k and v ``[T, G·D]`` with the cached rows in front; row m sees keys 0 … last[m]."""
+    """k and v ``[T, G·D]`` with the cached rows in front; row m sees keys first[m] … last[m]."""
     heads = len(score_multiplier)
     head_dim = q.shape[1] // heads
     output = np.empty(q.shape, dtype)
     for m, h in np.ndindex(len(q), heads):
         at = h // (heads // kv_heads) * head_dim
         own = slice(h * head_dim, (h + 1) * head_dim)
-        seen_keys = k[: last[m] + 1, at : at + head_dim].tolist()
+        seen = slice(first[m] if first else 0, last[m] + 1)
+        seen_keys = k[seen, at : at + head_dim].tolist()
         query = q[m, own].tolist()
         a = [sum(x * y for x, y in zip(query, key, strict=True)) for key in seen_keys]
         e = [code(F(exp(F(f32(j - max(a)) * score_multiplier[h])) * F(32767)), "int16") for j in a]
         for d in range(head_dim):
-            c = sum(p * int(v[j, at + d]) for j, p in enumerate(e))
+            c = sum(p * int(x) for p, x in zip(e, v[seen, at + d], strict=True))
             scale = F(multiplier[h * head_dim + d] / f32(sum(e)))
             output[m, h * head_dim + d] = code(F(f32(c) * scale), dtype)
     return output

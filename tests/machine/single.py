@@ -54,8 +54,10 @@ def in_groups(program: Program) -> Program | None:
     """
     (step,), buffers = program.instructions, dict(program.buffers)
     spec, known = INSTRUCTIONS[step.op], dict[Dim, Dim]()
-    for name, operand in zip(step.inputs, spec.inputs.values(), strict=False):
-        for axis in _rows(operand.shape):
+    for name, operand in zip(
+        step.inputs, spec.operands([buffers[name].shape for name in step.inputs]), strict=True
+    ):
+        for axis in _rows(spec.inputs[operand].shape):
             size = buffers[name].shape[axis]
             assert isinstance(size, int)
             known[size] = multiple(math.gcd(size, 12), f"of_{size}")

@@ -386,17 +386,41 @@ def test_constant_with_the_lowest_code() -> None:
     refused(single("constant", {}, ((1,), "int8"), value), "above the lowest")
 
 
-def attention(q: Kind, causal: bool, cache: str | None = None) -> Program:
+def attention(
+    q: Kind, causal: bool, cache: str | None = None, more: Mapping[str, Kind] | None = None
+) -> Program:
     kv: Kind = ((3, 2), "int8")
     tensors = {"score_multiplier": np.ones(1, np.float32), "multiplier": np.ones(2, np.float32)}
     sizes: dict[str, Any] = {"heads": 1, "kv_heads": 1, "head_dim": 2}
-    inputs = {"q": q, "k": kv, "v": kv}
+    inputs = {"q": q, "k": kv, "v": kv, **(more or {})}
     return single("attention", inputs, q, tensors, causal=causal, cache=cache, **sizes)
 
 
 def test_causal_rows_without_an_index() -> None:
     verify(attention(((5, 2), "int8"), causal=False))
     refused(attention(((5, 2), "int8"), causal=True), "dimension n is both 5 and 3")
+
+
+@pytest.mark.parametrize(
+    ("more", "causal", "rule"),
+    [
+        ({"visible": ((5, 2), "int64")}, False, None),
+        ({"visible": ((5, 2), "int64")}, True, "not causal where visible"),
+        ({"visible": ((3, 2), "int64")}, False, "dimension n is both 5 and 3"),
+        ({"visible": ((5, 3), "int64")}, False, "a dimension of [5, 3] is 2"),
+        ({"visible": ((5, 2), "int8")}, False, "visible is of ['int64'], not int8"),
+        ({"visible": ((5, 2, 1), "int64")}, False, "no input of"),
+        ({"i": ((5,), "int64"), "visible": ((5, 2), "int64")}, False, "not both"),
+        ({"visible": ((5, 2), "int64"), "i": ((5,), "int64")}, False, "not both"),
+        ({"i": ((5,), "int64"), "j": ((5,), "int64")}, False, "no input of"),
+    ],
+)
+def test_what_rows_see(more: dict[str, Kind], causal: bool, rule: str | None) -> None:
+    program = attention(((5, 2), "int8"), causal, more=more)
+    if rule is None:
+        verify(program)
+    else:
+        refused(program, rule)
 
 
 def test_caches_that_grow_unequally() -> None:

@@ -88,6 +88,10 @@ void append_keys_values(const KvShape& shape, const KvHead& head, const std::int
   }
 }
 
+KvHead behind(const KvShape& shape, const KvHead& head, std::int64_t keys) {
+  return {key_block(shape, head, keys), four_values(shape, head, 0, keys)};
+}
+
 void prefetch_keys_values(const KvShape& shape, const KvHead& head, std::int64_t seen) {
   const std::int64_t count = std::min(seen, kMostPrefetched);
   for (std::int64_t i = 0; i < count * shape.key_steps() * 4; i += 64) {

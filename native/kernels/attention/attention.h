@@ -40,6 +40,10 @@ void append_keys_values(const KvShape& shape, const KvHead& head, const std::int
                         const std::int8_t* v, std::int64_t stride, std::int64_t past,
                         std::int64_t count);
 
+// The head without its first keys, a multiple of kKeyBlock.
+inline constexpr std::int64_t kKeyBlock = 16;
+KvHead behind(const KvShape& shape, const KvHead& head, std::int64_t keys);
+
 // Fetches the first keys and values of `seen`, all at once. Short runs of them, in many places, are
 // over before the processor has learnt to fetch ahead; long ones are not.
 void prefetch_keys_values(const KvShape& shape, const KvHead& head, std::int64_t seen);
@@ -56,7 +60,8 @@ struct Query {
   void* output;             // [D] of `element`
   const float* multiplier;  // [D]
   float score_multiplier;
-  std::int64_t seen;  // keys it sees: the first `seen`, at least one
+  std::int64_t first;  // keys it sees: [first, seen), at least one
+  std::int64_t seen;
 };
 
 // At most kMaxQueries queries of one kv head; `seen` is the largest of theirs.

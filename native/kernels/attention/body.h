@@ -5,7 +5,7 @@
 //   QueryCode            what codes of queries are kept as
 //   scores<R>(...)       q of R rows times all keys, int32
 //   store_probabilities  V::width codes in [0, 32767], as weigh reads them
-//   clear_probabilities  zeros to the end
+//   clear_probabilities  zeros, of some of the keys
 //   weigh<R>(...)        adds the sums of probability * value of R rows to doubles
 #pragma once
 
@@ -55,7 +55,7 @@ inline constexpr std::int64_t kKeysPerSum = 32768;
 template <class D>
 struct ProbabilityRow {
   using V = typename D::V;
-  const std::int32_t* scores;  // [keys]; those behind the last key the row sees have no effect
+  const std::int32_t* scores;  // [keys]; those of keys the row does not see have no effect
   std::int32_t largest;
   float multiplier;
   std::uint8_t* output;
@@ -75,10 +75,15 @@ struct ProbabilityRow {
     D::store_probabilities(output, keys, j, codes);
   }
 
-  // Computes the codes [first, last), from a multiple of V::width on; their sum.
+  // Computes the codes [first, last); their sum. Those before `first` in its vector become zeros.
   VLMFORGE_INLINE std::int64_t compute(std::int64_t first, std::int64_t last) {
     constexpr int several = V::side_by_side;
-    std::int64_t j = first;
+    std::int64_t j = first / V::width * V::width;
+    if (j < first) {
+      const std::int64_t end = last - j < V::width ? last - j : V::width;
+      keep(j, V::behind(V::first(codes<1>(j).part[0], end), first - j));
+      j += V::width;
+    }
     for (; j + several * V::width <= last; j += several * V::width) {
       const typename Several<V, several>::I all = codes<several>(j);
 #pragma GCC unroll 16
@@ -94,15 +99,19 @@ template <class D>
 VLMFORGE_INLINE float attend_to_keys(const Query& query, const AttentionScratch& s, int row) {
   const std::int32_t* const scores = s.scores + row * s.keys;
   std::uint8_t* const output = s.probability + row * 2 * s.keys;
-  std::int32_t largest = scores[0];
-  for (std::int64_t j = 1; j < query.seen; ++j) largest = scores[j] > largest ? scores[j] : largest;
+  std::int32_t largest = scores[query.first];
+  for (std::int64_t j = query.first + 1; j < query.seen; ++j) {
+    largest = scores[j] > largest ? scores[j] : largest;
+  }
   std::int64_t total = 0;
-  for (std::int64_t first = 0; first < query.seen; first += kKeysPerSum) {
-    const std::int64_t last = first + kKeysPerSum < query.seen ? first + kKeysPerSum : query.seen;
+  for (std::int64_t first = query.first, last; first < query.seen; first = last) {
+    last = (first / kKeysPerSum + 1) * kKeysPerSum;
+    if (last > query.seen) last = query.seen;
     ProbabilityRow<D> row_part{scores, largest, query.score_multiplier, output, s.keys};
     total += row_part.compute(first, last);
   }
-  if (query.seen < s.keys) D::clear_probabilities(output, s.keys, query.seen);
+  if (query.first > 0) D::clear_probabilities(output, s.keys, 0, query.first);
+  if (query.seen < s.keys) D::clear_probabilities(output, s.keys, query.seen, s.keys);
   return static_cast<float>(total);
 }
 
@@ -165,8 +174,8 @@ void attend(const Attention& step, std::byte* scratch) {
 // Probabilities as two planes of bytes: e = 256 * high + low.
 struct BytePlanes {
   static VLMFORGE_INLINE void clear_probabilities(std::uint8_t* output, std::int64_t keys,
-                                                  std::int64_t first) {
-    const std::size_t size = static_cast<std::size_t>(keys - first);
+                                                  std::int64_t first, std::int64_t last) {
+    const std::size_t size = static_cast<std::size_t>(last - first);
     std::memset(output + first, 0, size);
     std::memset(output + keys + first, 0, size);
   }
@@ -174,9 +183,9 @@ struct BytePlanes {
 
 // Probabilities as int16.
 struct Words {
-  static VLMFORGE_INLINE void clear_probabilities(std::uint8_t* output, std::int64_t keys,
-                                                  std::int64_t first) {
-    std::memset(output + 2 * first, 0, static_cast<std::size_t>(2 * (keys - first)));
+  static VLMFORGE_INLINE void clear_probabilities(std::uint8_t* output, std::int64_t,
+                                                  std::int64_t first, std::int64_t last) {
+    std::memset(output + 2 * first, 0, static_cast<std::size_t>(2 * (last - first)));
   }
 };
 

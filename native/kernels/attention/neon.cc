@@ -21,8 +21,8 @@ struct NeonDots {
     }
   }
   static VLMFORGE_INLINE void clear_probabilities(std::uint8_t* output, std::int64_t keys,
-                                                  std::int64_t first) {
-    const std::size_t size = static_cast<std::size_t>(keys - first);
+                                                  std::int64_t first, std::int64_t last) {
+    const std::size_t size = static_cast<std::size_t>(last - first);
     std::memset(output + first, 0, size);
     std::memset(output + keys + first, 0x80, size);
   }

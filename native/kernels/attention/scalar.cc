@@ -19,7 +19,7 @@ struct ScalarDots : Words {
     const std::int64_t steps = step.shape.key_steps();
     for (int r = 0; r < R; ++r) {
       const std::int8_t* const q = query<std::int8_t>(s, r);
-      for (std::int64_t j = 0; j < step.queries[r].seen; ++j) {
+      for (std::int64_t j = step.queries[r].first; j < step.queries[r].seen; ++j) {
         const std::uint8_t* const key = step.head.keys + j / 16 * steps * 64 + j % 16 * 4;
         std::int32_t sum = 0;
         for (std::int64_t d = 0; d < step.shape.head_dim; ++d) {

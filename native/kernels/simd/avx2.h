@@ -33,6 +33,7 @@ struct Avx2 {
     const __m256i count = _mm256_set1_epi32(static_cast<int>(n));
     return _mm256_and_si256(x, _mm256_cmpgt_epi32(count, places));
   }
+  static VLMFORGE_INLINE I behind(I x, std::int64_t n) { return _mm256_sub_epi32(x, first(x, n)); }
   static VLMFORGE_INLINE I plus(I x, I y) { return _mm256_add_epi32(x, y); }
   static VLMFORGE_INLINE std::int64_t total(I x) { return total_of(widened_sum(x)); }
   static VLMFORGE_INLINE void store(float* p, F x) { _mm256_storeu_ps(p, x); }

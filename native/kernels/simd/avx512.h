@@ -32,6 +32,9 @@ struct Avx512 {
   static VLMFORGE_INLINE I first(I x, std::int64_t n) {
     return _mm512_maskz_mov_epi32(static_cast<__mmask16>((1U << n) - 1), x);
   }
+  static VLMFORGE_INLINE I behind(I x, std::int64_t n) {
+    return _mm512_maskz_mov_epi32(static_cast<__mmask16>(~0U << n), x);
+  }
   static VLMFORGE_INLINE I plus(I x, I y) { return _mm512_add_epi32(x, y); }
   static VLMFORGE_INLINE std::int64_t total(I x) {
     const __m512i low = _mm512_cvtepi32_epi64(_mm512_castsi512_si256(x));

@@ -31,6 +31,7 @@ struct Neon {
     const uint32x4_t wanted = vcltq_s32(vld1q_s32(places), vdupq_n_s32(static_cast<int>(n)));
     return vandq_s32(x, vreinterpretq_s32_u32(wanted));
   }
+  static VLMFORGE_INLINE I behind(I x, std::int64_t n) { return vsubq_s32(x, first(x, n)); }
   static VLMFORGE_INLINE I plus(I x, I y) { return vaddq_s32(x, y); }
   static VLMFORGE_INLINE std::int64_t total(I x) { return vaddlvq_s32(x); }
   static VLMFORGE_INLINE void store(float* p, F x) { vst1q_f32(p, x); }

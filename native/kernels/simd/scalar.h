@@ -38,6 +38,8 @@ struct Scalar {
   static VLMFORGE_INLINE I zeros() { return 0; }
   // The first n elements of x, and zeros.
   static VLMFORGE_INLINE I first(I x, std::int64_t n) { return n > 0 ? x : 0; }
+  // Zeros, and the elements of x behind the first n.
+  static VLMFORGE_INLINE I behind(I x, std::int64_t n) { return n > 0 ? 0 : x; }
   static VLMFORGE_INLINE I plus(I x, I y) { return x + y; }
   static VLMFORGE_INLINE std::int64_t total(I x) { return x; }
   // y if x is not a number.

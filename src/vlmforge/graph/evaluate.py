@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -181,25 +182,58 @@ def _rope(node: Node, inputs: list[Tensor], weights: Weights) -> Tensor:
 
 
 def _attention(node: Node, inputs: list[Tensor], cache: FloatCache | None) -> Tensor:
-    query, key, value, *index = inputs
-    rows = index[0] if index else torch.arange(len(query), device=query.device)
-    new = len(key)
+    query, key, value, *sees = inputs
+    past = 0
     if cache is not None and node.attrs["cache"] is not None:
+        new = len(key)
         key, value = cache.append(node.attrs["cache"], key, value)
+        past = len(key) - new
     heads = [t.unflatten(1, (-1, node.attrs["head_dim"])) for t in (query, key, value)]
     queries, keys, values = (t.transpose(0, 1)[None] for t in heads)
-    seen = torch.arange(len(key), device=query.device)
-    size = max(1, MASKED // len(key)) if node.attrs["causal"] else max(1, len(query))
-    contexts = []
-    for part, last in zip(queries.split(size, 2), (len(key) - new + rows).split(size), strict=True):
-        mask = seen[None] <= last[:, None] if node.attrs["causal"] else None
-        scale = node.attrs["scale"]
-        contexts.append(
-            F.scaled_dot_product_attention(
-                part, keys, values, attn_mask=mask, scale=scale, enable_gqa=True
-            )
+    if sees and sees[0].dim() == 2:
+        parts = _intervals(sees[0])
+    elif node.attrs["causal"]:
+        rows = sees[0] if sees else torch.arange(len(query), device=query.device)
+        parts = _causal(past + rows, len(key))
+    else:
+        parts = iter([_Part(slice(None), slice(None))])
+    contexts = [
+        F.scaled_dot_product_attention(
+            queries[:, :, part.rows],
+            keys[:, :, part.keys],
+            values[:, :, part.keys],
+            attn_mask=part.mask,
+            scale=node.attrs["scale"],
+            enable_gqa=True,
         )
-    return torch.cat(contexts, 2)[0].transpose(0, 1).flatten(1)
+        for part in parts
+    ]
+    return torch.cat(contexts or [queries], 2)[0].transpose(0, 1).flatten(1)
+
+
+class _Part(NamedTuple):
+    """Rows that attend at once, the keys they see, and which of these each row sees if not all."""
+
+    rows: slice
+    keys: slice
+    mask: Tensor | None = None
+
+
+def _causal(last: Tensor, keys: int) -> Iterator[_Part]:
+    seen = torch.arange(keys, device=last.device)
+    size = max(1, MASKED // keys)
+    for start in range(0, max(1, len(last)), size):
+        rows = slice(start, start + size)
+        yield _Part(rows, slice(None), seen[None] <= last[rows, None])
+
+
+def _intervals(visible: Tensor) -> Iterator[_Part]:
+    """Rows in a row that see the same keys attend together, and to no others."""
+    bounds, counts = visible.unique_consecutive(dim=0, return_counts=True)
+    start = 0
+    for (first, end), count in zip(bounds.tolist(), counts.tolist(), strict=True):
+        yield _Part(slice(start, start + count), slice(first, end))
+        start += count
 
 
 _IN_GRAPH: dict[str, Callable[[Graph, Node, Tensor], Tensor]] = {

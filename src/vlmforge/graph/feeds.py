@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor
 
 from vlmforge.dims import bind, names, parts, resolve
@@ -30,7 +31,7 @@ def row_count(graph: Graph, feeds: Mapping[str, Tensor]) -> int:
 def shortened(graph: Graph, feeds: Mapping[str, Tensor], rows: int) -> dict[str, Tensor]:
     """The first ``rows`` rows of a sample, or a few less where rows come in groups.
 
-    Indexes of rows stay within them.
+    Indexes of rows, and intervals of them, stay within them.
     """
     sizes = sizes_of(graph, feeds)
     kept = {name: min(sizes[name], size) for name, size in _row_names(graph, rows).items()}
@@ -40,7 +41,9 @@ def shortened(graph: Graph, feeds: Mapping[str, Tensor], rows: int) -> dict[str,
         for axis, size in enumerate(resolve(value.shape, {**sizes, **kept})):
             tensor = tensor.narrow(axis, 0, size)
         limit = _indexed_rows(graph, name, {**sizes, **kept})
-        if limit is not None:
+        if limit is not None and len(value.shape) == 2:
+            tensor = tensor.clamp(max=torch.tensor([limit - 1, limit]))
+        elif limit is not None:
             moves = kept.keys() & names(value.shape)
             tensor = tensor.clamp(max=limit - 1) if moves else tensor[tensor < limit]
         short[name] = tensor

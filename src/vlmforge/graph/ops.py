@@ -146,7 +146,15 @@ def _attention(node: Node, inputs: Sequence[Shape], weights: WeightShapes) -> Sh
     )
     rows = inputs[3][0] if len(inputs) == 4 else key[0]
     _require(query[0] == rows, node, f"q has {rows} rows")
+    if sees_intervals(inputs):
+        _require(inputs[3] == (rows, 2), node, f"visible [{rows}, 2], got {inputs[3]}")
+        _require(not node.attrs["causal"], node, "not causal where visible says what a row sees")
     return query
+
+
+def sees_intervals(inputs: Sequence[Shape]) -> bool:
+    """Whether the fourth input of an attention is ``visible`` ``[n, 2]``, not ``index`` ``[n]``."""
+    return len(inputs) == 4 and len(inputs[3]) == 2
 
 
 OPS: dict[str, OpSpec] = {

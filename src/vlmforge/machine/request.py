@@ -12,7 +12,7 @@ from vlmforge.dims import Dim, Mismatch, Shape, bind, resolve
 from vlmforge.errors import RunError
 from vlmforge.fixed_point import LIMITS
 from vlmforge.machine.cache import Cache
-from vlmforge.program.core import Program
+from vlmforge.program.core import Instruction, Program
 from vlmforge.program.limits import MAX_CACHE_LENGTH
 
 Sizes = dict[str, int]
@@ -24,10 +24,22 @@ Outputs = dict[str, np.ndarray]
 _OF_ROWS: Final = ("the row", "pass indexes of rows of this chunk")
 INDEXED: Final = {
     "gather_rows": _OF_ROWS,
-    "attention": _OF_ROWS,
+    "index": _OF_ROWS,
+    "visible": (
+        "the bound of what a row sees",
+        "pass the first key of each row and the one after its last, both among the keys",
+    ),
     "rope_lookup": ("the position", "shorten the prompt, or compile with a larger cache length"),
 }
-"""Operations with indexes: what an index names, and what to do about one out of range."""
+"""What has indexes: what an index names, and what to do about one out of range."""
+
+
+class OutOfRange(NamedTuple):
+    """An index that is not in ``[first, limit)``."""
+
+    value: int
+    limit: int
+    first: int = 0
 
 
 class Request(NamedTuple):
@@ -187,14 +199,35 @@ def unchanged_on_failure(requests: Sequence[Request]) -> Iterator[None]:
         raise
 
 
-def check_indexes(op: str, name: str, indexes: np.ndarray, limit: int) -> None:
+def check_indexes(kind: str, name: str, indexes: np.ndarray, limit: int) -> None:
     """Raise :func:`index_error` unless every element is in ``[0, limit)``."""
     outside = indexes[(indexes < 0) | (indexes >= limit)]
     if outside.size:
-        raise index_error(op, name, int(outside.flat[0]), limit)
+        raise index_error(kind, name, OutOfRange(int(outside.flat[0]), limit))
 
 
-def index_error(op: str, name: str, index: int, limit: int) -> RunError:
-    """What the operation ``op`` of instruction ``name`` refuses an index out of range with."""
-    what, mend = INDEXED[op]
-    return RunError(f"{what} {index} is outside 0 to {limit - 1}", where=name, mend=mend)
+def check_intervals(name: str, visible: np.ndarray, keys: int) -> None:
+    """Raise :func:`index_error` unless every row is an interval of the keys that is not empty."""
+    for first, end in visible[_no_intervals(visible, keys)].tolist():
+        within = 0 <= first < keys
+        found = OutOfRange(end, keys + 1, first + 1) if within else OutOfRange(first, keys)
+        raise index_error("visible", name, found)
+
+
+def _no_intervals(visible: np.ndarray, keys: int) -> np.ndarray:
+    first, end = visible.T
+    return (first < 0) | (first >= end) | (end > keys)
+
+
+def kind_of_index(program: Program, step: Instruction) -> str:
+    """The key of :data:`INDEXED` for an instruction's indexes."""
+    if step.op != "attention":
+        return step.op
+    return "visible" if len(program.buffers[step.inputs[-1]].shape) == 2 else "index"
+
+
+def index_error(kind: str, name: str, found: OutOfRange) -> RunError:
+    """What instruction ``name`` refuses an index out of range with."""
+    what, mend = INDEXED[kind]
+    within = f"{found.first} to {found.limit - 1}"
+    return RunError(f"{what} {found.value} is outside {within}", where=name, mend=mend)

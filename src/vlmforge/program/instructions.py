@@ -195,7 +195,10 @@ def _attention(case: Case) -> None:
     case.sizes.bind("H", heads)
     case.sizes.bind("H·D", heads * head_dim)
     case.sizes.bind("G·D", kv_heads * head_dim)
-    if case.attrs["causal"] and "index" not in case.dtypes:
+    if "visible" in case.dtypes:
+        require("index" not in case.dtypes, "a row sees by its index or what is visible, not both")
+        require(not case.attrs["causal"], "it is not causal where visible says what a row sees")
+    elif case.attrs["causal"] and "index" not in case.dtypes:
         case.sizes.bind("n", case.sizes["M"])
 
 
@@ -311,6 +314,7 @@ INSTRUCTIONS: Final[dict[str, InstructionSpec]] = {
             "k": _codes("M G·D", "int8"),
             "v": _codes("M G·D", "int8"),
             "index": _index("n", optional=True),
+            "visible": _index("n 2", optional=True),
         },
         output=_codes("n H·D"),
         tensors={

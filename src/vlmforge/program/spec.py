@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,7 +47,8 @@ class Operand:
         shape: a pattern of sizes such as ``"M 2 D"``. A letter stands for the same size
             everywhere in the instruction, a number for itself, ``*S`` for any further sizes.
         dtypes: those allowed.
-        optional: whether it may be missing; optional inputs come last.
+        optional: whether it may be missing; optional inputs come last, and their number of
+            dimensions tells which of them are there.
         values: for a tensor, a condition on its elements.
     """
 
@@ -137,6 +138,18 @@ class InstructionSpec:
     tensors: dict[str, Operand] = field(default_factory=dict)
     attrs: dict[str, Attribute] = field(default_factory=dict)
     rule: Callable[[Case], None] = lambda case: None
+
+    def operands(self, shapes: Sequence[Shape]) -> tuple[str, ...]:
+        """The names of the inputs of these shapes; raises :class:`RuleError` if there are none."""
+        needed = [name for name, operand in self.inputs.items() if not operand.optional]
+        require(len(shapes) >= len(needed), f"it has the inputs {list(self.inputs)}")
+        left = {name: len(each.shape.split()) for name, each in self.inputs.items()}
+        found: list[str] = []
+        for shape in shapes[len(needed) :]:
+            fitting = [n for n in left if n not in (*needed, *found) and left[n] == len(shape)]
+            require(len(fitting) > 0, f"no input of {list(self.inputs)} is {list(shape)}")
+            found.append(fitting[0])
+        return (*needed, *found)
 
 
 def is_float32(value: object) -> bool:

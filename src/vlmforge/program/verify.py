@@ -92,7 +92,8 @@ def _verify_instruction(program: Program, instruction: Instruction, written: set
     _verify_inputs(instruction, spec, written)
     _verify_attrs(instruction.attrs, spec)
     tensors = _role_tensors(program, instruction, spec)
-    inputs = dict(zip(spec.inputs, (program.buffers[n] for n in instruction.inputs), strict=False))
+    given = [program.buffers[name] for name in instruction.inputs]
+    inputs = dict(zip(spec.operands([each.shape for each in given]), given, strict=True))
     _verify_operands(spec, instruction, inputs, tensors, program.buffers[instruction.name])
 
 

@@ -16,10 +16,12 @@ from vlmforge.machine.cores import cores
 from vlmforge.machine.memory import allocate, memory_told
 from vlmforge.machine.native.cache import NativeCache
 from vlmforge.machine.request import (
+    OutOfRange,
     Request,
     RequestRules,
     Sizes,
     index_error,
+    kind_of_index,
     one_by_one,
     require_own_caches,
 )
@@ -104,7 +106,8 @@ class NativeMachine:
             failure = self._machine.run(natives, self.threads, viewer)
         if failure is not None:
             step = self.program.instructions[failure[0]]
-            raise index_error(step.op, step.name, *failure[1:])
+            kind = kind_of_index(self.program, step)
+            raise index_error(kind, step.name, OutOfRange(*failure[1:]))
         for request, each in zip(requests, sizes, strict=True):
             if isinstance(request.cache, NativeCache):
                 request.cache.extend(self._rules.appended(each))
