@@ -109,8 +109,8 @@ class Builder:
         turns = self.feed(f"turns_{rows}", torch.stack([angles.cos(), angles.sin()], 1))
         return self.add("rope", name, turns, head_dim=HEAD)
 
-    def gated(self, name: str) -> str:
-        up, gate = self.linear(name, 32), self.add("silu", self.linear(name, 32))
+    def gated(self, name: str, width: int = 32) -> str:
+        up, gate = self.linear(name, width), self.add("silu", self.linear(name, width))
         return self.add("mul", up, gate)
 
 

@@ -22,6 +22,7 @@ from vlmforge.transform.blocks import Aside, gated_mlps, key_paths, plain_key_pa
 from vlmforge.transform.choose.smoothing import Channels
 from vlmforge.transform.choose.statistics import Statistics
 from vlmforge.transform.passes.centering import centre_residual
+from vlmforge.transform.passes.channel_padding import pad_gated
 from vlmforge.transform.passes.gated_rotation import rotate_gated
 from vlmforge.transform.passes.head_rotation import rotate_head
 from vlmforge.transform.passes.mlp_scaling import gated_channels, scale_gated
@@ -112,6 +113,14 @@ def preparation(config: EquivalentTransformationConfig) -> list[Pass]:
     if config.spin_r4.apply:
         block, reason = config.spin_r4.block, "what follows judges by the values that are rounded"
         asked = named(config, "spin_r4")
+        passes.append(
+            Pass(
+                "padding",
+                "R4 mixes whole blocks of channels",
+                lambda g: pad_gated(g, block, {}),
+                lambda g, aside: pad_gated(g, block, aside),
+            )
+        )
         passes.append(Pass("R4", reason, lambda g: rotate_gated(g, block), gated_mlps, asked))
     return passes
 
