@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.machine import oracle
 from vlmforge import fixed_point as fp
 
-FUNCTIONS = [fp.exp, fp.sigmoid, fp.erf, fp.silu, fp.gelu, fp.quick_gelu]
+FUNCTIONS = [fp.exp, fp.sigmoid, fp.erf, fp.silu, fp.gelu, fp.quick_gelu, fp.gelu_tanh]
 
 
 def spread(low: float, high: float) -> np.ndarray:
@@ -56,12 +56,17 @@ def test_erf() -> None:
     assert fp.erf(np.array([0, 4, 9, np.inf, -np.inf], np.float32)).tolist() == [0, 1, 1, 1, -1]
 
 
+def gelu_tanh(v: float) -> float:
+    return v / 2 * (1 + math.tanh(math.sqrt(2 / math.pi) * (v + 0.044715 * v**3)))
+
+
 @pytest.mark.parametrize(
     ("function", "wanted"),
     [
         (fp.silu, lambda v: v / (1 + math.exp(-v))),
         (fp.quick_gelu, lambda v: v / (1 + math.exp(-1.702 * v))),
         (fp.gelu, lambda v: v * 0.5 * math.erfc(-v / math.sqrt(2))),
+        (fp.gelu_tanh, gelu_tanh),
     ],
 )
 def test_activations(

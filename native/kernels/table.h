@@ -28,6 +28,7 @@ struct Kernels {
   SiluKernel silu;
   GeluKernel gelu;
   QuickGeluKernel quick_gelu;
+  GeluTanhKernel gelu_tanh;
   GateKernel gate;
   HadamardKernel hadamard;
   RmsNormKernel rms_norm;

@@ -145,6 +145,7 @@ OperationPointer make_elementwise(Workshop& workshop, const Instruction& instruc
   if (op == "quick_gelu") {
     return make_activation(workshop, instruction, workshop.kernels.quick_gelu);
   }
+  if (op == "gelu_tanh") return make_activation(workshop, instruction, workshop.kernels.gelu_tanh);
   if (op == "add" || op == "mul") return make_binary(workshop, instruction);
   return make_scaling(workshop, instruction);
 }

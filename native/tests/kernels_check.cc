@@ -95,7 +95,7 @@ Case draw_elementwise(Random& random) {
   const float inverse = random.positive();
   const float zero_point = static_cast<float>(random.between(-127, 127));
   const Element element = random.element();
-  const std::int64_t op = random.between(0, 7);
+  const std::int64_t op = random.between(0, 8);
   return [=](const Kernels& k) {
     const kernels::Activation activation{x.data(), scale, inverse, zero_point, nullptr, element};
     switch (op) {
@@ -116,7 +116,8 @@ Case draw_elementwise(Random& random) {
         return in_two(k.gate,
                       kernels::Gate{x.data(), y.data(), scale, inverse, a, nullptr, element}, n, 1,
                       middle);
-      default: return in_two(k.quick_gelu, activation, n, 1, middle);
+      case 7: return in_two(k.quick_gelu, activation, n, 1, middle);
+      default: return in_two(k.gelu_tanh, activation, n, 1, middle);
     }
   };
 }

@@ -38,6 +38,9 @@ ERF_COEFFICIENTS: Final = np.array(
 
 GELU_SCALE: Final = np.float32(0.707106769)
 QUICK_GELU_SCALE: Final = np.float32(1.702)
+GELU_TANH_LINEAR: Final = np.float32(1.59576912)
+GELU_TANH_CUBIC: Final = np.float32(0.0713548163)
+"""``2 sqrt(2 / pi)``, and 0.044715 times that."""
 
 
 def to_code(values: np.ndarray, dtype: str) -> np.ndarray:
@@ -123,6 +126,14 @@ def gelu(x: np.ndarray) -> np.ndarray:
 def quick_gelu(x: np.ndarray) -> np.ndarray:
     """``x * sigmoid(1.702 * x)`` of float32 ``x``."""
     return x * sigmoid(x * QUICK_GELU_SCALE)
+
+
+def gelu_tanh(x: np.ndarray) -> np.ndarray:
+    """``x / 2 * (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3)))`` of float32 ``x``, by the sigmoid.
+
+    ``1 + tanh(u) = 2 sigmoid(2 u)`` (Hendrycks and Gimpel 2016, equation 2).
+    """
+    return x * sigmoid(x * ((x * x) * GELU_TANH_CUBIC + GELU_TANH_LINEAR))
 
 
 def _horner(coefficients: np.ndarray, x: np.ndarray) -> np.ndarray:

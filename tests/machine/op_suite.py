@@ -34,7 +34,12 @@ SMALL = st.integers(1, 6)
 WIDE = st.integers(1, 70)
 FLAGS = st.booleans()
 WEIGHTS = st.sampled_from([None, 0, 32, 64, 128])
-ACTIVATIONS = {"silu": oracle.silu, "gelu": oracle.gelu, "quick_gelu": oracle.quick_gelu}
+ACTIVATIONS = {
+    "silu": oracle.silu,
+    "gelu": oracle.gelu,
+    "quick_gelu": oracle.quick_gelu,
+    "gelu_tanh": oracle.gelu_tanh,
+}
 WITHOUT_ROWS = ("reshape", "constant", "conv2d")
 
 several = settings(

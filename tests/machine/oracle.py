@@ -81,6 +81,11 @@ def quick_gelu(t: np.float32) -> np.float32:
     return F(t * sigmoid(F(F(1.702) * t)))
 
 
+def gelu_tanh(t: np.float32) -> np.float32:
+    slope = F(F(F(t * t) * F(0.0713548163)) + F(1.59576912))
+    return F(t * sigmoid(F(t * slope)))
+
+
 def gelu(t: np.float32) -> np.float32:
     return F(F(t * F(0.5)) * F(F(1) + erf(F(t * F(0.70710678)))))
 

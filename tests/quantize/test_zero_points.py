@@ -15,7 +15,7 @@ from tests.quantize.lowered import lowered
 from vlmforge.config import CompileConfig
 from vlmforge.graph.core import Graph, Weight
 from vlmforge.graph.evaluate import evaluate
-from vlmforge.graph.ops import PRODUCTS
+from vlmforge.graph.ops import ACTIVATIONS, PRODUCTS
 from vlmforge.machine.reference.machine import ReferenceMachine
 from vlmforge.quantize.learn.quantized_path import QuantizedPath
 from vlmforge.quantize.observe.clipping import Clipping
@@ -87,7 +87,7 @@ def test_only_activation_functions_that_products_read_are_shifted(tiny_checkpoin
     _, language, vision = captured(tiny_checkpoint)
     assert one_sided(language) == set(), "a gate multiplies what silu gives"
     codes, scales = chosen(vision, 3, 2)
-    activations = {n.name for n in vision.nodes.values() if n.op in ("gelu", "quick_gelu")}
+    activations = {n.name for n in vision.nodes.values() if n.op in ACTIVATIONS}
     assert one_sided(vision) == activations
     assert set(scales.zero_points) == {name for name in activations if codes[name] == "int8"}
     assert all(scales.zero_points.values())

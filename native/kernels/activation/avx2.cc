@@ -9,4 +9,6 @@ void gelu_avx2(const Activation& step, Range elements) { gelu<Avx2>(step, elemen
 
 void quick_gelu_avx2(const Activation& step, Range elements) { quick_gelu<Avx2>(step, elements); }
 
+void gelu_tanh_avx2(const Activation& step, Range elements) { gelu_tanh<Avx2>(step, elements); }
+
 }  // namespace vlmforge::kernels

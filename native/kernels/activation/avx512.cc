@@ -11,4 +11,6 @@ void quick_gelu_avx512(const Activation& step, Range elements) {
   quick_gelu<Avx512>(step, elements);
 }
 
+void gelu_tanh_avx512(const Activation& step, Range elements) { gelu_tanh<Avx512>(step, elements); }
+
 }  // namespace vlmforge::kernels

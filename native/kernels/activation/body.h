@@ -30,6 +30,15 @@ struct QuickGeluFunction {
   }
 };
 
+struct GeluTanhFunction {
+  template <class V>
+  static VLMFORGE_INLINE typename V::F of(typename V::F t) {
+    const typename V::F square = t * t;
+    const typename V::F slope = square * V::splat(0.0713548163F) + V::splat(1.59576912F);
+    return t * sigmoid<V>(t * slope);
+  }
+};
+
 template <class V, class Function, class Code>
 void activate_codes(const Activation& step, Range elements) {
   Code* const output = static_cast<Code*>(step.output);
@@ -62,6 +71,11 @@ void gelu(const Activation& step, Range elements) {
 template <class V>
 void quick_gelu(const Activation& step, Range elements) {
   activate<V, QuickGeluFunction>(step, elements);
+}
+
+template <class V>
+void gelu_tanh(const Activation& step, Range elements) {
+  activate<V, GeluTanhFunction>(step, elements);
 }
 
 }  // namespace

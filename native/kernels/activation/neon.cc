@@ -9,4 +9,6 @@ void gelu_neon(const Activation& step, Range elements) { gelu<Neon>(step, elemen
 
 void quick_gelu_neon(const Activation& step, Range elements) { quick_gelu<Neon>(step, elements); }
 
+void gelu_tanh_neon(const Activation& step, Range elements) { gelu_tanh<Neon>(step, elements); }
+
 }  // namespace vlmforge::kernels

@@ -11,4 +11,6 @@ void quick_gelu_scalar(const Activation& step, Range elements) {
   quick_gelu<Scalar>(step, elements);
 }
 
+void gelu_tanh_scalar(const Activation& step, Range elements) { gelu_tanh<Scalar>(step, elements); }
+
 }  // namespace vlmforge::kernels

@@ -44,6 +44,7 @@ LOWERINGS: dict[str, Lowering] = {
         "rms_norm", ("input", "weight:weight", "attr:group", "attr:eps")
     ),
     "vlmforge.quick_gelu.default": Lowering("quick_gelu", ("input",)),
+    "vlmforge.gelu_tanh.default": Lowering("gelu_tanh", ("input",)),
     "vlmforge.patch_embed.default": Lowering("conv2d", ("input", "weight:weight")),
     "vlmforge.rope.default": Lowering("rope", ("input", "input", "attr:head_dim")),
     "vlmforge.rope_lookup.default": Lowering(

@@ -80,6 +80,13 @@ class QuickGELU(nn.Module):
         return operators.quick_gelu(x)
 
 
+class GELUTanh(nn.Module):
+    """``x * sigmoid(2 sqrt(2 / pi) (x + 0.044715 x^3))`` (Hendrycks and Gimpel 2016)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return operators.gelu_tanh(x)
+
+
 class PatchEmbed(nn.Module):
     """Convolution with kernel equal to stride over a channels-last image."""
 
@@ -95,5 +102,6 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
     "silu": nn.SiLU,
     "gelu": nn.GELU,
     "quick_gelu": QuickGELU,
+    "gelu_pytorch_tanh": GELUTanh,
 }
-"""The activation functions of ``hidden_act`` that the machine has."""
+"""The activation functions that the machine has, as ``hidden_act`` spells them."""

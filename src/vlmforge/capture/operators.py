@@ -20,6 +20,7 @@ _define("rope_lookup(Tensor position_ids, Tensor cos, Tensor sin, int[] sections
 _define("rope(Tensor x, Tensor rows, int head_dim) -> Tensor")
 _define("rms_norm(Tensor x, Tensor weight, int group, float eps) -> Tensor")
 _define("quick_gelu(Tensor x) -> Tensor")
+_define("gelu_tanh(Tensor x) -> Tensor")
 _define("patch_embed(Tensor images, Tensor weight) -> Tensor")
 _define(
     "attention(Tensor query, Tensor key, Tensor value, Tensor? index, int heads, int kv_heads, "
@@ -47,6 +48,11 @@ def _quick_gelu(x: Tensor) -> Tensor:
     return torch.empty_like(x)
 
 
+@torch.library.impl(_LIBRARY, "gelu_tanh", "Meta")
+def _gelu_tanh(x: Tensor) -> Tensor:
+    return torch.empty_like(x)
+
+
 @torch.library.impl(_LIBRARY, "patch_embed", "Meta")
 def _patch_embed(images: Tensor, weight: Tensor) -> Tensor:
     out, kernel_h, kernel_w, _ = weight.shape
@@ -62,5 +68,6 @@ rope_lookup = torch.ops.vlmforge.rope_lookup
 rope = torch.ops.vlmforge.rope
 rms_norm = torch.ops.vlmforge.rms_norm
 quick_gelu = torch.ops.vlmforge.quick_gelu
+gelu_tanh = torch.ops.vlmforge.gelu_tanh
 patch_embed = torch.ops.vlmforge.patch_embed
 attention = torch.ops.vlmforge.attention

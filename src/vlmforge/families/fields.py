@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from vlmforge.graph.ops import ACTIVATIONS
-
 
 class Rule(Enum):
     """A setting that any value may have."""
@@ -79,7 +77,10 @@ Fields = Mapping[str, Fate]
 ANY, NO_EFFECT = Rule.HONOURED, Rule.NO_EFFECT
 
 ABSENT = Only((None,), "choose a model without it")
-ACTIVATION = Only(ACTIVATIONS, "choose a model with one of " + ", ".join(ACTIVATIONS))
+HIDDEN_ACTS = ("silu", "gelu", "quick_gelu", "gelu_pytorch_tanh")
+"""The activation functions that the machine has, as ``hidden_act`` spells them."""
+
+ACTIVATION = Only(HIDDEN_ACTS, "choose a model with one of " + ", ".join(HIDDEN_ACTS))
 FLAG = Only((True, False), "set it to true or false")
 _WHOLE_SEQUENCE = Only(("full_attention",), "choose a model that attends to the whole sequence")
 _STATIC_ROPE = ("default", "linear", "yarn", "llama3")

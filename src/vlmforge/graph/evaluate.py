@@ -254,6 +254,7 @@ _OPERATORS: dict[str, Callable[[Node, list[Tensor], Weights], Tensor]] = {
     "silu": lambda node, inputs, weights: F.silu(inputs[0]),
     "gelu": lambda node, inputs, weights: F.gelu(inputs[0]),
     "quick_gelu": lambda node, inputs, weights: inputs[0] * torch.sigmoid(1.702 * inputs[0]),
+    "gelu_tanh": lambda node, inputs, weights: F.gelu(inputs[0], approximate="tanh"),
     "rope_lookup": _rope_lookup,
     "rope": _rope,
 }

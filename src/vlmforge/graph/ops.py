@@ -173,6 +173,7 @@ OPS: dict[str, OpSpec] = {
     "silu": OpSpec((1, 1), _same, kind="activation"),
     "gelu": OpSpec((1, 1), _same, kind="activation"),
     "quick_gelu": OpSpec((1, 1), _same, kind="activation"),
+    "gelu_tanh": OpSpec((1, 1), _same, kind="activation"),
     "rope_lookup": OpSpec(
         (1, 1), _rope_lookup, required=("cos", "sin"), attrs=("sections",), kind="table"
     ),

@@ -294,6 +294,7 @@ INSTRUCTIONS: Final[dict[str, InstructionSpec]] = {
     "silu": ACTIVATION,
     "gelu": ACTIVATION,
     "quick_gelu": ACTIVATION,
+    "gelu_tanh": ACTIVATION,
     "rope_lookup": InstructionSpec(
         inputs={"position_ids": _index("3 M")},
         output=Operand("M 2 D", ("float32",)),

@@ -230,6 +230,7 @@ _EMITTERS: dict[str, Callable[[_Builder, Node], Emitted]] = {
     "silu": _activation,
     "gelu": _activation,
     "quick_gelu": _activation,
+    "gelu_tanh": _activation,
     "rope": _rope,
     "attention": _attention,
     "rope_lookup": _tables,

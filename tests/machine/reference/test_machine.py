@@ -41,7 +41,7 @@ def test_long_products_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     np.testing.assert_array_equal(ReferenceMachine(decoder()).run(request(17))["logits"], whole)
 
 
-@pytest.mark.parametrize("op", ["silu", "gelu", "quick_gelu"])
+@pytest.mark.parametrize("op", ["silu", "gelu", "quick_gelu", "gelu_tanh"])
 def test_long_activations_look_up_what_short_ones_compute(op: str) -> None:
     codes = np.random.default_rng(0).integers(-32767, 32768, (70, 1000)).astype(np.int16)
     options = {"scale": 2.0**-12, "inverse_scale": 2.0**12}

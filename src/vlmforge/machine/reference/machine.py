@@ -34,6 +34,7 @@ KERNELS: Final[dict[str, Kernel]] = {
     "silu": vector.silu,
     "gelu": vector.gelu,
     "quick_gelu": vector.quick_gelu,
+    "gelu_tanh": vector.gelu_tanh,
     "rope_lookup": lookup.rope_lookup,
     "rope": vector.rope,
     "attention": attention,

@@ -72,6 +72,7 @@ def activation(function: Callable[[np.ndarray], np.ndarray]) -> Kernel:
 silu = activation(fixed_point.silu)
 gelu = activation(fixed_point.gelu)
 quick_gelu = activation(fixed_point.quick_gelu)
+gelu_tanh = activation(fixed_point.gelu_tanh)
 
 
 def rms_norm(step: Step, frame: Frame, x: np.ndarray) -> np.ndarray:
