@@ -22,6 +22,7 @@ from vlmforge.transform.blocks import attentions, gated_mlps, key_paths, value_p
 from vlmforge.transform.choose.rotations import stream_width
 from vlmforge.transform.choose.smoothing import Channels
 from vlmforge.transform.hadamard import random_rotation
+from vlmforge.transform.mean_keeping import mean_keeping_rotation
 from vlmforge.transform.passes.centering import centre_residual
 from vlmforge.transform.passes.gated_rotation import rotate_gated
 from vlmforge.transform.passes.head_rotation import rotate_head
@@ -57,10 +58,15 @@ def residual_turned(graph: Graph) -> Graph:
     return rotate_residual(graph, random_rotation(stream_width(graph), 1))
 
 
+def mean_kept(graph: Graph) -> Graph:
+    return rotate_residual(graph, mean_keeping_rotation(stream_width(graph), 1))
+
+
 REWRITES: dict[str, Rewrite] = {
     "folding": fold_norms,
     "centring": lambda g: centre_residual(fold_norms(g)),
     "R1": lambda g: residual_turned(centre_residual(fold_norms(g))),
+    "R1 that keeps the mean": lambda g: mean_kept(fold_norms(g)),
     "R1 of what is normalized already": lambda g: residual_turned(fold_norms(g)),
     "R2": lambda g: rotate_values(g, random_value_rotations(g, 1)),
     "R4": lambda g: rotate_gated(g, 16),

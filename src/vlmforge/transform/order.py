@@ -108,7 +108,7 @@ def preparation(config: EquivalentTransformationConfig) -> list[Pass]:
         ),
     ]
     if config.spin_r1.apply:
-        reason = "a rotation passes only an RMSNorm; LayerNorms become that"
+        reason = "a rotation of any kind passes only an RMSNorm; LayerNorms become that"
         passes.append(Pass("centring", reason, centre_residual))
     if config.spin_r4.apply:
         block, reason = config.spin_r4.block, "what follows judges by the values that are rounded"

@@ -15,6 +15,7 @@ from vlmforge.transform.choose.learn.cayley import nearest_orthogonal
 from vlmforge.transform.choose.learn.rotations import learn_rotations
 from vlmforge.transform.choose.learn.rounded import TOKENS, Rotated, RoundedGraph
 from vlmforge.transform.hadamard import random_rotation
+from vlmforge.transform.mean_keeping import mean_keeping_rotation, normalizes_mean
 from vlmforge.transform.passes.value_rotation import random_value_rotations
 from vlmforge.transform.settings import Settings
 
@@ -39,8 +40,9 @@ def choose_rotations(
         turned: whether the residual stream is rotated.
     """
     r1, r2 = settings.config.spin_r1, settings.config.spin_r2
+    draw = mean_keeping_rotation if normalizes_mean(graph) else random_rotation
     start = Rotations(
-        random_rotation(stream_width(graph), settings.seed) if turned else None,
+        draw(stream_width(graph), settings.seed) if turned else None,
         random_value_rotations(graph, settings.seed) if r2.apply else None,
     )
     learn_r1 = r1.learn and start.residual is not None
@@ -66,6 +68,6 @@ def _learned(
     feeds = [{name: tensor.to(device) for name, tensor in sample.items()} for sample in short]
     component = RoundedGraph(graph, settings.precision, rotated, device)
     learn_rotations(component, feeds, matrices, settings.budget, settings.progress)
-    found = [nearest_orthogonal(matrix).cpu() for matrix in matrices]
+    found = [nearest_orthogonal(matrix, rotated.keeps_mean(matrix)).cpu() for matrix in matrices]
     r1 = found.pop(0) if learn_r1 else start.residual
     return Rotations(r1, dict(zip(rotated.values, found, strict=True)) if found else start.values)

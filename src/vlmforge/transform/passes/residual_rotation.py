@@ -2,8 +2,8 @@
 
 What enters the graph as part of the stream arrives rotated, every product that writes the
 stream rotates its output, and every product behind a weightless RMSNorm undoes the rotation,
-since ``rms(x R) = rms(x)``. A vision encoder's stream begins with its patch embedding, a
-product, so the whole rotation stays inside the encoder.
+since ``rms(x R) = rms(x) R``; so does a LayerNorm, if the rotation keeps the mean. A vision
+encoder's stream begins with its patch embedding, a product, so the whole rotation stays inside.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from torch import Tensor
 from vlmforge.errors import GraphError
 from vlmforge.graph.core import Graph, Node
 from vlmforge.graph.flow import is_output, row_readers
-from vlmforge.graph.ops import PRODUCTS
+from vlmforge.graph.ops import NORMS, PRODUCTS
 from vlmforge.graph.residual import Residual, residual
+from vlmforge.transform.mean_keeping import keeps_mean
 from vlmforge.transform.rotate import rotate_input, rotate_output
 
 
@@ -24,37 +25,40 @@ def rotate_residual(graph: Graph, rotation: Tensor) -> Graph:
     """The graph over a rotated residual stream, with the same outputs.
 
     Args:
-        graph: its norms that read the stream are weightless RMSNorms.
-        rotation: ``[width of the stream]`` squared, orthogonal, float64. Graph inputs that are
-            part of the stream arrive multiplied by it.
+        graph: its norms that read the stream are weightless.
+        rotation: ``[width of the stream]`` squared, orthogonal, float64; keeps the mean where a
+            LayerNorm reads the stream. Graph inputs that are part of the stream arrive multiplied
+            by it.
 
     Raises:
-        GraphError: something other than weightless RMSNorms and residual additions touches the
-            stream, rows of it are cut, or the caller receives it; the message names the node and
-            the reason.
+        GraphError: something other than weightless norms that the rotation passes and residual
+            additions touches the stream, rows of it are cut, or the caller receives it; the
+            message names the node and the reason.
     """
     stream = residual(graph)
     # A product may both read and write the stream, so each change builds on the one before.
     for node in require_writers(graph, stream):
         graph = graph.with_weights(rotate_output(graph, node, rotation))
-    for node in normalized_readers(graph, stream):
+    for node in normalized_readers(graph, stream, keeps_mean(rotation)):
         graph = graph.with_weights(rotate_input(graph, node, rotation))
     return graph
 
 
-def residual_norms(graph: Graph, stream: Residual) -> Iterable[Node]:
-    """The weightless RMSNorms that read the stream; raises :class:`GraphError` at another node."""
+def residual_norms(stream: Residual, mean_kept: bool) -> Iterable[Node]:
+    """The weightless norms that read the stream; raises :class:`GraphError` at another node."""
     for norm in stream.readers:
-        if norm.op != "rms_norm" or norm.weights:
-            _refuse(norm, "only weightless RMSNorms may read the residual stream; fold norms first")
+        if norm.op not in NORMS or norm.weights:
+            _refuse(norm, "only weightless norms may read the residual stream; fold norms first")
         if "group" in norm.attrs:
             _refuse(norm, "it is normalized in groups of channels, which a rotation mixes")
+        if norm.op == "layer_norm" and not mean_kept:
+            _refuse(norm, "a LayerNorm reads it, and the rotation does not keep the mean")
     return stream.readers
 
 
-def normalized_readers(graph: Graph, stream: Residual) -> list[Node]:
+def normalized_readers(graph: Graph, stream: Residual, mean_kept: bool) -> list[Node]:
     """The products behind the norms of the stream; raises :class:`GraphError` at another node."""
-    norms = residual_norms(graph, stream)
+    norms = residual_norms(stream, mean_kept)
     for norm in norms:
         if is_output(graph, norm.name):
             _refuse(norm, "the caller receives what it normalizes")

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from vlmforge.transform.mean_keeping import without_mean
+
 MOMENTUM = 0.9
 
 ITERATIONS = 2
@@ -21,10 +23,16 @@ CONTRACTION = 0.5
 
 
 class CayleySGD:
-    """Descends along the manifold from orthogonal ``[n, n]`` tensors, changed in place."""
+    """Descends along the manifold from orthogonal ``[n, n]`` tensors, changed in place.
 
-    def __init__(self, matrices: Sequence[Tensor]) -> None:
+    Args:
+        matrices: to change.
+        keeping: which of them keep the mean of rows, and go on to; none by default.
+    """
+
+    def __init__(self, matrices: Sequence[Tensor], keeping: Sequence[bool] | None = None) -> None:
         self.matrices = list(matrices)
+        self.keeping = keeping or [False] * len(self.matrices)
         self.momenta = [torch.zeros_like(matrix) for matrix in self.matrices]
 
     @torch.no_grad()
@@ -32,6 +40,7 @@ class CayleySGD:
         """One step of length ``rate`` against the gradients, shortened where it must be."""
         for i, (matrix, gradient) in enumerate(zip(self.matrices, gradients, strict=True)):
             generator = _skew(matrix, MOMENTUM * self.momenta[i] - gradient)
+            generator = without_mean(generator) if self.keeping[i] else generator
             self.momenta[i] = generator @ matrix
             bound = 2 * CONTRACTION / (torch.linalg.matrix_norm(generator).item() + 1e-30)
             size = min(rate, bound)
@@ -41,9 +50,17 @@ class CayleySGD:
             matrix.copy_(_polished(moved))
 
 
-def nearest_orthogonal(matrix: Tensor) -> Tensor:
-    """The closest orthogonal matrix, float64, by its polar decomposition."""
-    left, _, right = torch.linalg.svd(matrix.double())
+def nearest_orthogonal(matrix: Tensor, keeping: bool = False) -> Tensor:
+    """The closest orthogonal matrix, float64, by its polar decomposition.
+
+    Args:
+        matrix: ``[n, n]``, nearly orthogonal.
+        keeping: whether to keep the mean of rows, as the matrix nearly does.
+    """
+    double = matrix.double()
+    if keeping:
+        double = without_mean(double) + 1 / len(double)
+    left, _, right = torch.linalg.svd(double)
     return left @ right
 
 

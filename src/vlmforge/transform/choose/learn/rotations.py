@@ -61,7 +61,7 @@ def learn_rotations(
     evaluations = COST * steps + (COST / 2) * judges * steps / JUDGED
     announce(what, seconds / judges * evaluations, memory(graph.graph, samples[0]))
     best = Best(matrices, partial(_mean_loss, graph, samples[:judges], wanted))
-    descent = CayleySGD(matrices)
+    descent = CayleySGD(matrices, [graph.rotated.keeps_mean(matrix) for matrix in matrices])
 
     def step(done: int) -> None:
         if done == 0:

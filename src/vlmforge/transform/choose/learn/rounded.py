@@ -23,6 +23,7 @@ from vlmforge.graph.ops import MOVES
 from vlmforge.graph.residual import residual
 from vlmforge.learning.loss import output_loss
 from vlmforge.transform.blocks import value_paths
+from vlmforge.transform.mean_keeping import normalizes_mean
 from vlmforge.transform.precision import ROUNDED, Precision, round_to
 
 TOKENS = 256
@@ -38,12 +39,14 @@ class Rotated:
         values: R2 ``[head_dim, head_dim]`` by attention, float32.
         norms: the values R1 acts on.
         heads: the values R2 acts on, to their attention.
+        mean: whether R1 has to keep the mean of rows.
     """
 
     residual: Tensor | None
     values: dict[str, Tensor]
     norms: frozenset[str] = frozenset()
     heads: dict[str, str] = field(default_factory=dict)
+    mean: bool = False
 
     @staticmethod
     def of(graph: Graph, r1: Tensor | None, r2: Mapping[str, Tensor], device: str) -> Rotated:
@@ -54,9 +57,12 @@ class Rotated:
             for name in (path.value.name, path.attention.name):
                 heads[name] = path.attention.name
         values = {name: matrix.to(device, torch.float32, copy=True) for name, matrix in r2.items()}
-        return Rotated(
-            None if r1 is None else r1.to(device, torch.float32, copy=True), values, norms, heads
-        )
+        turned = None if r1 is None else r1.to(device, torch.float32, copy=True)
+        return Rotated(turned, values, norms, heads, normalizes_mean(graph))
+
+    def keeps_mean(self, matrix: Tensor) -> bool:
+        """Whether the matrix is R1, and has to keep the mean of rows."""
+        return self.mean and matrix is self.residual
 
     def on(self, value: str) -> Tensor | None:
         """The rotation of a value, or None."""
