@@ -14,7 +14,12 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
-from transformers import AutoTokenizer, Qwen2VLConfig, Qwen2VLForConditionalGeneration
+from transformers import (
+    AutoTokenizer,
+    Qwen2VLConfig,
+    Qwen2VLForConditionalGeneration,
+    Qwen2VLProcessor,
+)
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
 from tests.conftest import CONFIG, PREPROCESSOR, write_json
@@ -26,7 +31,7 @@ from vlmforge.pipeline import compile_model
 from vlmforge.run.conversation import Conversation
 from vlmforge.run.session import Session
 from vlmforge.source.checkpoint import Checkpoint
-from vlmforge.source.processor import ImageTextProcessor
+from vlmforge.source.processor import image_text_class
 
 FINE = CompileConfig.parse({"bit": {"activation16Share": 1.0}, "hessianQuant": {"apply": False}})
 """Rounds so little that what is left is what was understood."""
@@ -92,7 +97,8 @@ def saved_by_5(dtype: str) -> Callable[[Path], None]:
         shutil.rmtree(model)
         original.save_pretrained(model)
         template = tokenizer.chat_template
-        ImageTextProcessor(images, tokenizer, chat_template=template).save_pretrained(model)
+        whole = image_text_class(Qwen2VLProcessor)
+        whole(images, tokenizer, chat_template=template).save_pretrained(model)
         assert not (model / "preprocessor_config.json").exists()
 
     save.__name__ = f"saved_by_5_in_{dtype}"

@@ -138,8 +138,9 @@ def divergence(session: Session, model: Path, sees: bool) -> float:
 
 def pixels(model: Path, image: Image.Image, ids: torch.Tensor) -> dict[str, torch.Tensor]:
     """What the original model is given beside the tokens, of an image as packages see it."""
-    processor = load_processor(model)
-    shown = resize_image(image, pictures_for(Checkpoint.open(str(model)), DYNAMIC))
+    checkpoint = Checkpoint.open(str(model))
+    processor = load_processor(model, checkpoint.family.processor)
+    shown = resize_image(image, pictures_for(checkpoint, DYNAMIC))
     found = processor.image_processor(images=[shown], do_resize=False, return_tensors="pt")
     types = (ids == processor.image_token_id).long()
     return {

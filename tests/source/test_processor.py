@@ -12,7 +12,10 @@ from PIL import Image
 from tokenizers import Tokenizer
 
 from vlmforge.errors import SourceError
-from vlmforge.source.processor import load_processor
+from vlmforge.families.processor import Processor
+from vlmforge.source.processor import load_processor, load_video_settings
+
+QWEN2_VL = Processor()
 
 
 def noise(height: int, width: int, seed: int = 0) -> Image.Image:
@@ -22,7 +25,7 @@ def noise(height: int, width: int, seed: int = 0) -> Image.Image:
 
 
 def test_placeholders_match_the_image(tiny_checkpoint: Path) -> None:
-    processor = load_processor(tiny_checkpoint)
+    processor = load_processor(tiny_checkpoint, QWEN2_VL)
     message = {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "What?"}]}
     text = processor.apply_chat_template([message], add_generation_prompt=True)
     batch = processor(text=[text], images=[noise(224, 224)], return_tensors="np")
@@ -33,7 +36,7 @@ def test_placeholders_match_the_image(tiny_checkpoint: Path) -> None:
 
 def test_tokens_are_those_of_the_tokenizer_file(tiny_checkpoint: Path) -> None:
     text = "<|im_start|>user\n  Two  crosses,\té 42!\n\n<|im_end|>"
-    ids = load_processor(tiny_checkpoint).tokenizer(text).input_ids
+    ids = load_processor(tiny_checkpoint, QWEN2_VL).tokenizer(text).input_ids
     assert ids == Tokenizer.from_file(str(tiny_checkpoint / "tokenizer.json")).encode(text).ids
 
 
@@ -43,12 +46,12 @@ def test_template_of_its_own_file(tiny_checkpoint: Path, tmp_path: Path) -> None
     template = settings.pop("chat_template")
     (copy / "tokenizer_config.json").write_text(json.dumps(settings))
     with pytest.raises(SourceError, match="no chat template"):
-        load_processor(copy)
+        load_processor(copy, QWEN2_VL)
     (copy / "chat_template.json").write_text(json.dumps({"chat_template": template}))
-    assert load_processor(copy).chat_template == template
+    assert load_processor(copy, QWEN2_VL).chat_template == template
     (copy / "chat_template.json").write_text("[]")
     with pytest.raises(SourceError, match="chat template cannot be read"):
-        load_processor(copy)
+        load_processor(copy, QWEN2_VL)
 
 
 @pytest.mark.parametrize("file", ["tokenizer.json", "preprocessor_config.json"])
@@ -56,4 +59,13 @@ def test_malformed_files_are_refused(tiny_checkpoint: Path, tmp_path: Path, file
     copy = shutil.copytree(tiny_checkpoint, tmp_path / "copy")
     (copy / file).write_text("{")
     with pytest.raises(SourceError, match="cannot be read"):
-        load_processor(copy)
+        load_processor(copy, QWEN2_VL)
+
+
+def test_settings_for_videos_have_the_defaults_of_the_family(tmp_path: Path) -> None:
+    kind = Processor(videos={"fps": 3.0, "image_mean": [0.5, 0.5, 0.5]})
+    assert load_video_settings(tmp_path, kind) is None
+    said = {"fps": 1.0, "image_mean": None, "max_frames": 8}
+    (tmp_path / "video_preprocessor_config.json").write_text(json.dumps(said), "utf-8")
+    assert load_video_settings(tmp_path, kind) == {**said, "image_mean": [0.5, 0.5, 0.5]}
+    assert load_video_settings(tmp_path, QWEN2_VL) == said

@@ -129,7 +129,7 @@ def record_vision(
     to ``vision``.
     """
     count, pictures = _count(images_dir, num_samples), pictures_for(checkpoint, layout)
-    processor = load_image_processor(checkpoint.path)
+    processor = load_image_processor(checkpoint.path, checkpoint.family.processor)
     facts = _facts(checkpoint, images_dir, layout, progress)
     with SampleWriter(Path(output_dir), "vision", facts) as writer:
         for question in _questions(Path(images_dir), count, pictures):

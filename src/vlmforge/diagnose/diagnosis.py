@@ -127,7 +127,7 @@ def _encode_images(
         return [[] for _ in cases]
     program = encoder.machine.program
     record = NodeRecord(PIXELS, "input", "preprocess", "float32")
-    processor = load_processor(checkpoint.path).image_processor
+    processor = load_processor(checkpoint.path, checkpoint.family.processor).image_processor
     sides, visuals = [], []
     for image in images:
         visual = preprocess.images(image)

@@ -6,12 +6,13 @@ Everything that compiles works on what this says; nothing else asks for the name
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 from vlmforge.families.decoder import Decoder
 from vlmforge.families.fields import Fields
+from vlmforge.families.processor import Processor
 from vlmforge.families.tower import Tower
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class Family:
             A flat ``config.json`` has the decoder's settings at its root.
         decoder: the text decoder.
         tower: the vision encoder; None for a plain decoder.
+        processor: of what the tower sees.
         module: where the class of the original model is.
     """
 
@@ -42,6 +44,7 @@ class Family:
     fields: Mapping[str, Fields]
     decoder: Decoder
     tower: Tower | None = None
+    processor: Processor = field(default_factory=Processor)
     module: str = "transformers"
 
     @property

@@ -26,7 +26,7 @@ from vlmforge.original.inputs import Embedded, ReferenceInputs
 from vlmforge.original.model import load_model
 from vlmforge.source.checkpoint import Checkpoint
 from vlmforge.source.pictures import pictures_for
-from vlmforge.source.processor import ImageTextProcessor, load_processor
+from vlmforge.source.processor import load_processor
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class ReferenceModel:
     """
 
     model: Qwen2VLForConditionalGeneration
-    processor: ImageTextProcessor
+    processor: Any
     pictures: Pictures
 
     @staticmethod
@@ -77,7 +77,7 @@ class ReferenceModel:
             SourceError: a weight is missing, or there is no such device.
         """
         target = torch_device(device)
-        processor = load_processor(checkpoint.path)
+        processor = load_processor(checkpoint.path, checkpoint.family.processor)
         model: Any = load_model(checkpoint, dtype).to(target)
         model.generation_config = _greedy(model.generation_config)
         return ReferenceModel(model, processor, pictures_for(checkpoint, layout))

@@ -27,11 +27,6 @@ from vlmforge.source.processor import (
 
 GENERATION_FILE = "generation_config.json"
 
-PROCESSOR_CLASSES = {
-    "processor_class": "MobilintQwen2VLProcessor",
-    "image_processor_type": "MobilintQwen2VLImageProcessor",
-}
-
 _LOADING = ("is_local", "local_files_only")
 """How a tokenizer was loaded, which transformers writes down among its settings."""
 
@@ -74,9 +69,10 @@ def write_settings(
 
 def write_processor_config(checkpoint: Checkpoint, path: Path, vision: Mapping[str, Any]) -> None:
     """Write ``preprocessor_config.json``, which names the processor of compiled packages."""
-    settings = image_settings(checkpoint.path)
-    document = {**settings, **PROCESSOR_CLASSES, **_layout(settings, vision)}
-    if (videos := load_video_settings(checkpoint.path)) is not None:
+    processor = checkpoint.family.processor
+    settings = image_settings(checkpoint.path, processor)
+    document = {**settings, **processor.package_classes, **_layout(settings, vision)}
+    if (videos := load_video_settings(checkpoint.path, processor)) is not None:
         document["video_processor"] = videos
     path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
 

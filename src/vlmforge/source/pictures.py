@@ -45,7 +45,9 @@ def _native(
     checkpoint: Checkpoint, patches: PatchLayout, max_pixels: int | None
 ) -> NativeResolution:
     file = checkpoint.path / PROCESSOR_FILE
-    settings = validate(ProcessorSettings, image_settings(checkpoint.path), file)
+    settings = validate(
+        ProcessorSettings, image_settings(checkpoint.path, checkpoint.family.processor), file
+    )
     cell = patches.side**2
     least = max(settings.least_pixels or cell, cell)
     most = settings.most_pixels or MOST_CELLS * cell

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoTokenizer, Qwen2VLProcessor
-from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
+from transformers import AutoTokenizer
 
 from vlmforge.errors import FormatError, SourceError, is_failure
+from vlmforge.families.processor import Processor
 from vlmforge.formats.chat_template import read_chat_template
 from vlmforge.formats.document import parse_object
 from vlmforge.formats.settings import VideoSettings, validate_settings
@@ -23,20 +23,27 @@ STEPS = ("do_resize", "do_rescale", "do_normalize", "do_convert_rgb")
 """What a processor does unless a setting is false or, which says the same, null."""
 
 
-class ImageTextProcessor(Qwen2VLProcessor):
-    """Hugging Face's Qwen2-VL processor for images and text.
+def image_text_class(processor: type[Any]) -> type[Any]:
+    """A class of processors of Hugging Face for images and text, without videos.
 
     Without a video processor, and with the Pillow image processor, it needs no torchvision.
     """
 
-    def __init__(
-        self, image_processor: Any = None, tokenizer: Any = None, chat_template: str | None = None
+    def create(
+        self: Any, image_processor: Any = None, tokenizer: Any = None, chat_template: Any = None
     ) -> None:
-        super().__init__(image_processor, tokenizer, chat_template=chat_template)
+        processor.__init__(self, image_processor, tokenizer, chat_template=chat_template)
+
+    facts = {"__module__": __name__, "__init__": create}
+    return type(processor.__name__, (processor,), facts)
 
 
-def load_processor(path: Path) -> ImageTextProcessor:
+def load_processor(path: Path, kind: Processor) -> Any:
     """The processor of the checkpoint in directory ``path``, as transformers finds its files.
+
+    Args:
+        path: of the checkpoint.
+        kind: of its family.
 
     Raises:
         SourceError: the tokenizer, image processor or chat template is missing or unreadable.
@@ -47,13 +54,14 @@ def load_processor(path: Path) -> ImageTextProcessor:
         raise SourceError(
             "the model has no chat template", where=path, mend="choose an instruction-tuned model"
         )
-    return ImageTextProcessor(load_image_processor(path), tokenizer, chat_template=template)
+    images = load_image_processor(path, kind)
+    return image_text_class(kind.whole_class)(images, tokenizer, chat_template=template)
 
 
-def load_image_processor(path: Path) -> Qwen2VLImageProcessorPil:
+def load_image_processor(path: Path, kind: Processor) -> Any:
     """The image processor of the checkpoint in directory ``path``; raises :class:`SourceError`."""
     try:
-        return Qwen2VLImageProcessorPil.from_pretrained(path, local_files_only=True)
+        return kind.image_class.from_pretrained(path, local_files_only=True)
     except Exception as error:  # transformers raises what it likes
         raise SourceError(
             f"the image processor cannot be read: {error}",
@@ -62,19 +70,21 @@ def load_image_processor(path: Path) -> Qwen2VLImageProcessorPil:
         ) from error
 
 
-def image_settings(path: Path) -> dict[str, Any]:
+def image_settings(path: Path, kind: Processor) -> dict[str, Any]:
     """The settings of the checkpoint's image processor in one spelling, every step a boolean.
 
     Raises:
         SourceError: it is missing or unreadable.
     """
-    processor = load_image_processor(path)
+    processor = load_image_processor(path, kind)
     steps = {step: bool(getattr(processor, step)) for step in STEPS}
     return {**processor.to_dict(), **steps}
 
 
-def load_video_settings(path: Path) -> dict[str, Any] | None:
+def load_video_settings(path: Path, kind: Processor) -> dict[str, Any] | None:
     """The settings of the checkpoint's video processor, None if it has none of their own.
+
+    They have the defaults of the family where nothing is said.
 
     Raises:
         SourceError: a file that may hold them is malformed.
@@ -85,8 +95,10 @@ def load_video_settings(path: Path) -> dict[str, Any] | None:
                 document = parse_object((path / name).read_bytes(), name, path / name)
                 found = document if key is None else document.get(key)
                 if isinstance(found, dict):
-                    validate_settings(VideoSettings, found, path / name)
-                    return found
+                    unsaid = [key for key in kind.videos if found.get(key) is None]
+                    settings = {**found, **{key: kind.videos[key] for key in unsaid}}
+                    validate_settings(VideoSettings, settings, path / name)
+                    return settings
             except (OSError, FormatError) as error:
                 raise SourceError(
                     f"the settings for videos cannot be read: {getattr(error, 'what', error)}",

@@ -83,7 +83,10 @@ def _require_same_texts(checkpoint: Checkpoint, directory: Path) -> None:
 
 def _require_same_numbers(checkpoint: Checkpoint) -> None:
     """What the settings of the model and those of its processor both say."""
-    settings, processor = checkpoint.settings, load_processor(checkpoint.path)
+    settings, processor = (
+        checkpoint.settings,
+        load_processor(checkpoint.path, checkpoint.family.processor),
+    )
     vision, pictures = settings.vision_config, processor.image_processor
     numbers = (
         ("vision_config.patch_size", vision.patch_size, pictures.patch_size),
@@ -105,7 +108,7 @@ def _require_same_numbers(checkpoint: Checkpoint) -> None:
 
 
 def _require_same_pixels(checkpoint: Checkpoint, preprocess: VisualPreprocessor) -> None:
-    original = load_processor(checkpoint.path).image_processor
+    original = load_processor(checkpoint.path, checkpoint.family.processor).image_processor
     with _transformers(checkpoint, "image processor", PROCESSOR_FILE):
         batch = original(images=[_picture(0)], return_tensors="np", **_resizing(preprocess))
     visual, merge = preprocess(_picture(0)), preprocess.images.layout.merge_size
@@ -186,7 +189,7 @@ def _read(reader: Reader, messages: Messages) -> list[int] | BaseException:
 def _seeing_readers(
     checkpoint: Checkpoint, directory: Path, preprocess: VisualPreprocessor
 ) -> tuple[Reader, Reader]:
-    processor = load_processor(checkpoint.path)
+    processor = load_processor(checkpoint.path, checkpoint.family.processor)
     encoder = PromptEncoder(
         load_tokenizer(directory),
         ChatTemplate.load(directory),

@@ -35,14 +35,13 @@ from vlmforge.integrations.transformers.config import config_class
 from vlmforge.integrations.transformers.model import MobilintModel, model_class
 from vlmforge.integrations.transformers.processor import (
     MobilintQwen2VLImageProcessor,
-    MobilintQwen2VLProcessor,
+    processor_class,
 )
 
 __all__ = [
     "MobilintCache",
     "MobilintModel",
     "MobilintQwen2VLImageProcessor",
-    "MobilintQwen2VLProcessor",
     "register",
 ]
 
@@ -50,7 +49,7 @@ _REGISTERED: dict[str, type[Any]] = {}
 
 
 def __getattr__(name: str) -> Any:
-    """The configurations and models of packages, by their names."""
+    """The configurations, models and processors of packages, by their names."""
     if name not in _REGISTERED:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return _REGISTERED[name]
@@ -75,7 +74,9 @@ def _register(family: Family) -> None:
     AutoImageProcessor.register(
         config, image_processor_classes={"pil": MobilintQwen2VLImageProcessor}, exist_ok=True
     )
-    AutoProcessor.register(config, MobilintQwen2VLProcessor, exist_ok=True)
+    name = family.processor.package_classes["processor_class"]
+    _REGISTERED[name] = processor_class(family.processor.whole_class, name)
+    AutoProcessor.register(config, _REGISTERED[name], exist_ok=True)
     AutoModelForImageTextToText.register(config, model, exist_ok=True)
 
 

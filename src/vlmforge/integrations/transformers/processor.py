@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from PIL.Image import Resampling
-from transformers import BatchFeature, Qwen2VLProcessor
+from transformers import BatchFeature
 from transformers.image_processing_backends import PilBackend
 from transformers.image_utils import SizeDict
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
@@ -122,19 +122,23 @@ def _video(source: Any, asked: dict[str, Any]) -> Video:
     return Video(list(frames), **{name: asked.get(name) for name in PIXELS})
 
 
-class MobilintQwen2VLProcessor(Qwen2VLProcessor):
-    """Tokenizer and processor of images and videos of a package."""
+def processor_class(whole: type[Any], name: str) -> type[Any]:
+    """Tokenizer and processor of images and videos of a family's packages.
 
-    def __init__(
-        self,
+    Args:
+        whole: the class of the original model's processor.
+        name: of the class.
+    """
+
+    def create(
+        self: Any,
         image_processor: MobilintQwen2VLImageProcessor,
         tokenizer: Any,
         chat_template: str | None = None,
     ) -> None:
         chat_template = chat_template or tokenizer.chat_template
-        super().__init__(image_processor, tokenizer, chat_template=chat_template)
+        whole.__init__(self, image_processor, tokenizer, chat_template=chat_template)
 
-    @property
-    def video_processor(self) -> MobilintQwen2VLVideoProcessor:
-        """What prepares videos."""
-        return MobilintQwen2VLVideoProcessor(self.image_processor)
+    videos = property(lambda self: MobilintQwen2VLVideoProcessor(self.image_processor))
+    facts = {"__module__": __name__, "__init__": create, "video_processor": videos}
+    return type(name, (whole,), facts)

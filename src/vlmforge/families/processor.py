@@ -1,0 +1,53 @@
+"""Processor: what makes pixels and prompts of what a family is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any
+
+QWEN2_VL = "transformers.models.qwen2_vl"
+
+
+@dataclass(frozen=True)
+class Processor:
+    """The processors of a family that sees, in transformers.
+
+    Attributes:
+        whole: module and class of the processor of text and images.
+        images: of the image processor, which needs no torchvision.
+        videos: settings for videos that a checkpoint has of its own: the defaults where they are
+            not those of :class:`vlmforge.formats.settings.VideoSettings`.
+    """
+
+    whole: tuple[str, str] = (f"{QWEN2_VL}.processing_qwen2_vl", "Qwen2VLProcessor")
+    images: tuple[str, str] = (
+        f"{QWEN2_VL}.image_processing_pil_qwen2_vl",
+        "Qwen2VLImageProcessorPil",
+    )
+    videos: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def whole_class(self) -> type[Any]:
+        """The class of the processor of text and images."""
+        return _found(self.whole)
+
+    @property
+    def image_class(self) -> type[Any]:
+        """The class of the image processor."""
+        return _found(self.images)
+
+    @property
+    def package_classes(self) -> dict[str, str]:
+        """The names that packages have for both, as their settings say them."""
+        return {
+            "processor_class": f"Mobilint{self.whole[1]}",
+            "image_processor_type": f"Mobilint{self.images[1].removesuffix('Pil')}",
+        }
+
+
+def _found(where: tuple[str, str]) -> type[Any]:
+    module, name = where
+    found: type[Any] = getattr(import_module(module), name)
+    return found
