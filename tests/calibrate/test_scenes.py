@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from vlmforge.calibrate.scenes import COLORS, GRID, SIDE, Item, draw_scene, scene_items
@@ -29,6 +31,17 @@ def test_items_lie_in_cells_of_their_own_in_reading_order(least: int, most: int)
         assert all(_inside_its_cell(item) for item in items)
 
 
+@pytest.mark.parametrize("canvas", [(224, 448), (420, 252)])
+def test_a_canvas_spreads_the_cells_and_keeps_the_items(canvas: tuple[int, int]) -> None:
+    assert draw_scene(0, canvas=canvas).image.size == canvas[::-1]
+    for seed in range(30):
+        items, usual = scene_items(seed, canvas=canvas), scene_items(seed)
+        assert all(_inside_its_cell(item, canvas) for item in items)
+        assert [replace(i, center=(0, 0)) for i in items] == [
+            replace(i, center=(0, 0)) for i in usual
+        ]
+
+
 def test_the_center_of_an_item_has_its_color() -> None:
     for seed in range(20):
         scene = draw_scene(seed)
@@ -39,10 +52,10 @@ def test_the_center_of_an_item_has_its_color() -> None:
             assert all(abs(seen - want) <= 12 for seen, want in zip(pixel, wanted, strict=True))
 
 
-def _inside_its_cell(item: Item) -> bool:
-    cell = SIDE / GRID
+def _inside_its_cell(item: Item, canvas: tuple[int, int] = (SIDE, SIDE)) -> bool:
+    height, width = (side / GRID for side in canvas)
     x, y = item.center
     return all(
         index * cell <= middle - item.radius and middle + item.radius <= (index + 1) * cell
-        for index, middle in ((item.column, x), (item.row, y))
+        for index, middle, cell in ((item.column, x, width), (item.row, y, height))
     )

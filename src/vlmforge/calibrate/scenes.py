@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from PIL import Image, ImageDraw
 
 SIDE = 224
-"""Height and width of a scene in pixels."""
+"""Height and width in pixels of a scene's canvas, where no other is named."""
+
+SQUARE = (SIDE, SIDE)
 
 GRID = 3
 """Rows and columns of the layout; each of its cells holds one item at most."""
@@ -77,41 +79,50 @@ class Scene:
     items: tuple[Item, ...]
 
 
-def draw_scene(seed: int, least: int = 1, most: int = 4) -> Scene:
-    """Draw the scene of `seed` with `least` to `most` items (at most 9): a 224x224 RGB image."""
+def draw_scene(seed: int, least: int = 1, most: int = 4, canvas: tuple[int, int] = SQUARE) -> Scene:
+    """Draw the scene of `seed` with `least` to `most` items (at most 9): an RGB image.
+
+    `canvas` is its height and width in pixels, each at least 210: it spreads the cells of the
+    layout, while the items keep their sizes.
+    """
     rng = random.Random(seed)
-    items = _items(rng, least, most)
-    image = _background(rng)
+    items = _items(rng, least, most, canvas)
+    image = _background(rng, canvas)
     for item in items:
         _paint(image, item, rng)
     return Scene(image, items)
 
 
-def scene_items(seed: int, least: int = 1, most: int = 4) -> tuple[Item, ...]:
+def scene_items(
+    seed: int, least: int = 1, most: int = 4, canvas: tuple[int, int] = SQUARE
+) -> tuple[Item, ...]:
     """Return the items `draw_scene` would draw, without drawing them."""
-    return _items(random.Random(seed), least, most)
+    return _items(random.Random(seed), least, most, canvas)
 
 
-def _items(rng: random.Random, least: int, most: int) -> tuple[Item, ...]:
+def _items(rng: random.Random, least: int, most: int, canvas: tuple[int, int]) -> tuple[Item, ...]:
     cells = sorted(rng.sample(range(GRID * GRID), rng.randint(least, most)))
-    return tuple(_item(rng, *divmod(cell, GRID)) for cell in cells)
+    return tuple(_item(rng, *divmod(cell, GRID), canvas) for cell in cells)
 
 
-def _item(rng: random.Random, row: int, column: int) -> Item:
+def _item(rng: random.Random, row: int, column: int, canvas: tuple[int, int]) -> Item:
     shape, color, size = (rng.choice(list(words)) for words in (OUTLINES, COLORS, RADII))
     radius = rng.uniform(*RADII[size])
-    cell = SIDE / GRID
-    slack = cell / 2 - radius
-    x, y = (cell * (index + 0.5) + rng.uniform(-slack, slack) for index in (column, row))
+    height, width = (side / GRID for side in canvas)
+    x, y = (
+        cell * (index + 0.5) + rng.uniform(radius - cell / 2, cell / 2 - radius)
+        for index, cell in ((column, width), (row, height))
+    )
     return Item(shape, color, size, row, column, (x, y), radius)
 
 
-def _background(rng: random.Random) -> Image.Image:
+def _background(rng: random.Random, canvas: tuple[int, int]) -> Image.Image:
     """Return a muted background: one base color, blended with noise of a random coarseness."""
-    base = Image.new("RGB", (SIDE, SIDE), tuple(rng.randint(95, 190) for _ in range(3)))
+    size = canvas[::-1]
+    base = Image.new("RGB", size, tuple(rng.randint(95, 190) for _ in range(3)))
     grain = rng.choice((2, 4, 8, 16, 56))
     noise = Image.frombytes("RGB", (grain, grain), rng.randbytes(3 * grain * grain))
-    texture = noise.resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+    texture = noise.resize(size, Image.Resampling.BICUBIC)
     return Image.blend(base, texture, rng.uniform(0.05, 0.25))
 
 
