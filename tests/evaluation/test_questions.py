@@ -126,17 +126,44 @@ def test_images_are_relative_to_the_file(tmp_path: Path) -> None:
     assert questions == [Question(tmp_path / "images/a.png", "q", "a", "k")]
 
 
+def test_several_images_are_shown_in_their_order(tmp_path: Path) -> None:
+    line = {"images": ["b.png", "a.png"], "question": "q", "answer": "a"}
+    (tmp_path / "questions.jsonl").write_text(json.dumps(line))
+
+    (question,) = read_questions(tmp_path / "questions.jsonl")
+
+    assert question.images == (tmp_path / "b.png", tmp_path / "a.png")
+    shown = [part.get("image", part.get("text")) for part in question.messages[0]["content"]]
+    assert shown == [*question.images, "q"]
+
+
+def test_questions_about_several_images_are_a_bucket(
+    dynamic_session: Session, tmp_path: Path
+) -> None:
+    for name, size in (("a.png", (56, 56)), ("b.png", (56, 140))):
+        Image.new("RGB", size, "red").save(tmp_path / name)
+    paths = [tmp_path / "a.png", tmp_path / "b.png"]
+    asked = [Question(image, "What?", "") for image in (paths[0], paths)]
+
+    report = evaluate(dynamic_session, asked, max_new_tokens=2)
+
+    assert {name: facts["n"] for name, facts in report["sizes"].items()} == {
+        "1 to 16 tokens, square": 1, "several images": 1
+    }  # fmt: skip
+
+
 def test_every_malformed_line_is_named(tmp_path: Path) -> None:
     good = '{"image": "a", "question": "q", "answer": "a"}'
     bad = ["{", "[]", '{"image": "a", "question": "q"}', good[:-1] + ', "kind": 3}']
+    bad += [good[:-1] + ', "images": ["b"]}', good.replace('"image": "a"', '"images": [3]')]
     path = tmp_path / "questions.jsonl"
     path.write_text("\n".join([good, *bad, good]))
 
     with pytest.raises(RunError) as raised:
         read_questions(path)
 
-    assert all(f"line {number}:" in raised.value.what for number in (2, 3, 4, 5))
-    assert "line 1:" not in raised.value.what and "line 6:" not in raised.value.what
+    assert all(f"line {number}:" in raised.value.what for number in range(2, 8))
+    assert "line 1:" not in raised.value.what and "line 8:" not in raised.value.what
     assert "'answer' is missing" in raised.value.what
 
 

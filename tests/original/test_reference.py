@@ -88,6 +88,18 @@ def test_answer_is_greedy(reference: ReferenceModel, tmp_path: Path) -> None:
     assert again.token_ids == answer.token_ids
 
 
+@torch.no_grad()
+def test_an_answer_about_several_images(reference: ReferenceModel, tmp_path: Path) -> None:
+    paths = [tmp_path / f"{color}.png" for color in ("red", "blue")]
+    for path in paths:
+        Image.new("RGB", (60, 60), path.stem).save(path)
+
+    answer = reference.answer(paths, "Which?", max_new_tokens=4)
+
+    prompt = reference.inputs("Which?", [Image.open(path) for path in paths])
+    assert answer.token_ids == reference.generate(prompt, 4)
+
+
 def test_an_answer_may_hold_image_tokens(reference: ReferenceModel) -> None:
     inputs = reference.inputs("Draw.", [noise(5)])
     token = reference.processor.image_token_id

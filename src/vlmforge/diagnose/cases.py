@@ -92,7 +92,7 @@ def question_cases(session: Session, path: Path, count: int) -> list[Case]:
     for question in islice(read_questions(path), count):
         prompt = session.prompts.encode(question.messages)
         answer = session.prompts.tokenizer.encode(question.answer, add_special_tokens=False).ids
-        cases.append(_case(question.question, prompt.token_ids, answer, (question.image,)))
+        cases.append(_case(question.question, prompt.token_ids, answer, question.images))
     return cases
 
 

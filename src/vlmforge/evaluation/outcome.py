@@ -16,7 +16,7 @@ class Outcome:
     Attributes:
         right: whether the package answered it.
         kind: the group the question belongs to, or None.
-        size: the bucket of its image's size and shape, or None where all have one size.
+        size: the bucket of its images, by number, size and shape, or None where all have one size.
         reference_right: whether the reference answered it; None without one.
         divergence: of each token of the reference's answer whether the package would have chosen
             it, and KL(reference ‖ package) in nats: float64 ``[2, T]``; None without a reference.

@@ -15,7 +15,7 @@ from vlmforge.decode.generate import Options
 from vlmforge.errors import RunError
 from vlmforge.evaluation.divergence import compare
 from vlmforge.evaluation.outcome import Outcome, summaries, summary
-from vlmforge.evaluation.sizes import bucket
+from vlmforge.evaluation.sizes import SEVERAL, bucket
 from vlmforge.prompt.messages import Message
 from vlmforge.run.conversation import Conversation
 from vlmforge.run.session import Session
@@ -27,21 +27,26 @@ class Question:
     """One line of a question file.
 
     Attributes:
-        image: path of the image.
+        image: path of the image, or of several.
         question, answer: texts; answers are compared stripped and case-folded.
         kind: a group to report on its own, or None.
     """
 
-    image: Path | str
+    image: Path | str | Sequence[Path | str]
     question: str
     answer: str
     kind: str | None = None
 
     @property
+    def images(self) -> tuple[Path | str, ...]:
+        """The paths of all images."""
+        return (self.image,) if isinstance(self.image, (Path, str)) else tuple(self.image)
+
+    @property
     def messages(self) -> list[Message]:
-        """The question as a conversation: the image, then the text."""
-        image = {"type": "image", "image": self.image}
-        return [{"role": "user", "content": [image, {"type": "text", "text": self.question}]}]
+        """The question as a conversation: the images, then the text."""
+        images = [{"type": "image", "image": image} for image in self.images]
+        return [{"role": "user", "content": [*images, {"type": "text", "text": self.question}]}]
 
     def is_answered_by(self, text: str) -> bool:
         """Whether the text is the answer."""
@@ -67,8 +72,10 @@ class ReferenceAnswer(Protocol):
 class Reference(Protocol):
     """The original model."""
 
-    def answer(self, image_path: Path | str, question: str, max_new_tokens: int) -> ReferenceAnswer:
-        """Answer one question about one image, greedily."""
+    def answer(
+        self, image: Path | str | Sequence[Path | str], question: str, max_new_tokens: int
+    ) -> ReferenceAnswer:
+        """Answer one question about one image, or about several, greedily."""
 
 
 def read_questions(path: Path | str) -> list[Question]:
@@ -100,7 +107,8 @@ def read_questions(path: Path | str) -> list[Question]:
         raise RunError(
             "; ".join(problems) or "there are no questions",
             where=path,
-            mend='write lines as {"image": FILE, "question": TEXT, "answer": TEXT}',
+            mend='write lines as {"image": FILE, "question": TEXT, "answer": TEXT}; '
+            'several images are "images": [FILE, FILE]',
         )
     return questions
 
@@ -172,18 +180,32 @@ class _Judge:
         session = self.conversation.session
         if session.package.vision is None or "image_size" in session.package.vision.meta:
             return None
-        _, (visual, *_) = session.prepare(question.messages)
-        return bucket(visual.grid)
+        _, (visual, *others) = session.prepare(question.messages)
+        return SEVERAL if others else bucket(visual.grid)
 
 
 def _question(record: object, directory: Path) -> Question:
     """The question of a parsed line; raises ValueError."""
     if not isinstance(record, dict):
         raise ValueError("not a JSON object")
-    for key in ("image", "question", "answer"):
+    for key in ("question", "answer"):
         if not isinstance(record.get(key), str):
             raise ValueError(f"{key!r} is missing or not a text")
     if not isinstance(record.get("kind", ""), str):
         raise ValueError("'kind' is not a text")
-    image = directory / record["image"]
+    image = _image(record, directory)
     return Question(image, record["question"], record["answer"], record.get("kind"))
+
+
+def _image(record: dict[str, Any], directory: Path) -> Path | tuple[Path, ...]:
+    """The path of a line's image, or those of its images; raises ValueError."""
+    if "images" not in record:
+        if not isinstance(record.get("image"), str):
+            raise ValueError("'image' is missing or not a text")
+        return directory / record["image"]
+    names = record["images"]
+    if "image" in record or not isinstance(names, list) or not names:
+        raise ValueError("'images' is no list of texts, or stands beside 'image'")
+    if not all(isinstance(name, str) for name in names):
+        raise ValueError("'images' is no list of texts")
+    return tuple(directory / name for name in names)

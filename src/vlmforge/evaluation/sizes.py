@@ -10,6 +10,9 @@ BOUNDS = (16, 64, 256, 1024)
 LONG = 1.5
 """Times as long as wide an image is that is not called square."""
 
+SEVERAL = "several images"
+"""The bucket of questions about more than one."""
+
 
 def bucket(grid: Grid) -> str:
     """The bucket of an image, such as ``"17 to 64 tokens, wide"``."""

@@ -177,14 +177,15 @@ class ReferenceModel:
         return logits.float().cpu()
 
     def answer(
-        self, image_path: Path | str, question: str, max_new_tokens: int = 64
+        self, image: Path | str | Sequence[Path | str], question: str, max_new_tokens: int = 64
     ) -> ReferenceAnswer:
-        """The greedy answer to a question about an image, and the logits that led to it.
+        """The greedy answer to a question about an image or several, and the logits it came from.
 
         Raises:
             SourceError: the image cannot be read.
         """
-        prompt = self.inputs(question, [read_image(image_path)])
+        paths = [image] if isinstance(image, (Path, str)) else image
+        prompt = self.inputs(question, [read_image(path) for path in paths])
         token_ids = self.generate(prompt, max_new_tokens)
         embedded = self.embed(prompt.followed_by(token_ids[:-1]))
         logits = self.logits(embedded.inputs_embeds, embedded.position_ids, start=prompt.length - 1)
