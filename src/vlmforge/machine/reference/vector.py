@@ -77,8 +77,9 @@ gelu_tanh = activation(fixed_point.gelu_tanh)
 
 def rms_norm(step: Step, frame: Frame, x: np.ndarray) -> np.ndarray:
     """x int16 ``[M, K]``, each ``group`` columns normalized alone, by default all together."""
-    group: int = step.attrs.get("group", x.shape[1])
-    groups = x.reshape(len(x), x.shape[1] // group, group)
+    columns: int = x.shape[1]
+    group: int = step.attrs.get("group", columns)
+    groups = x.reshape(len(x), columns // group, group)
     mean_square = _squares(groups).astype(np.float32) / np.float32(group)
     y = _normalized(step, groups.astype(np.float32), mean_square)
     return to_code(y.reshape(x.shape), step.dtype)
