@@ -56,6 +56,7 @@ def test_the_seed_chooses_among_the_windows(tiny_decoder: Path, tmp_path: Path) 
         ([], (3, 16), "no calibration texts"),
         (["Hi."], (3, 16), "no window"),
         ([TEXT], (0, 16), "0 samples"),
+        ([TEXT], (3, 16385), "do not fit the 16384"),
     ],
 )
 def test_what_gives_no_sample_is_refused(

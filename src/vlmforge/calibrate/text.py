@@ -82,6 +82,13 @@ def text_windows(
             f"{num_samples} samples of {length} tokens cannot be made",
             mend=f"give --num-samples of 1 or more, and samples of {SHORTEST} tokens or more",
         )
+    context, _ = checkpoint.context
+    if length > context:
+        raise CalibrationError(
+            f"samples of {length} tokens do not fit the {context} that the model is compiled for",
+            where=checkpoint.path,
+            mend=f"give samples of at most {context} tokens",
+        )
     return _windows(load_tokenizer(checkpoint.path).backend_tokenizer, files, length)
 
 

@@ -15,9 +15,6 @@ from torch import Tensor
 
 from vlmforge.families.decoder import Decoder
 
-POSITIONS = 16384
-"""Rows of the cached RoPE table, and so the longest sequence."""
-
 
 @dataclass(frozen=True)
 class DecoderRope:
@@ -35,8 +32,14 @@ class DecoderRope:
     order: tuple[int, ...] | None
 
     @staticmethod
-    def of(decoder: Decoder, rotary: Any, positions: int = POSITIONS) -> DecoderRope:
-        """The RoPE of transformers' module, whose pairs are channels i and i + D/2."""
+    def of(decoder: Decoder, rotary: Any, positions: int) -> DecoderRope:
+        """The RoPE of transformers' module, whose pairs are channels i and i + D/2.
+
+        Args:
+            decoder: says which axis turns which pair.
+            rotary: has ``inv_freq`` and ``attention_scaling``.
+            positions: rows of the tables, and so the longest sequence.
+        """
         cos, sin = rope_tables(rotary, positions)
         axes = pair_axes(decoder, rotary)
         pairs = sorted(range(len(axes)), key=axes.__getitem__)
@@ -58,7 +61,7 @@ def pair_axes(decoder: Decoder, rotary: Any) -> list[int]:
     return [axis if own else 0 for axis, own in turns]
 
 
-def rope_tables(rotary: Any, positions: int = POSITIONS) -> tuple[Tensor, Tensor]:
+def rope_tables(rotary: Any, positions: int) -> tuple[Tensor, Tensor]:
     """cos and sin ``[positions, pairs]``, float32, as Hugging Face's module computes them.
 
     Args:

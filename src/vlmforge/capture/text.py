@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 
 import torch
@@ -17,6 +18,8 @@ from vlmforge.families.family import LANGUAGE
 from vlmforge.graph.core import Graph, Weight
 from vlmforge.source.checkpoint import Checkpoint
 
+logger = logging.getLogger(__name__)
+
 
 def capture_decoder(checkpoint: Checkpoint) -> Graph:
     """A decoder: ``inputs_embeds``, ``position_ids``, ``logits_index`` to logits.
@@ -26,7 +29,10 @@ def capture_decoder(checkpoint: Checkpoint) -> Graph:
     """
     decoder = checkpoint.family.decoder
     part = decoder.part(checkpoint.settings)
-    sizes, rope = decoder.sizes(part), DecoderRope.of(decoder, decoder.rotary(part))
+    sizes, (context, limit) = decoder.sizes(part), checkpoint.context
+    if limit is not None:
+        logger.warning("%s is %d: the package takes no more tokens", limit, context)
+    rope = DecoderRope.of(decoder, decoder.rotary(part), context)
     tables = {
         "model.rotary_emb.cos": Weight.of(rope.cos),
         "model.rotary_emb.sin": Weight.of(rope.sin),

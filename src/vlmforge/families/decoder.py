@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -11,6 +11,12 @@ from vlmforge.families.size import Size
 LAYERS = "language_model.layers."
 """Begins the canonical names of the weights of layers."""
 
+
+CONTEXT = 16384
+"""Most tokens that a decoder is compiled for."""
+
+Limits = Mapping[str, int | None]
+"""Settings to the number of tokens beyond which the original computes otherwise, None for never."""
 
 Positions = Literal["axis", "mrope"]
 
@@ -35,10 +41,25 @@ def biased_inputs(part: Any) -> Biases:
     return Biases(inputs=True)
 
 
+def no_biases(part: Any) -> Biases:
+    """None at all, whatever the settings say."""
+    return Biases()
+
+
 def stated_biases(part: Any) -> Biases:
     """What ``attention_bias`` and ``mlp_bias`` say."""
     attention = bool(getattr(part, "attention_bias", False))
     return Biases(attention, attention, bool(getattr(part, "mlp_bias", False)))
+
+
+def no_limits(part: Any) -> Limits:
+    """The same computation for any number of tokens."""
+    return {}
+
+
+def window_limit(part: Any) -> Limits:
+    """Beyond ``sliding_window`` tokens the first are seen no more."""
+    return {"sliding_window": part.sliding_window}
 
 
 @dataclass(frozen=True)
@@ -72,6 +93,7 @@ class Decoder:
             would be one behind the other (Qwen3-VL).
         rotary_name: of that module within the decoder's.
         biases: which products have them, by the decoder's settings.
+        limits: the numbers of tokens beyond which it computes otherwise, by its settings.
         head_norms: whether each head of queries and keys is normalized before RoPE.
         depth: the setting that counts the layers.
     """
@@ -83,12 +105,19 @@ class Decoder:
     interleaved: bool = False
     rotary_name: str = "rotary_emb"
     biases: Callable[[Any], Biases] = biased_inputs
+    limits: Callable[[Any], Limits] = no_limits
     head_norms: bool = False
     depth: str = "num_hidden_layers"
 
     def part(self, settings: Any) -> Any:
         """The decoder's part of a configuration."""
         return getattr(settings, self.settings) if self.settings else settings
+
+    def context(self, part: Any) -> tuple[int, str | None]:
+        """Most tokens that are compiled for, and the setting that allows no more, if one does."""
+        limits = {key: tokens for key, tokens in self.limits(part).items() if tokens is not None}
+        key = min(limits, key=limits.__getitem__, default=None)
+        return (CONTEXT, None) if key is None or limits[key] >= CONTEXT else (limits[key], key)
 
     def sizes(self, part: Any) -> DecoderSizes:
         """The sizes in its settings."""

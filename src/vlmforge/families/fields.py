@@ -71,7 +71,22 @@ class Token:
         return value is None or (isinstance(value, int) and 0 <= value < self.end)
 
 
-Fate = Rule | Only | Whole | Small | Token
+@dataclass(frozen=True)
+class Window:
+    """A setting honoured as the tokens each token sees, itself among them; None for all before it.
+
+    A package takes no more tokens than that, so that none is ever out of sight.
+    """
+
+    mend: str = "choose a model that sees more tokens"
+    least: int = 256
+
+    def admits(self, value: Any) -> bool:
+        """Whether a conversation fits the window."""
+        return value is None or (isinstance(value, int) and value >= self.least)
+
+
+Fate = Rule | Only | Whole | Small | Token | Window
 Fields = Mapping[str, Fate]
 
 ANY, NO_EFFECT = Rule.HONOURED, Rule.NO_EFFECT

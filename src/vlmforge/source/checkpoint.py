@@ -87,6 +87,12 @@ class Checkpoint:
         return self.family.components
 
     @property
+    def context(self) -> tuple[int, str | None]:
+        """Most tokens its decoder is compiled for, and the setting that allows no more, if any."""
+        decoder = self.family.decoder
+        return decoder.context(decoder.part(self.settings))
+
+    @property
     def name(self) -> str:
         """The last part of the model id, such as ``Qwen2-VL-2B-Instruct``; it names files."""
         return self.model_id.rsplit("/", 1)[-1]
