@@ -12,7 +12,7 @@ from vlmforge.errors import CalibrationError
 from vlmforge.formats.plain_text import read_text
 from vlmforge.formats.samples import SampleWriter
 from vlmforge.progress import Progress
-from vlmforge.source.checkpoint import EMBEDDING, Checkpoint
+from vlmforge.source.checkpoint import Checkpoint
 from vlmforge.source.processor import load_tokenizer
 
 Window = tuple[str, int, np.ndarray]
@@ -114,7 +114,8 @@ def _windows(tokenizer: Tokenizer, files: Sequence[Path | str], length: int) -> 
 
 def _arrays(checkpoint: Checkpoint, ids: np.ndarray) -> dict[str, np.ndarray]:
     tokens, places = np.unique(ids, return_inverse=True)
-    rows = [checkpoint.rows(EMBEDDING, int(token), int(token) + 1).numpy() for token in tokens]
+    table = checkpoint.embedding()
+    rows = [table.read(int(token), int(token) + 1).numpy() for token in tokens]
     return {
         "inputs_embeds": np.concatenate(rows)[places][None],
         "position_ids": np.tile(np.arange(ids.size), (3, 1)),

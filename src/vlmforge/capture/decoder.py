@@ -22,7 +22,12 @@ class SelfAttention(nn.Module):
         self.q_norm, self.k_norm = _head_norm(sizes, sizes.heads), _head_norm(sizes, sizes.kv_heads)
         self.q_rope, self.k_rope = Rope(sizes.head_dim), Rope(sizes.head_dim)
         self.attention = Attention(
-            sizes.heads, sizes.kv_heads, sizes.head_dim, causal=True, cache=f"layers_{layer}"
+            sizes.heads,
+            sizes.kv_heads,
+            sizes.head_dim,
+            causal=True,
+            cache=f"layers_{layer}",
+            scale=sizes.score_scale,
         )
 
     def forward(self, x: Tensor, rows: Tensor, index: Tensor | None) -> Tensor:

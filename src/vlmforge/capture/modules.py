@@ -61,16 +61,25 @@ class Attention(nn.Module):
     """Scaled dot-product attention with grouped kv heads and an optional stateful KV cache."""
 
     def __init__(
-        self, heads: int, kv_heads: int, head_dim: int, *, causal: bool, cache: str | None = None
+        self,
+        heads: int,
+        kv_heads: int,
+        head_dim: int,
+        *,
+        causal: bool,
+        cache: str | None = None,
+        scale: float | None = None,
     ) -> None:
         super().__init__()
+        self.scale = head_dim**-0.5 if scale is None else scale
         self.heads, self.kv_heads, self.head_dim = heads, kv_heads, head_dim
         self.causal, self.cache = causal, cache
 
     def forward(self, query: Tensor, key: Tensor, value: Tensor, index: Tensor | None) -> Tensor:
         sizes = (self.heads, self.kv_heads, self.head_dim)
-        scale = self.head_dim**-0.5
-        return operators.attention(query, key, value, index, *sizes, scale, self.causal, self.cache)
+        return operators.attention(
+            query, key, value, index, *sizes, self.scale, self.causal, self.cache
+        )
 
 
 class QuickGELU(nn.Module):

@@ -16,45 +16,50 @@ Table = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True)
 class Counterpart:
-    """A module of the original model, perhaps some channels of its output in another order.
+    """A module of the original model, perhaps some channels of its output, reordered or scaled.
 
     Attributes:
         module: its path.
         channels: start and stop; None for all.
         order: where the channels of each head were, one after the other; None where they were.
+        factor: what they are multiplied by.
     """
 
     module: str
     channels: tuple[int, int] | None = None
     order: tuple[int, ...] | None = None
+    factor: float = 1.0
 
     @staticmethod
     def parse(text: str) -> Counterpart:
         """What :meth:`__str__` gives."""
-        found = re.fullmatch(r"([^\[{]*)(?:\[(\d+):(\d+)\])?(?:\{(.*)\})?", text)
+        found = re.fullmatch(r"([^\[{*]*)(?:\[(\d+):(\d+)\])?(?:\{(.*)\})?(?:\*(.*))?", text)
         if found is None:
             return Counterpart(text)
-        module, start, stop, runs = found.groups()
+        module, start, stop, runs, factor = found.groups()
         channels = None if start is None else (int(start), int(stop))
-        return Counterpart(module, channels, None if runs is None else _listed(runs))
+        order = None if runs is None else _listed(runs)
+        return Counterpart(module, channels, order, float(factor or 1))
 
     def __str__(self) -> str:
-        """The path, the channels and the order behind it: ``attn.qkv[64:128]{0:8:2,1:8:2}``."""
+        """The path, with channels, order and factor: ``attn.qkv[64:128]{0:8:2,1:8:2}*0.5``."""
         channels = "" if self.channels is None else "[{}:{}]".format(*self.channels)
         order = "" if self.order is None else f"{{{','.join(_runs(self.order))}}}"
-        return f"{self.module}{channels}{order}"
+        factor = "" if self.factor == 1 else f"*{self.factor!r}"
+        return f"{self.module}{channels}{order}{factor}"
 
     def of(self, output: Tensor) -> Tensor:
         """What the node gives, from the module's output."""
         part = output if self.channels is None else output[..., slice(*self.channels)]
-        if self.order is None:
-            return part
-        return part.unflatten(-1, (-1, len(self.order)))[..., list(self.order)].flatten(-2)
+        if self.order is not None:
+            part = part.unflatten(-1, (-1, len(self.order)))[..., list(self.order)].flatten(-2)
+        return part if self.factor == 1 else part * self.factor
 
     def weight(self, stored: Weight) -> Weight:
         """The node's weight or bias, from the module's: its rows are the output's channels."""
         part = stored if self.channels is None else stored.part(*self.channels)
-        return part if self.order is None else part.reordered(self.order)
+        part = part if self.order is None else part.reordered(self.order)
+        return part.times(self.factor)
 
 
 def _runs(order: Sequence[int]) -> Iterator[str]:

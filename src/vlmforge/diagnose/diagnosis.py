@@ -27,7 +27,7 @@ from vlmforge.progress import Progress
 from vlmforge.prompt.positions import positions_kind, positions_of
 from vlmforge.prompt.spans import IMAGE
 from vlmforge.run.session import Session
-from vlmforge.source.checkpoint import EMBEDDING, Checkpoint
+from vlmforge.source.checkpoint import Checkpoint
 from vlmforge.source.processor import load_processor
 
 PIXELS, EMBEDDINGS = "preprocess", "embed_tokens"
@@ -197,7 +197,8 @@ def _language_side(
 def _embedded(checkpoint: Checkpoint, ids: np.ndarray, rotation: Rotation | None) -> np.ndarray:
     """The original's token embeddings, rotated as its values are: float32 ``[seq, hidden]``."""
     unique, where = np.unique(ids, return_inverse=True)
-    rows: Tensor = torch.cat([checkpoint.rows(EMBEDDING, int(i), int(i) + 1) for i in unique])
+    table = checkpoint.embedding()
+    rows: Tensor = torch.cat([table.read(int(i), int(i) + 1) for i in unique])
     if rotation is not None:
         rows = (rows.double() @ rotation.matrix).float()
     return rows.numpy()[where]

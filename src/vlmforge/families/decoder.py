@@ -52,6 +52,28 @@ def stated_biases(part: Any) -> Biases:
     return Biases(attention, attention, bool(getattr(part, "mlp_bias", False)))
 
 
+@dataclass(frozen=True)
+class Multipliers:
+    """Constants that some decoders multiply by, all of which weights take in.
+
+    Attributes:
+        embedding: of token embeddings as they enter the decoder.
+        residual: of what attention and MLP add to the residual stream.
+        scores: of the products of queries and keys; ``1 / sqrt(head_dim)`` by default.
+        logits: of the head's output.
+    """
+
+    embedding: float = 1.0
+    residual: float = 1.0
+    scores: float | None = None
+    logits: float = 1.0
+
+
+def no_multipliers(part: Any) -> Multipliers:
+    """Those of most decoders."""
+    return Multipliers()
+
+
 def no_limits(part: Any) -> Limits:
     """The same computation for any number of tokens."""
     return {}
@@ -75,6 +97,7 @@ class DecoderSizes:
     vocabulary: int
     eps: float
     activation: str
+    score_scale: float
     biases: Biases
     head_norms: bool
 
@@ -93,6 +116,7 @@ class Decoder:
             would be one behind the other (Qwen3-VL).
         rotary_name: of that module within the decoder's.
         biases: which products have them, by the decoder's settings.
+        multipliers: the constants it multiplies by, by its settings.
         limits: the numbers of tokens beyond which it computes otherwise, by its settings.
         head_norms: whether each head of queries and keys is normalized before RoPE.
         depth: the setting that counts the layers.
@@ -105,6 +129,7 @@ class Decoder:
     interleaved: bool = False
     rotary_name: str = "rotary_emb"
     biases: Callable[[Any], Biases] = biased_inputs
+    multipliers: Callable[[Any], Multipliers] = no_multipliers
     limits: Callable[[Any], Limits] = no_limits
     head_norms: bool = False
     depth: str = "num_hidden_layers"
@@ -131,6 +156,7 @@ class Decoder:
             vocabulary=part.vocab_size,
             eps=part.rms_norm_eps,
             activation=part.hidden_act,
+            score_scale=self.multipliers(part).scores or _head_dim(part) ** -0.5,
             biases=self.biases(part),
             head_norms=self.head_norms,
         )

@@ -56,6 +56,17 @@ class Small:
 
 
 @dataclass(frozen=True)
+class Positive:
+    """A setting honoured as a finite number above zero."""
+
+    mend: str = "take the config.json that the model was published with"
+
+    def admits(self, value: Any) -> bool:
+        """Whether the value is such a number."""
+        return isinstance(value, (int, float)) and 0 < value < float("inf")
+
+
+@dataclass(frozen=True)
 class Token:
     """A setting honoured as the id of a token.
 
@@ -86,7 +97,7 @@ class Window:
         return value is None or (isinstance(value, int) and value >= self.least)
 
 
-Fate = Rule | Only | Whole | Small | Token | Window
+Fate = Rule | Only | Whole | Small | Positive | Token | Window
 Fields = Mapping[str, Fate]
 
 ANY, NO_EFFECT = Rule.HONOURED, Rule.NO_EFFECT

@@ -74,6 +74,12 @@ class Weight:
 
         return Weight(self.shape, read, self.dtype)
 
+    def times(self, factor: float) -> Weight:
+        """The weight multiplied in float64 and rounded once; itself where the factor is 1."""
+        if factor == 1:
+            return self
+        return self.map_rows(lambda rows: (rows.double() * factor).float())
+
     @staticmethod
     def of(tensor: torch.Tensor) -> Weight:
         """A weight held in memory."""

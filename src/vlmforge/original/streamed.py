@@ -52,12 +52,14 @@ def run_decoder(
 ) -> None:
     """Run the text side on ``inputs_embeds`` [1, seq, hidden] and ``position_ids`` [3, seq].
 
+    The embeddings are as they enter the decoder; one that multiplies them gets what it multiplies.
     ``observe`` is called with each module's path and output, flattened to rows.
     """
     positions = feeds["position_ids"]
+    factor = decoder.multipliers(decoder.part(model.config)).embedding
     with _Observed(model, observe):
         hidden = model.get_submodule(decoder.path)(
-            inputs_embeds=feeds["inputs_embeds"],
+            inputs_embeds=feeds["inputs_embeds"] / factor,
             position_ids=positions[:1] if decoder.positions == "axis" else positions[:, None],
             use_cache=False,
         )

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
+from vlmforge.families.decoder import Decoder
 from vlmforge.original.model import load_model
 from vlmforge.original.reference import torch_device
 from vlmforge.source.checkpoint import Checkpoint
@@ -20,17 +21,17 @@ class TextReference:
 
     Attributes:
         model: transformers' model, whole.
-        decoder: the path of its decoder.
+        decoder: of its family.
     """
 
     model: PreTrainedModel
-    decoder: str
+    decoder: Decoder
 
     @staticmethod
     def load(checkpoint: Checkpoint, device: str = "cpu") -> TextReference:
         """Load the model on ``"cpu"`` or ``"gpu"``; raises :class:`SourceError`."""
         target = torch_device(device)
-        return TextReference(load_model(checkpoint).to(target), checkpoint.family.decoder.path)
+        return TextReference(load_model(checkpoint).to(target), checkpoint.family.decoder)
 
     def logits(
         self, token_ids: np.ndarray, spans: Sequence[tuple[int, int]]
@@ -47,12 +48,13 @@ class TextReference:
 
     @torch.inference_mode()
     def _hidden(self, token_ids: torch.Tensor) -> torch.Tensor:
-        decoder = self.model.get_submodule(self.decoder)
+        decoder = self.model.get_submodule(self.decoder.path)
         ids = token_ids[None].to(self.model.device)
         states: torch.Tensor = decoder(input_ids=ids, use_cache=False).last_hidden_state[0]
         return states
 
     @torch.inference_mode()
     def _head(self, hidden: torch.Tensor) -> torch.Tensor:
-        logits: torch.Tensor = self.model.lm_head(hidden)
+        factor = self.decoder.multipliers(self.decoder.part(self.model.config)).logits
+        logits: torch.Tensor = self.model.lm_head(hidden) * factor
         return logits.float().cpu()

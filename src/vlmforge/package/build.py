@@ -18,7 +18,7 @@ from vlmforge.formats.tensor_writer import COPY_CHUNK
 from vlmforge.package.config import package_config, text_file, vision_file
 from vlmforge.package.embeddings import rotated_rows
 from vlmforge.package.settings import write_settings
-from vlmforge.source.checkpoint import EMBEDDING, Checkpoint
+from vlmforge.source.checkpoint import Checkpoint
 
 
 def build_package(
@@ -70,7 +70,7 @@ def config_text(checkpoint: Checkpoint) -> bytes:
 
 def write_embedding(checkpoint: Checkpoint, rotation: Rotation | None, path: Path) -> None:
     """Write ``model.safetensors``: the rotated embedding, float32 ``[vocabulary, hidden]``."""
-    embedding = checkpoint.weight(EMBEDDING)
+    embedding = checkpoint.embedding()
     facts = {
         "model": checkpoint.model_id,
         "model_fingerprint": checkpoint.fingerprint(),

@@ -121,6 +121,12 @@ class Checkpoint:
         """The weight, unread; raises :class:`SourceError` if there is none of that name."""
         return Weight(self.shape(name), partial(self.rows, name), self.dtype(name))
 
+    def embedding(self) -> Weight:
+        """Token embeddings ``[vocabulary, hidden]`` as they enter the decoder, unread."""
+        decoder = self.family.decoder
+        factor = decoder.multipliers(decoder.part(self.settings)).embedding
+        return self.weight(EMBEDDING).times(factor)
+
     def fingerprint(self, progress: Progress | None = None) -> str:
         """SHA-256 of ``config.json`` and the weight files, in hex; computed once."""
         if self._fingerprint is None:
