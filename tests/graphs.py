@@ -12,6 +12,7 @@ from vlmforge.capture.text import capture_decoder
 from vlmforge.capture.vision import capture_tower
 from vlmforge.dims import Shape
 from vlmforge.graph.core import Graph, Node, Value, Weight
+from vlmforge.graph.residual import STREAM_INPUTS
 from vlmforge.images.layout import FIXED
 from vlmforge.source.checkpoint import Checkpoint
 from vlmforge.source.pictures import pictures_for
@@ -29,8 +30,10 @@ def language_feeds(graph: Graph, seq: int = 20, seed: int = 0) -> dict[str, torc
     """Random embeddings with positions as behind an image."""
     generator = torch.Generator().manual_seed(seed)
     steps = torch.arange(seq)
+    names = ("inputs_embeds", *graph.meta.get(STREAM_INPUTS, ()))
+    shape = (1, seq, graph.meta["hidden_size"])
     return {
-        "inputs_embeds": torch.randn(1, seq, graph.meta["hidden_size"], generator=generator) * 0.1,
+        **{name: torch.randn(shape, generator=generator) * 0.1 for name in names},
         "position_ids": torch.stack([steps, steps // 2, steps % 7]),
         "logits_index": steps,
     }

@@ -55,6 +55,16 @@ def row_source(graph: Graph, name: str) -> Node | None:
     return None
 
 
+def row_input(graph: Graph, name: str) -> str | None:
+    """The graph input whose rows the value has, neither cut nor joined; None for a node's."""
+    while name in graph.nodes:
+        node = graph.nodes[name]
+        if node.op not in MOVES or rows_joined(graph, node) != 1:
+            return None
+        name = node.inputs[0]
+    return name
+
+
 def keeps_rows(graph: Graph, node: Node) -> bool:
     """Whether the node only moves rows, each whole."""
     return node.op in MOVES and rows_joined(graph, node) > 0

@@ -6,8 +6,11 @@ from dataclasses import dataclass
 
 from vlmforge.errors import GraphError
 from vlmforge.graph.core import Graph, Node
-from vlmforge.graph.flow import keeps_rows, readers
+from vlmforge.graph.flow import keeps_rows, readers, row_input
 from vlmforge.graph.ops import NORMS, PRODUCTS
+
+STREAM_INPUTS = "stream_inputs"
+"""In a graph's ``meta``: names of float32 inputs that the caller gives in the stream's basis."""
 
 
 @dataclass(frozen=True)
@@ -18,11 +21,13 @@ class Residual:
         values: names of the values that are the stream, in topological order. Moves may lay its
             rows side by side; one that cuts them is a reader.
         writers: the nodes whose output becomes part of the stream.
+        inputs: the graph inputs that become part of it: where it begins, or added later.
         readers: the nodes that compute with the stream, additions to it aside.
     """
 
     values: tuple[str, ...]
     writers: tuple[Node, ...]
+    inputs: tuple[str, ...]
     readers: tuple[Node, ...]
 
 
@@ -30,19 +35,30 @@ def residual(graph: Graph) -> Residual:
     """The residual stream; empty where nothing is both normalized and added to.
 
     Raises:
-        GraphError: something that no node computes is added to the stream.
+        GraphError: an input is added to the stream that the graph does not name in
+            :data:`STREAM_INPUTS`.
     """
     stream: dict[str, None] = {}
     writers: dict[str, Node] = {}
+    inputs: dict[str, None] = {}
     for name in _starts(graph):
         stream[name] = None
         if name in graph.nodes:
             writers[name] = graph.nodes[name]
+        else:
+            inputs[name] = None
     for node in graph.nodes.values():
-        if node.op == "add" and any(name in stream for name in node.inputs):
+        if node.op == "add" and (
+            any(name in stream for name in node.inputs) or _is_stream(graph, node.name)
+        ):
             stream[node.name] = None
-            written = [name for name in node.inputs if name not in stream]
-            writers |= {name: _writer(graph, node, name) for name in written}
+            for name in node.inputs:
+                if name in stream:
+                    continue
+                if (given := row_input(graph, name)) is not None:
+                    inputs[_added(graph, node, given)] = None
+                else:
+                    writers[name] = graph.nodes[name]
         elif keeps_rows(graph, node) and node.inputs[0] in stream:
             stream[node.name] = None
     reading = [
@@ -50,15 +66,15 @@ def residual(graph: Graph) -> Residual:
         for node in graph.nodes.values()
         if node.name not in stream and any(name in stream for name in node.inputs)
     ]
-    return Residual(tuple(stream), tuple(writers.values()), tuple(reading))
+    return Residual(tuple(stream), tuple(writers.values()), tuple(inputs), tuple(reading))
 
 
-def _writer(graph: Graph, addition: Node, name: str) -> Node:
-    if name not in graph.nodes:
+def _added(graph: Graph, addition: Node, name: str) -> str:
+    if name not in graph.meta.get(STREAM_INPUTS, ()):
         raise GraphError(
             f"adds the graph input {name!r} to the residual stream", where=addition.name
         )
-    return graph.nodes[name]
+    return name
 
 
 def stream_width(graph: Graph) -> int:
@@ -73,5 +89,10 @@ def _starts(graph: Graph) -> list[str]:
     """Values that enter the stream as they are: graph inputs and products such as an embedding."""
     values = [name for name, value in graph.inputs.items() if value.dtype == "float32"]
     values += [n.name for n in graph.nodes.values() if n.op in PRODUCTS]
-    operators = {name: {node.op for node in readers(graph, name)} for name in values}
-    return [name for name in values if "add" in operators[name] and operators[name] & {*NORMS}]
+    return [name for name in values if _is_stream(graph, name)]
+
+
+def _is_stream(graph: Graph, name: str) -> bool:
+    """Whether a value is both normalized and added to."""
+    operators = {node.op for node in readers(graph, name)}
+    return "add" in operators and bool(operators & {*NORMS})

@@ -8,9 +8,9 @@ from pathlib import Path
 import torch
 
 from vlmforge.families.family import VISION
-from vlmforge.formats.rotation import Rotation
 from vlmforge.formats.samples import Sample, Samples, read_samples
 from vlmforge.graph.core import Graph
+from vlmforge.graph.residual import residual
 from vlmforge.images.layout import Layout
 from vlmforge.images.patches import PatchLayout
 from vlmforge.images.pictures import Pictures
@@ -39,11 +39,13 @@ def sample_feeds(graph: Graph, sample: Sample, rows: int | None = None) -> dict[
 
 
 def rotated_feeds(
-    graph: Graph, sample: Sample, rotation: Rotation | None
+    graph: Graph, sample: Sample, rotation: torch.Tensor | None
 ) -> Mapping[str, torch.Tensor]:
+    """A sample's feeds, those that are part of the residual stream in the basis of its R1."""
     feeds = sample_feeds(graph, sample)
-    if graph.component == "language" and rotation is not None:
-        feeds["inputs_embeds"] = (feeds["inputs_embeds"].double() @ rotation.matrix).float()
+    if rotation is not None:
+        for name in residual(graph).inputs:
+            feeds[name] = (feeds[name].double() @ rotation).float()
     return feeds
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from torch import Tensor
 
 from vlmforge.config import BitConfig, CompileConfig
-from vlmforge.families.family import VISION
+from vlmforge.families.family import LANGUAGE, VISION
 from vlmforge.formats.rotation import Rotation
 from vlmforge.formats.samples import Sample
 from vlmforge.graph.core import Graph
@@ -70,8 +70,8 @@ def transform_component(
     formats = weight_formats(graph, config, overrides.weight_8bits)
     precision = imitated_precision(graph, config, overrides.activation_16bits, formats)
     settings = Settings(config.equivalent_transformation, precision, config.seed, device, progress)
-    graph, rotation = _rotated(graph, samples, config, settings, rotation_path)
-    loaders = [partial(rotated_feeds, graph, sample, rotation) for sample in samples]
+    graph, rotation, residual = _rotated(graph, samples, config, settings, rotation_path)
+    loaders = [partial(rotated_feeds, graph, sample, residual) for sample in samples]
     return Transformed(scale(graph, loaders, settings), rotation, loaders, settings.budget)
 
 
@@ -81,15 +81,18 @@ def _rotated(
     config: CompileConfig,
     settings: Settings,
     rotation_path: Path | str | None,
-) -> tuple[Graph, Rotation | None]:
-    """The prepared graph rotated, and the rotation its features are in."""
+) -> tuple[Graph, Rotation | None, Tensor | None]:
+    """The prepared graph rotated, the rotation its features are in, and that of its own stream."""
     loaders = [partial(sample_feeds, graph, sample) for sample in samples]
     graph, turned = residual_turns(graph, settings.config)
     chosen = choose_rotations(graph, loaders, settings, turned)
     rotation = component_rotation(graph, config, rotation_path, chosen.residual)
     head = rotation.matrix if rotation and graph.component == VISION else None
     passes = rotations(settings.config, chosen.residual, chosen.values, head)
-    return transform(graph, passes), rotation
+    residual = chosen.residual
+    if rotation and graph.component == LANGUAGE and residual is not None:
+        residual = rotation.matrix  # as the embeddings of the package have it
+    return transform(graph, passes), rotation, residual
 
 
 def imitated_precision(

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from vlmforge.graph.core import Graph
 from vlmforge.graph.stream import Feeds, stream
+from vlmforge.graph.tables import input_tables
 from vlmforge.progress import Progress
 from vlmforge.quantize.observe.histogram import Histogram
 
@@ -112,7 +113,7 @@ def observe(
     rows: Collection[str] = (),
     shifted: Collection[str] = (),
 ) -> dict[str, Range]:
-    """The range of every float value that some node reads.
+    """The range of every float value that some node reads, over the rows of its table too.
 
     Args:
         graph: the transformed graph.
@@ -138,4 +139,6 @@ def observe(
             statistics.keep(_spread(value, quota))
 
     stream(graph, samples, visit, device, progress)
+    for name, table in input_tables(graph).items():
+        ranges[name].update(graph.weights[table].load(), tail_ratio)
     return ranges

@@ -40,9 +40,8 @@ def choose_rotations(
         turned: whether the residual stream is rotated.
     """
     r1, r2 = settings.config.spin_r1, settings.config.spin_r2
-    draw = mean_keeping_rotation if normalizes_mean(graph) else random_rotation
     start = Rotations(
-        draw(stream_width(graph), settings.seed) if turned else None,
+        _drawn(graph, settings.seed) if turned else None,
         random_value_rotations(graph, settings.seed) if r2.apply else None,
     )
     learn_r1 = r1.learn and start.residual is not None
@@ -50,6 +49,11 @@ def choose_rotations(
     if not (learn_r1 or learn_r2):
         return start
     return _learned(graph, samples, settings, start, learn_r1, learn_r2)
+
+
+def _drawn(graph: Graph, seed: int) -> Tensor:
+    draw = mean_keeping_rotation if normalizes_mean(graph) else random_rotation
+    return draw(stream_width(graph), seed)
 
 
 def _learned(

@@ -36,10 +36,10 @@ def centre_residual(graph: Graph) -> Graph:
     for node in stream.readers:
         if node.op != "layer_norm" or node.weights:
             _refuse(node.name, "only weightless LayerNorms may read it; fold norms first")
+    for name in stream.inputs:
+        _refuse(name, "it is an input, which no product of this graph writes")
     for name in stream.values:
-        if name in graph.inputs:
-            _refuse(name, "it is an input, which no product of this graph writes")
-        elif graph.nodes[name].op in MOVES and rows_joined(graph, graph.nodes[name]) != 1:
+        if graph.nodes[name].op in MOVES and rows_joined(graph, graph.nodes[name]) != 1:
             _refuse(name, "it lays rows side by side, which have a mean each")
     changed: dict[str, Weight] = {}
     for node in require_writers(graph, stream):

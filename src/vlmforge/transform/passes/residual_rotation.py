@@ -13,10 +13,11 @@ from collections.abc import Iterable
 from torch import Tensor
 
 from vlmforge.errors import GraphError
-from vlmforge.graph.core import Graph, Node
+from vlmforge.graph.core import Graph, Node, Weight
 from vlmforge.graph.flow import is_output, row_readers
 from vlmforge.graph.ops import NORMS, PRODUCTS
 from vlmforge.graph.residual import Residual, residual
+from vlmforge.graph.tables import input_tables
 from vlmforge.transform.mean_keeping import keeps_mean
 from vlmforge.transform.rotate import rotate_input, rotate_output
 
@@ -28,7 +29,7 @@ def rotate_residual(graph: Graph, rotation: Tensor) -> Graph:
         graph: its norms that read the stream are weightless.
         rotation: ``[width of the stream]`` squared, orthogonal, float64; keeps the mean where a
             LayerNorm reads the stream. Graph inputs that are part of the stream arrive multiplied
-            by it.
+            by it, as their tables are.
 
     Raises:
         GraphError: something other than weightless norms that the rotation passes and residual
@@ -36,12 +37,21 @@ def rotate_residual(graph: Graph, rotation: Tensor) -> Graph:
             message names the node and the reason.
     """
     stream = residual(graph)
+    graph = graph.with_weights(_rotated_tables(graph, stream, rotation))
     # A product may both read and write the stream, so each change builds on the one before.
     for node in require_writers(graph, stream):
         graph = graph.with_weights(rotate_output(graph, node, rotation))
     for node in normalized_readers(graph, stream, keeps_mean(rotation)):
         graph = graph.with_weights(rotate_input(graph, node, rotation))
     return graph
+
+
+def _rotated_tables(graph: Graph, stream: Residual, rotation: Tensor) -> dict[str, Weight]:
+    """The tables of the inputs that are part of the stream."""
+    names = [table for name, table in input_tables(graph).items() if name in stream.inputs]
+    rows = (graph.weights[name] for name in names)
+    turned = (each.map_rows(lambda read: (read.double() @ rotation).float()) for each in rows)
+    return dict(zip(names, turned, strict=True))
 
 
 def residual_norms(stream: Residual, mean_kept: bool) -> Iterable[Node]:
