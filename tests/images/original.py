@@ -16,19 +16,20 @@ import torch
 from vlmforge.images.patches import PatchLayout
 
 MODULE = "transformers.models.qwen2_vl.video_processing_qwen2_vl"
+TIMED = "transformers.models.qwen3_vl.video_processing_qwen3_vl"
 
 
 @functools.cache
-def original(name: str) -> Any:
-    """A function, or method without its class, of transformers' module for videos."""
-    spec = importlib.util.find_spec(MODULE)
+def original(name: str, module: str = MODULE) -> Any:
+    """A function, or method without its class, of one of transformers' modules for videos."""
+    spec = importlib.util.find_spec(module)
     assert spec is not None and spec.origin is not None
     tree = ast.parse(Path(spec.origin).read_text("utf-8"))
     found = next(n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef) and n.name == name)
     found.decorator_list, found.returns = [], None
     for argument in found.args.args:
         argument.annotation = None
-    space: dict[str, Any] = {"torch": torch, "math": math}
+    space: dict[str, Any] = {"torch": torch, "math": math, "np": np}
     exec(compile(ast.Module([found], []), spec.origin, "exec"), space)
     return space[name]
 

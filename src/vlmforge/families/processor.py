@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
 
+from vlmforge.images.clip import TIMED
+
 QWEN2_VL = "transformers.models.qwen2_vl"
 
 
@@ -19,6 +21,8 @@ class Processor:
         images: of the image processor, which needs no torchvision.
         videos: settings for videos that a checkpoint has of its own: the defaults where they are
             not those of :class:`vlmforge.formats.settings.VideoSettings`.
+        timed: whether the slices of a video are shown one by one, each behind its time, and the
+            pixels of all frames are bounded together: see :mod:`vlmforge.images.clip`.
     """
 
     whole: tuple[str, str] = (f"{QWEN2_VL}.processing_qwen2_vl", "Qwen2VLProcessor")
@@ -27,6 +31,11 @@ class Processor:
         "Qwen2VLImageProcessorPil",
     )
     videos: Mapping[str, Any] = field(default_factory=dict)
+    timed: bool = False
+
+    def facts(self) -> dict[str, Any]:
+        """What a vision program's ``meta`` says of it."""
+        return {"videos": TIMED} if self.timed else {}
 
     @property
     def whole_class(self) -> type[Any]:

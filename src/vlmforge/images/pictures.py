@@ -140,12 +140,20 @@ class NativeResolution:
                 "processor's settings forbid to resize it",
                 mend=f"give images whose sides are multiples of {side}, or set do_resize to true",
             )
-        if why := self.refusal(self.layout.grid(1, *found)):
+        return self.require(found, height, width)
+
+    def require(self, size: tuple[int, int], height: int, width: int) -> tuple[int, int]:
+        """A size that an image of this height and width got, if it can be read.
+
+        Raises:
+            ImageError: a side is too long.
+        """
+        if why := self.refusal(self.layout.grid(1, *size)):
             raise ImageError(
                 f"the vision program cannot read an image of {height} x {width} pixels: {why}",
                 mend="cut the image, so that it is less long",
             )
-        return found
+        return size
 
     def refusal(self, grid: Grid) -> str | None:
         """See :class:`Pictures`."""

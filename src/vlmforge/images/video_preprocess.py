@@ -10,6 +10,7 @@ import numpy as np
 
 from vlmforge.errors import VideoError
 from vlmforge.formats.settings import VideoSettings
+from vlmforge.images.clip import TIMED, ClipBudget, EvenSampling, moments
 from vlmforge.images.footage import Footage, open_video
 from vlmforge.images.preprocess import LONGER, ImagePreprocessor, tokens_beyond
 from vlmforge.images.sampling import USUAL_FPS, FrameSampling
@@ -27,16 +28,20 @@ class VideoPreprocessor:
         images: prepares a frame.
         sampling: which are taken of a file, unless the video asks for others.
         most_tokens: for which frames of a long video are made smaller; None for any number.
+        clip: sizes of videos whose slices are shown one by one; None where they are shown at once.
     """
 
     images: ImagePreprocessor
-    sampling: FrameSampling
+    sampling: FrameSampling | EvenSampling
     most_tokens: int | None = None
+    clip: ClipBudget | None = None
 
     @staticmethod
     def of(meta: Mapping[str, Any], settings: VideoSettings) -> VideoPreprocessor:
         """The preprocessor of a vision program and the settings of a processor."""
         images = ImagePreprocessor.of(meta, settings)
+        if meta.get("videos") == TIMED:
+            return _timed(images, settings)
         sampling = FrameSampling(
             settings.fps or USUAL_FPS,
             settings.num_frames,
@@ -65,8 +70,12 @@ class VideoPreprocessor:
             if excess := tokens_beyond(self.images.layout.grid(len(indexes), *size), room):
                 raise VideoError(f"the video has {excess}", mend=FEWER)
             frames = [self.images.resize(frame, size) for frame in footage.chosen(indexes)]
-        missing = -len(frames) % self.images.layout.temporal_patch_size
-        return self.images.frames(frames + frames[-1:] * missing)
+            rate = footage.rate
+        time = self.images.layout.temporal_patch_size
+        found = self.images.frames(frames + frames[-1:] * (-len(frames) % time))
+        if self.clip is None:
+            return found
+        return replace(found, moments=moments(indexes[: len(frames)], rate, time))
 
     def _indexes(self, video: Video, footage: Footage) -> np.ndarray:
         if not video.is_file:
@@ -78,6 +87,19 @@ class VideoPreprocessor:
 
     def _size(self, video: Video, footage: Footage, count: int) -> tuple[int, int]:
         pictures = self.images.pictures.bounded(video.min_pixels, video.max_pixels)
+        if self.clip is not None:
+            least = max(self.clip.least or 0, (video.min_pixels or 0) * count)
+            budget = replace(self.clip, least=least)
+            return budget.size(pictures, footage.height, footage.width, count)
         if self.most_tokens is not None:
             pictures = pictures.shared(self.most_tokens, count)
         return pictures.size(footage.height, footage.width)
+
+
+def _timed(images: ImagePreprocessor, settings: VideoSettings) -> VideoPreprocessor:
+    sampling = EvenSampling(
+        settings.fps or USUAL_FPS, settings.num_frames, settings.min_frames, settings.max_frames
+    )
+    tokens = settings.max_video_tokens if settings.cap_pixels_per_frame else None
+    budget = ClipBudget(settings.least_pixels, settings.most_pixels, tokens)
+    return VideoPreprocessor(images, sampling, clip=budget)

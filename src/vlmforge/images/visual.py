@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Protocol
 
@@ -40,11 +40,22 @@ class Frames:
         frames: uint8 ``[frames, height, width, 3]``: one of an image, any number of a video.
         layout: divides them.
         normalize: makes numbers of bytes.
+        moments: when each slice was taken, in seconds, of a video whose slices are shown one by one
+            behind their times; empty otherwise.
     """
 
     frames: np.ndarray
     layout: PatchLayout
     normalize: Normalization
+    moments: tuple[float, ...] = ()
+
+    @property
+    def parts(self) -> tuple[Frames, ...]:
+        """The slices, where they are shown one by one; otherwise the whole."""
+        time = self.layout.temporal_patch_size
+        starts = range(0, len(self.moments) * time, time)
+        slices = (self.frames[at : at + time] for at in starts)
+        return tuple(replace(self, frames=each, moments=()) for each in slices) or (self,)
 
     @cached_property
     def grid(self) -> Grid:
@@ -75,6 +86,12 @@ class Patches:
 
     patches: np.ndarray
     grid: Grid
+
+    @property
+    def slices(self) -> tuple[Patches, ...]:
+        """Each slice as an image of its own."""
+        single = self.grid._replace(frames=1)
+        return tuple(Patches(self.slice(at), single) for at in range(self.grid.frames))
 
     @cached_property
     def key(self) -> int:

@@ -11,9 +11,10 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from vlmforge.errors import RunError
+from vlmforge.images.clip import told
 from vlmforge.images.reading import ImageSource
 from vlmforge.images.video import Video
-from vlmforge.images.visual import Visual
+from vlmforge.images.visual import Frames, Visual
 from vlmforge.prompt.image_root import ImageRoot
 from vlmforge.prompt.messages import Message, characters, read_messages, shown_in
 from vlmforge.prompt.quoting import Piece, Quoting
@@ -22,8 +23,11 @@ from vlmforge.prompt.template import ChatTemplate
 from vlmforge.prompt.tokens import Tokens
 from vlmforge.text import well_formed
 
-Look = Callable[[ImageSource | Video, int | None], Visual]
+Look = Callable[[ImageSource | Video, int | None], Frames]
 """Prepares what is shown, which may have so many tokens at most."""
+
+BEFORE, BEHIND = "<|vision_start|>", "<|vision_end|>"
+"""Around each slice of a video whose slices are shown one by one."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,8 @@ class Prompt:
 
     Attributes:
         token_ids: int64 ``[seq]``; an image or video is a run of tokens, as many as its grid has.
-        visuals: the images and videos, in the order of their tokens.
+        visuals: the images and videos, in the order of their tokens; of a video whose slices are
+            shown one by one, each slice.
     """
 
     token_ids: np.ndarray
@@ -127,7 +132,7 @@ class PromptEncoder:
         pieces = self._quoting.pieces(text, quoted is not given)
         visuals = self._prepared(self._placed(pieces, shown))
         ids = self._encode(self._expanded(pieces, visuals))
-        return Prompt(np.array(ids, np.int64), visuals)
+        return Prompt(np.array(ids, np.int64), tuple(p for each in visuals for p in each.parts))
 
     def _encode(self, pieces: list[Piece]) -> list[int]:
         bos, ids = self.template.special_tokens.get("bos_token"), self._tokens.encode_pieces(pieces)
@@ -186,21 +191,30 @@ class PromptEncoder:
         order = {token: iter(own) for token, own in given.items()}
         return tuple(next(order[token]) for token in found)
 
-    def _prepared(self, shown: Iterable[ImageSource | Video]) -> tuple[Visual, ...]:
+    def _prepared(self, shown: Iterable[ImageSource | Video]) -> tuple[Frames, ...]:
         """What is shown, prepared one by one until its tokens are too many."""
-        room, visuals = self._max_length, list[Visual]()
+        room, visuals = self._max_length, list[Frames]()
         for each in shown:
             assert self._look is not None
             visuals.append(self._look(each, room))
             room = None if room is None else room - visuals[-1].grid.tokens
         return tuple(visuals)
 
-    def _expanded(self, pieces: list[Piece], visuals: Iterable[Visual]) -> list[Piece]:
-        """The pieces with every placeholder repeated as often as its visual has tokens."""
+    def _expanded(self, pieces: list[Piece], visuals: Iterable[Frames]) -> list[Piece]:
+        """The pieces with every placeholder repeated as often as its visual has tokens.
+
+        That of a video whose slices are shown one by one becomes as many runs, each behind its
+        time, as in transformers' ``Qwen3VLProcessor``.
+        """
         following = iter(visuals)
 
         def run(match: re.Match[str]) -> str:
-            return match.group() * next(following).grid.tokens
+            shown, token = next(following), match.group()
+            if not shown.moments:
+                return token * shown.grid.tokens
+            runs = (token * part.grid.tokens for part in shown.parts)
+            timed = zip(shown.moments, runs, strict=True)
+            return "".join(f"{told(moment)}{BEFORE}{own}{BEHIND}" for moment, own in timed)
 
         return [
             piece if piece.quoted else Piece(self._placeholder.sub(run, piece.text), False)

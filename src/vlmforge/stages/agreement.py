@@ -260,7 +260,8 @@ def _picture(seed: int) -> Image.Image:
 
 
 def _preprocessor(checkpoint: Checkpoint, directory: Path, layout: Layout) -> VisualPreprocessor:
-    meta, file = pictures_for(checkpoint, layout).facts(), directory / PROCESSOR_FILE
+    meta = {**pictures_for(checkpoint, layout).facts(), **checkpoint.family.processor.facts()}
+    file = directory / PROCESSOR_FILE
     return VisualPreprocessor.of(meta, read_settings(VisualSettings, file))
 
 

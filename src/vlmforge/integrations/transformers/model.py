@@ -29,6 +29,7 @@ from vlmforge.integrations.transformers.images import (
     visuals,
 )
 from vlmforge.prompt.encoder import blind
+from vlmforge.prompt.spans import VIDEO
 from vlmforge.run.session import Session
 
 if TYPE_CHECKING:
@@ -164,7 +165,15 @@ class MobilintModel(PreTrainedModel, GenerationMixin):
         if pixels is None:
             return deque()
         found = visuals(pixels, grids, self._pictures, modality.grids)
+        if modality.kind == VIDEO and self._timed:
+            found = [part for each in found for part in each.slices]
         return deque(self.session.encode(found))
+
+    @property
+    def _timed(self) -> bool:
+        """Whether slices of videos are shown one by one."""
+        preprocess = self.session.preprocess
+        return preprocess is not None and preprocess.videos.clip is not None
 
     @property
     def _pictures(self) -> Pictures:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,9 @@ from transformers.image_processing_backends import PilBackend
 from transformers.image_utils import SizeDict
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 from transformers.processing_utils import VideosKwargs
-from transformers.video_utils import make_batched_videos
+from transformers.video_utils import VideoMetadata, make_batched_videos
 
+from vlmforge.families.processor import Processor
 from vlmforge.formats.settings import VisualSettings
 from vlmforge.images.patches import COLORS
 from vlmforge.images.video import Video
@@ -75,19 +77,23 @@ class MobilintQwen2VLVideoProcessor:
 
     Args:
         images: whose settings it shares, or that has those for videos.
+        facts: of the family's processor, see :meth:`Processor.facts`.
     """
 
     valid_kwargs = VideoKwargs
 
-    def __init__(self, images: MobilintQwen2VLImageProcessor) -> None:
+    def __init__(
+        self, images: MobilintQwen2VLImageProcessor, facts: Mapping[str, Any] | None = None
+    ) -> None:
         settings = VisualSettings.model_validate(
             {name: value for name, value in images.to_dict().items() if value is not None}
         )
         sizes = {n: getattr(images, n) for n in ("patch_size", "merge_size", "temporal_patch_size")}
         bounds = {"min_pixels": 1, "max_pixels": 1 << 31, "max_patches": ANY_SIDE}
         fixed = (IMAGE_SIZE.height, IMAGE_SIZE.width)
-        meta = {**sizes, **bounds, "layout": images.layout, "image_size": fixed}
+        meta = {**sizes, **bounds, "layout": images.layout, "image_size": fixed, **(facts or {})}
         self.merge_size = images.merge_size
+        self.temporal_patch_size = images.temporal_patch_size
         self._preprocess = VideoPreprocessor.of(meta, settings.videos)
 
     def __call__(
@@ -110,7 +116,15 @@ class MobilintQwen2VLVideoProcessor:
         slices = [v.slice(index) for v in visuals for index in range(v.grid.frames)]
         grids = [visual.grid.patches(self.merge_size) for visual in visuals]
         data = {"pixel_values_videos": np.concatenate(slices), "video_grid_thw": np.array(grids)}
-        return BatchFeature(data, tensor_type=return_tensors)
+        found = BatchFeature(data, tensor_type=return_tensors)
+        found["video_metadata"] = [_metadata(v.moments, self.temporal_patch_size) for v in visuals]
+        return found
+
+
+def _metadata(moments: tuple[float, ...], time: int) -> VideoMetadata:
+    """What tells transformers' processors when slices were taken: frames, one a second."""
+    frames = np.repeat(moments, time)
+    return VideoMetadata(total_num_frames=len(frames), fps=1.0, frames_indices=frames)
 
 
 def _video(source: Any, asked: dict[str, Any]) -> Video:
@@ -122,13 +136,9 @@ def _video(source: Any, asked: dict[str, Any]) -> Video:
     return Video(list(frames), **{name: asked.get(name) for name in PIXELS})
 
 
-def processor_class(whole: type[Any], name: str) -> type[Any]:
-    """Tokenizer and processor of images and videos of a family's packages.
-
-    Args:
-        whole: the class of the original model's processor.
-        name: of the class.
-    """
+def processor_class(kind: Processor) -> type[Any]:
+    """Tokenizer and processor of images and videos of a family's packages."""
+    whole, name = kind.whole_class, kind.package_classes["processor_class"]
 
     def create(
         self: Any,
@@ -139,6 +149,8 @@ def processor_class(whole: type[Any], name: str) -> type[Any]:
         chat_template = chat_template or tokenizer.chat_template
         whole.__init__(self, image_processor, tokenizer, chat_template=chat_template)
 
-    videos = property(lambda self: MobilintQwen2VLVideoProcessor(self.image_processor))
+    videos = property(
+        lambda self: MobilintQwen2VLVideoProcessor(self.image_processor, kind.facts())
+    )
     facts = {"__module__": __name__, "__init__": create, "video_processor": videos}
     return type(name, (whole,), facts)
