@@ -45,7 +45,7 @@ LOWERINGS: dict[str, Lowering] = {
     ),
     "vlmforge.quick_gelu.default": Lowering("quick_gelu", ("input",)),
     "vlmforge.gelu_tanh.default": Lowering("gelu_tanh", ("input",)),
-    "vlmforge.patch_embed.default": Lowering("conv2d", ("input", "weight:weight")),
+    "vlmforge.patch_embed.default": Lowering("conv2d", ("input", "weight:weight", "weight:bias")),
     "vlmforge.rope.default": Lowering("rope", ("input", "input", "attr:head_dim")),
     "vlmforge.rope_lookup.default": Lowering(
         "rope_lookup", ("input", "weight:cos", "weight:sin", "attr:sections")

@@ -99,12 +99,13 @@ class GELUTanh(nn.Module):
 class PatchEmbed(nn.Module):
     """Convolution with kernel equal to stride over a channels-last image."""
 
-    def __init__(self, out_features: int, kernel: int, channels: int) -> None:
+    def __init__(self, out_features: int, kernel: int, channels: int, *, bias: bool) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(out_features, kernel, kernel, channels))
+        self.bias = nn.Parameter(torch.empty(out_features)) if bias else None
 
     def forward(self, images: Tensor) -> Tensor:
-        return operators.patch_embed(images, self.weight)
+        return operators.patch_embed(images, self.weight, self.bias)
 
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {

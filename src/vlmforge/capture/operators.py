@@ -21,7 +21,7 @@ _define("rope(Tensor x, Tensor rows, int head_dim) -> Tensor")
 _define("rms_norm(Tensor x, Tensor weight, int group, float eps) -> Tensor")
 _define("quick_gelu(Tensor x) -> Tensor")
 _define("gelu_tanh(Tensor x) -> Tensor")
-_define("patch_embed(Tensor images, Tensor weight) -> Tensor")
+_define("patch_embed(Tensor images, Tensor weight, Tensor? bias) -> Tensor")
 _define(
     "attention(Tensor query, Tensor key, Tensor value, Tensor? index, int heads, int kv_heads, "
     "int head_dim, float scale, bool causal, str? cache) -> Tensor"
@@ -54,7 +54,7 @@ def _gelu_tanh(x: Tensor) -> Tensor:
 
 
 @torch.library.impl(_LIBRARY, "patch_embed", "Meta")
-def _patch_embed(images: Tensor, weight: Tensor) -> Tensor:
+def _patch_embed(images: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     out, kernel_h, kernel_w, _ = weight.shape
     return images.new_empty(((images.shape[0] // kernel_h) * (images.shape[1] // kernel_w), out))
 

@@ -8,10 +8,11 @@ from vlmforge.capture.modules import ACTIVATIONS, Attention, PatchEmbed, RMSNorm
 from vlmforge.families.tower import NormKind, TowerSizes
 
 
-def _norm(kind: NormKind, sizes: TowerSizes) -> nn.Module:
+def _norm(kind: NormKind, sizes: TowerSizes, rows: int = 1) -> nn.Module:
+    width = sizes.embed * rows
     if kind == "rms_norm":
-        return RMSNorm(sizes.embed, sizes.eps)
-    return nn.LayerNorm(sizes.embed, eps=sizes.eps)
+        return RMSNorm(width, sizes.eps)
+    return nn.LayerNorm(width, eps=sizes.eps)
 
 
 class VisionAttention(nn.Module):
@@ -57,65 +58,86 @@ class VisionBlock(nn.Module):
 
 
 class PatchMerger(nn.Module):
-    """Joins each ``merge x merge`` group of patches into one token of the language model."""
+    """Joins each ``merge x merge`` group of patches into one token of the language model.
 
-    def __init__(self, sizes: TowerSizes, norm: NormKind) -> None:
+    The patches are normalized before they are joined, or as one row behind it.
+    """
+
+    def __init__(self, sizes: TowerSizes, norm: NormKind, *, grouped: bool = False) -> None:
         super().__init__()
-        self.joined = sizes.embed * sizes.merge**2
-        self.ln_q = _norm(norm, sizes)
+        group = sizes.merge**2
+        self.joined, self.grouped = sizes.embed * group, grouped
+        self.ln_q = _norm(norm, sizes, group if grouped else 1)
         self.fc1 = nn.Linear(self.joined, self.joined)
         self.act = nn.GELU()
         self.fc2 = nn.Linear(self.joined, sizes.hidden)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.fc2(self.act(self.fc1(self.ln_q(x).reshape(-1, self.joined))))
+        if self.grouped:
+            normed = self.ln_q(x.reshape(-1, self.joined))
+        else:
+            normed = self.ln_q(x).reshape(-1, self.joined)
+        return self.fc2(self.act(self.fc1(normed)))
 
 
 class VisionTransformer(nn.Module):
-    """Patch embedding, blocks and merger."""
+    """Patch embedding, blocks and mergers: features, and those of the mergers between blocks."""
 
     def __init__(self, sizes: TowerSizes, norm: NormKind, patch_embed: nn.Module) -> None:
         super().__init__()
         self.patch_embed = patch_embed
         self.blocks = nn.ModuleList([VisionBlock(sizes, norm) for _ in range(sizes.depth)])
         self.merger = PatchMerger(sizes, norm)
+        self.behind = {sizes.deepstack[merger]: merger for merger in sizes.mergers}
+        mergers = {str(i): PatchMerger(sizes, norm, grouped=True) for i in sizes.mergers}
+        self.deepstack = nn.ModuleDict(mergers)
 
-    def forward(self, pixels: Tensor, rows: Tensor) -> Tensor:
-        x = self.patch_embed(pixels)
-        for block in self.blocks:
+    def forward(
+        self, pixels: Tensor, rows: Tensor, position_rows: Tensor | None
+    ) -> tuple[Tensor, ...]:
+        x, further = self.patch_embed(pixels), []
+        if position_rows is not None:
+            x = x + position_rows
+        for index, block in enumerate(self.blocks):
             x = block(x, rows)
-        return self.merger(x)
+            if index in self.behind:
+                further.append(self.deepstack[str(self.behind[index])](x))
+        return self.merger(x), *further
 
 
 class FixedEncoder(nn.Module):
     """Pixels ``[groups * patch, merge^2 * patch, channels]`` to features ``[groups, hidden]``.
 
-    The rope rows of the fixed grid are a constant.
+    The rope rows of the fixed grid are a constant; ``position_rows`` is ``[patches, embed]``, of a
+    tower with learned positions.
     """
 
     def __init__(self, sizes: TowerSizes, norm: NormKind, rope_rows: Tensor) -> None:
         super().__init__()
         depth = sizes.channels * sizes.frames
-        embed = PatchEmbed(sizes.embed, sizes.patch, depth)
+        embed = PatchEmbed(sizes.embed, sizes.patch, depth, bias=sizes.patch_bias)
         self.model = VisionTransformer(sizes, norm, embed)
         self.model.register_buffer("rope_rows", rope_rows)
 
-    def forward(self, images: Tensor) -> Tensor:
-        return self.model(images, self.model.rope_rows)
+    def forward(self, images: Tensor, position_rows: Tensor | None = None) -> tuple[Tensor, ...]:
+        return self.model(images, self.model.rope_rows, position_rows)
 
 
 class DynamicEncoder(nn.Module):
     """Patches ``[4 * groups, channels * frames * patch^2]`` to features ``[groups, hidden]``.
 
-    ``position_ids`` is ``[3, 4 * groups]``: row and column of each patch, and zeros.
+    ``position_ids`` is ``[3, 4 * groups]``: row and column of each patch, and zeros;
+    ``position_rows`` ``[4 * groups, embed]``, of a tower with learned positions.
     """
 
     def __init__(self, sizes: TowerSizes, norm: NormKind, table: RopeTable) -> None:
         super().__init__()
         width = sizes.channels * sizes.frames * sizes.patch**2
-        embed = nn.Linear(width, sizes.embed, bias=False)
+        embed = nn.Linear(width, sizes.embed, bias=sizes.patch_bias)
         self.model = VisionTransformer(sizes, norm, embed)
         self.rotary_emb = table
 
-    def forward(self, patches: Tensor, position_ids: Tensor) -> Tensor:
-        return self.model(patches, self.rotary_emb(position_ids))
+    def forward(
+        self, patches: Tensor, position_ids: Tensor, position_rows: Tensor | None = None
+    ) -> tuple[Tensor, ...]:
+        return self.model(patches, self.rotary_emb(position_ids), position_rows)

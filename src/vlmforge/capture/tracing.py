@@ -11,13 +11,16 @@ from torch import Tensor
 
 from vlmforge.capture.modules import RopeTable
 from vlmforge.capture.tower import DynamicEncoder, FixedEncoder
-from vlmforge.dims import Shape, multiple
+from vlmforge.dims import Dim, Shape, multiple
 from vlmforge.errors import CaptureError
 from vlmforge.families.tower import NormKind, TowerSizes
 from vlmforge.graph.core import Weight
 
 GROUPS = "groups"
 """The dynamic dimension: tokens of an image."""
+
+POSITION_ROWS = "position_rows"
+"""The input of learned positions."""
 
 
 @dataclass(frozen=True)
@@ -49,10 +52,12 @@ def trace_fixed(
     rows = grid_rope_rows(rotary, sizes, image_size)
     groups = len(rows) // sizes.merge**2
     shape = (groups * sizes.patch, sizes.merge**2 * sizes.patch, sizes.channels * sizes.frames)
+    inputs: dict[str, Shape] = {"images": shape, **_position_rows(sizes, len(rows))}
     with torch.device("meta"):
         module = FixedEncoder(sizes, norm, rows.to("meta"))
-        exported = torch.export.export(module, (torch.empty(shape),), strict=False)
-    return Traced(exported, {"images": shape}, {"model.rope_rows": rows}, _flat_convolution)
+        arguments = tuple(torch.empty(tuple(map(int, shape))) for shape in inputs.values())
+        exported = torch.export.export(module, arguments, strict=False)
+    return Traced(exported, inputs, {"model.rope_rows": rows}, _flat_convolution)
 
 
 def trace_dynamic(sizes: TowerSizes, norm: NormKind, rotary: Any, max_patches: int) -> Traced:
@@ -66,14 +71,24 @@ def trace_dynamic(sizes: TowerSizes, norm: NormKind, rotary: Any, max_patches: i
         arguments = (
             torch.empty(3 * group, width),
             torch.empty(3, 3 * group, dtype=torch.int64),
+            *([torch.empty(3 * group, sizes.embed)] if sizes.positions else []),
         )
     groups = torch.export.Dim(GROUPS, min=2, max=max_patches**2)
-    shapes = ({0: group * groups}, {1: group * groups})
+    shapes = ({0: group * groups}, {1: group * groups}, {0: group * groups})[: len(arguments)]
     exported = torch.export.export(module, arguments, dynamic_shapes=shapes, strict=False)
     patches = multiple(group, GROUPS)
-    inputs: dict[str, Shape] = {"patches": (patches, width), "position_ids": (3, patches)}
+    inputs: dict[str, Shape] = {
+        "patches": (patches, width),
+        "position_ids": (3, patches),
+        **_position_rows(sizes, patches),
+    }
     constants = {"rotary_emb.cos": cos, "rotary_emb.sin": sin}
     return Traced(exported, inputs, constants, _folded)
+
+
+def _position_rows(sizes: TowerSizes, patches: Dim) -> dict[str, Shape]:
+    """The input that a tower with learned positions has beside the pixels."""
+    return {POSITION_ROWS: (patches, sizes.embed)} if sizes.positions else {}
 
 
 def grid_rope_rows(rotary: Any, sizes: TowerSizes, image_size: tuple[int, int]) -> Tensor:

@@ -7,11 +7,15 @@ import re
 from vlmforge.capture.lower import lower
 from vlmforge.capture.original import Counterpart, module_of
 from vlmforge.capture.provenance import provenance
-from vlmforge.capture.tracing import trace_dynamic, trace_fixed
+from vlmforge.capture.tracing import POSITION_ROWS, trace_dynamic, trace_fixed
 from vlmforge.families.family import VISION
 from vlmforge.families.tower import Tower, TowerSizes
-from vlmforge.graph.core import Graph, Weight
+from vlmforge.graph.core import Graph, Node, Weight
+from vlmforge.graph.residual import STREAM_INPUTS
+from vlmforge.graph.tables import INPUT_TABLES
+from vlmforge.graph.verify import verify
 from vlmforge.images.pictures import NativeResolution, Pictures
+from vlmforge.images.position_table import PositionTable
 from vlmforge.source.checkpoint import Checkpoint
 
 PATCH_WEIGHT = "model.patch_embed.weight"
@@ -50,8 +54,33 @@ def capture_tower(checkpoint: Checkpoint, pictures: Pictures) -> Graph:
         return _counterpart(node, tower, sizes)
 
     graph = lower(traced.exported, VISION, resolve, traced.inputs, module_path)
-    graph.meta = {**provenance(checkpoint, sizes.hidden), **pictures.facts()}
-    return graph
+    shown = {**pictures.facts(), **checkpoint.family.processor.facts()}
+    graph.meta = {**provenance(checkpoint, sizes.hidden), **shown}
+    return _with_positions(graph, checkpoint, tower) if sizes.positions else graph
+
+
+def learned_positions(checkpoint: Checkpoint) -> PositionTable | None:
+    """The learned positions of a tower that has them."""
+    tower = checkpoint.family.tower
+    if tower is None or not tower.sizes(tower.part(checkpoint.settings)).positions:
+        return None
+    return PositionTable(_table(checkpoint, tower).load().numpy())
+
+
+def _table(checkpoint: Checkpoint, tower: Tower) -> Weight:
+    return checkpoint.weight(f"visual.{tower.positions}.weight")
+
+
+def _with_positions(graph: Graph, checkpoint: Checkpoint, tower: Tower) -> Graph:
+    """The graph with the table that its input of positions is made of."""
+    table = _table(checkpoint, tower)
+    name, weight = "position_table", f"{tower.positions}.weight"
+    node = Node(name, "constant", (), table.shape, {"value": weight})
+    facts = {STREAM_INPUTS: [POSITION_ROWS], INPUT_TABLES: {POSITION_ROWS: name}}
+    found = graph.with_nodes([node, *graph.nodes.values()], {weight: table})
+    found.meta = {**graph.meta, **facts}
+    verify(found)
+    return found
 
 
 def tower_weight(checkpoint: Checkpoint, tower: Tower, path: str) -> Weight:
@@ -76,7 +105,7 @@ def tower_weight(checkpoint: Checkpoint, tower: Tower, path: str) -> Weight:
 
 def _renamed(module: str, tower: Tower) -> str:
     """The original's name of a module of the tower."""
-    return dict(tower.names).get(module, module)
+    return module_of(module, tower.names) or module
 
 
 def _fused(module: str, tower: Tower) -> tuple[str, int] | None:
@@ -105,4 +134,5 @@ _MODULES = (
     (r"model_blocks_(\d+)_mlp_(fc[12]|act)", r"blocks.\1.mlp.\2"),
     (r"model_blocks_(\d+)/add_1", r"blocks.\1"),
     (r"model_merger_(\w+)", r"merger.\1"),
+    (r"model_deepstack_(\d+)_(\w+)", r"deepstack.\1.\2"),
 )

@@ -16,7 +16,15 @@ NormKind = Literal["layer_norm", "rms_norm"]
 
 @dataclass(frozen=True)
 class TowerSizes:
-    """The numbers that make one tower differ from another; ``merge`` is patches a side."""
+    """The numbers that make one tower differ from another.
+
+    Attributes:
+        merge: patches along a side of a group.
+        patch_bias: whether the patch embedding has a bias.
+        positions: rows of a table of learned positions that are added to the patches; 0 for none.
+        deepstack: blocks behind which a merger gives further features (DeepStack, arXiv
+            2406.04334), in the order of the mergers.
+    """
 
     embed: int
     depth: int
@@ -29,10 +37,19 @@ class TowerSizes:
     merge: int
     activation: str
     eps: float = 1e-6
+    patch_bias: bool = False
+    positions: int = 0
+    deepstack: tuple[int, ...] = ()
 
     @property
     def head_dim(self) -> int:
         return self.embed // self.heads
+
+    @property
+    def mergers(self) -> tuple[int, ...]:
+        """Of each of the further features, in their order, which merger gives it."""
+        behind = sorted({block for block in self.deepstack if block < self.depth})
+        return tuple(map(self.deepstack.index, behind))
 
 
 @dataclass(frozen=True)
@@ -47,7 +64,9 @@ class Tower:
         rotary: makes transformers' rotary embedding of its settings: positions ``[n, 2]`` of rows
             and columns to cos and sin ``[n, head_dim]``.
         rotary_name: of that module within the tower's.
-        names: of modules that the original calls otherwise, within the tower.
+        names: of modules that the original calls otherwise, within the tower: a pattern of paths
+            in :mod:`vlmforge.capture.tower`, and the original's.
+        positions: the original's module of learned positions.
         fused: the original's module of queries, keys and values together, in place of ``q``,
             ``k`` and ``v``; None where it has three.
         norm: of blocks and merger.
@@ -61,6 +80,7 @@ class Tower:
     rotary: Callable[[Any], Any]
     rotary_name: str = "rotary_pos_emb"
     names: tuple[tuple[str, str], ...] = ()
+    positions: str = "pos_embed"
     fused: str | None = None
     norm: NormKind = "layer_norm"
     depth: str = "depth"
