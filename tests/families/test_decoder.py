@@ -8,7 +8,7 @@ import pytest
 from transformers import MistralConfig
 
 from vlmforge.errors import SourceError
-from vlmforge.families import mistral
+from vlmforge.families import mistral, smollm3
 from vlmforge.families.decoder import CONTEXT, Biases, stated_biases
 from vlmforge.source.settings import model_config
 
@@ -28,6 +28,14 @@ def test_a_window_that_holds_no_conversation_is_refused(window: int) -> None:
     settings = MistralConfig(sliding_window=window).to_dict()
     with pytest.raises(SourceError, match=f"sliding_window is {window}"):
         model_config(mistral.FAMILY, settings)
+
+
+def test_every_layer_has_rope_or_not() -> None:
+    part = SimpleNamespace(num_hidden_layers=3, no_rope_layers=[1, 0])
+    with pytest.raises(SourceError, match="no_rope_layers says of 2 layers"):
+        smollm3.FAMILY.decoder.turned(part)
+    part.no_rope_layers = [1, 0, 1, 1]
+    assert smollm3.FAMILY.decoder.turned(part) == [True, False, True]
 
 
 def test_biases_are_those_that_are_stated() -> None:

@@ -5,12 +5,20 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from vlmforge.capture.modules import ACTIVATIONS, Attention, HeadNorm, RMSNorm, Rope, RopeTable
+from vlmforge.capture.modules import (
+    ACTIVATIONS,
+    Attention,
+    HeadNorm,
+    RMSNorm,
+    Rope,
+    RopeTable,
+    Unturned,
+)
 from vlmforge.families.decoder import DecoderSizes
 
 
 class SelfAttention(nn.Module):
-    """Rotary self-attention; queries of only the wanted rows if an ``index`` is given."""
+    """Self-attention, rotary or not; queries of only the wanted rows if an ``index`` is given."""
 
     def __init__(self, sizes: DecoderSizes, layer: int) -> None:
         super().__init__()
@@ -20,7 +28,8 @@ class SelfAttention(nn.Module):
         self.v_proj = nn.Linear(sizes.hidden, key, bias=sizes.biases.inputs)
         self.o_proj = nn.Linear(query, sizes.hidden, bias=sizes.biases.output)
         self.q_norm, self.k_norm = _head_norm(sizes, sizes.heads), _head_norm(sizes, sizes.kv_heads)
-        self.q_rope, self.k_rope = Rope(sizes.head_dim), Rope(sizes.head_dim)
+        self.turned = sizes.turned[layer]
+        self.q_rope, self.k_rope = _rope(sizes, self.turned), _rope(sizes, self.turned)
         self.attention = Attention(
             sizes.heads,
             sizes.kv_heads,
@@ -33,9 +42,14 @@ class SelfAttention(nn.Module):
     def forward(self, x: Tensor, rows: Tensor, index: Tensor | None) -> Tensor:
         key, value = self.k_rope(self.k_norm(self.k_proj(x)), rows), self.v_proj(x)
         if index is not None:
-            x, rows = x.index_select(0, index), rows.index_select(0, index)
+            x = x.index_select(0, index)
+            rows = rows.index_select(0, index) if self.turned else rows
         query = self.q_rope(self.q_norm(self.q_proj(x)), rows)
         return self.o_proj(self.attention(query, key, value, index))
+
+
+def _rope(sizes: DecoderSizes, turned: bool) -> nn.Module:
+    return Rope(sizes.head_dim) if turned else Unturned()
 
 
 def _head_norm(sizes: DecoderSizes, heads: int) -> nn.Module:

@@ -57,6 +57,13 @@ class Rope(nn.Module):
         return operators.rope(x, rows, self.head_dim)
 
 
+class Unturned(nn.Module):
+    """Stands where RoPE would, in layers without it."""
+
+    def forward(self, x: Tensor, rows: Tensor) -> Tensor:
+        return x
+
+
 class Attention(nn.Module):
     """Scaled dot-product attention with grouped kv heads and an optional stateful KV cache."""
 

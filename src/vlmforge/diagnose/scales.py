@@ -5,7 +5,8 @@ which the program keeps only inside multipliers; it is recovered from them here:
 
 - rope: ``multiplier = scale_in / scale_out`` for each channel of a query or key, and
   ``offset = -centre / scale_out`` for a centred key;
-- attention: ``multiplier = scale_v / scale_out`` for each channel of a value.
+- attention: ``multiplier = scale_v / scale_out`` for each channel of a value;
+- queries and keys that products make: the program says them (``meta.operands``).
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ def buffer_scales(program: Program) -> dict[str, Scale]:
     scales: dict[str, Scale] = {
         name: buffer.scale for name, buffer in program.buffers.items() if buffer.scale is not None
     }
+    told = program.meta.get("operands", {})
+    scales |= {name: np.asarray(found["scales"]) for name, found in told.items()}
     for step in program.instructions:
         if step.op == "rope" and step.name not in scales:
             multiplier = _tensor(program, step, "multiplier")
@@ -41,7 +44,10 @@ def buffer_scales(program: Program) -> dict[str, Scale]:
 
 def buffer_centres(program: Program, scales: Mapping[str, Scale]) -> dict[str, Scale]:
     """Buffer name to what its code 0 stands for, one or float64 ``[channels]``, if not for zero."""
-    centres: dict[str, Scale] = {}
+    told = program.meta.get("operands", {})
+    centres: dict[str, Scale] = {
+        name: np.asarray(found["centres"]) for name, found in told.items() if "centres" in found
+    }
     for step in program.instructions:
         if step.op == "rope" and "offset" in step.tensors:
             centres[step.name] = -_tensor(program, step, "offset") * scales[step.name]

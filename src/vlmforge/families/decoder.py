@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -74,6 +74,11 @@ def no_multipliers(part: Any) -> Multipliers:
     return Multipliers()
 
 
+def all_turned(part: Any) -> list[bool]:
+    """RoPE in every layer."""
+    return [True] * part.num_hidden_layers
+
+
 def no_limits(part: Any) -> Limits:
     """The same computation for any number of tokens."""
     return {}
@@ -100,6 +105,7 @@ class DecoderSizes:
     score_scale: float
     biases: Biases
     head_norms: bool
+    turned: tuple[bool, ...]
 
 
 @dataclass(frozen=True)
@@ -118,6 +124,7 @@ class Decoder:
         biases: which products have them, by the decoder's settings.
         multipliers: the constants it multiplies by, by its settings.
         limits: the numbers of tokens beyond which it computes otherwise, by its settings.
+        turned: of each layer, by its settings, whether RoPE turns its queries and keys.
         head_norms: whether each head of queries and keys is normalized before RoPE.
         depth: the setting that counts the layers.
     """
@@ -131,6 +138,7 @@ class Decoder:
     biases: Callable[[Any], Biases] = biased_inputs
     multipliers: Callable[[Any], Multipliers] = no_multipliers
     limits: Callable[[Any], Limits] = no_limits
+    turned: Callable[[Any], Sequence[bool]] = all_turned
     head_norms: bool = False
     depth: str = "num_hidden_layers"
 
@@ -159,6 +167,7 @@ class Decoder:
             score_scale=self.multipliers(part).scores or _head_dim(part) ** -0.5,
             biases=self.biases(part),
             head_norms=self.head_norms,
+            turned=tuple(self.turned(part)),
         )
 
     def stored(self, part: Any) -> Iterator[Size]:

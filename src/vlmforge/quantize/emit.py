@@ -48,8 +48,21 @@ def lower(
         builder.buffers,
         tuple(builder.instructions),
         {},
-        dict(graph.meta),
+        {**graph.meta, **_operand_scales(graph, scales)},
     )
+
+
+def _operand_scales(graph: Graph, scales: Scales) -> dict[str, Any]:
+    """What the program's tensors do not tell: scales of queries and keys that products make."""
+    attentions = [node for node in graph.nodes.values() if node.op == "attention"]
+    operands = dict.fromkeys(name for node in attentions for name in node.inputs[:2])
+    made = [name for name in operands if name in graph.nodes and graph.nodes[name].op == "linear"]
+    found = {
+        name: {"scales": scales.channels[name].tolist()}
+        | ({"centres": scales.centres[name].tolist()} if name in scales.centres else {})
+        for name in made
+    }
+    return {"operands": found} if found else {}
 
 
 class _Builder:
@@ -112,7 +125,7 @@ Emitted = tuple[dict[str, str], dict[str, Any]]
 
 def _product(builder: _Builder, node: Node) -> Emitted:
     graph, codes, scales = builder.graph, builder.codes, builder.scales
-    name, bias = node.inputs[0], real_bias(graph, node)
+    name, bias = node.inputs[0], real_bias(graph, node, scales)
     scale, smallest = builder.scale(name), least_scales(graph, node, bias, codes, scales)
     quantized = builder.rounding.quantize(node, smallest)
     multiplier = (scale * quantized.scales / builder.output_scale(node)).astype(np.float32)

@@ -31,16 +31,21 @@ class KeyPath:
     """Queries and keys of one attention.
 
     Attributes:
-        query, key: the last node before RoPE, a product or the norm of one.
-        query_rope, key_rope: the RoPE between it and the attention.
+        query, key: a product or the norm of one, the last node before RoPE.
+        query_rope, key_rope: the RoPE between it and the attention, if there is one.
         attention: what reads both.
     """
 
     query: Node
-    query_rope: Node
+    query_rope: Node | None
     key: Node
-    key_rope: Node
+    key_rope: Node | None
     attention: Node
+
+    @property
+    def operands(self) -> tuple[str, str]:
+        """The query and the key as the attention reads them."""
+        return self.attention.inputs[0], self.attention.inputs[1]
 
 
 @dataclass(frozen=True)
@@ -83,8 +88,8 @@ def key_paths(graph: Graph, aside: Aside | None = None) -> list[KeyPath]:
     """The query and key path of every attention; ``aside`` as of :func:`value_paths`.
 
     Raises:
-        GraphError: queries or keys are not a RoPE of a product, or of its norm, that nothing else
-            reads, or it turns heads of another size.
+        GraphError: queries or keys are not a product, its norm, or a RoPE of these, that nothing
+            else reads, or it turns heads of another size.
     """
     return each_part(graph, attentions(graph), _key_path, aside)
 
@@ -124,8 +129,8 @@ def each_part(
 
 
 def _key_path(graph: Graph, attention: Node) -> KeyPath:
-    query_rope, query = _roped(graph, attention, 0)
-    key_rope, key = _roped(graph, attention, 1)
+    query_rope, query = _turned(graph, attention, 0)
+    key_rope, key = _turned(graph, attention, 1)
     return KeyPath(query, query_rope, key, key_rope, attention)
 
 
@@ -159,18 +164,25 @@ def _value_path(graph: Graph, attention: Node) -> ValuePath:
     return ValuePath(value, attention, _only_product(graph, attention))
 
 
-def _roped(graph: Graph, attention: Node, operand: int) -> tuple[Node, Node]:
+def _turned(graph: Graph, attention: Node, operand: int) -> tuple[Node | None, Node]:
+    """The RoPE of a query or key, if it has one, and what it turns."""
     rope = graph.nodes.get(attention.inputs[operand])
     if rope is None or rope.op != "rope":
-        raise GraphError("its queries and keys are not the output of a RoPE", where=attention.name)
+        return None, _written(graph, attention, operand)
     if rope.attrs["head_dim"] != attention.attrs["head_dim"]:
         raise GraphError(f"it turns other heads than {attention.name} has", where=rope.name)
     _require_alone(graph, rope, attention)
-    written = graph.nodes.get(rope.inputs[0])
-    if written is None or written.op not in ("linear", *NORMS):
-        raise GraphError("it does not turn the output of a product or norm", where=rope.name)
-    _require_alone(graph, written, rope)
-    return rope, written
+    return rope, _written(graph, rope, 0)
+
+
+def _written(graph: Graph, reader: Node, operand: int) -> Node:
+    """The product, or the norm, whose output alone a node reads."""
+    node = graph.nodes.get(reader.inputs[operand])
+    if node is None or node.op not in ("linear", *NORMS):
+        what = f"{reader.op} does not read the output of a product or norm"
+        raise GraphError(what, where=reader.name)
+    _require_alone(graph, node, reader)
+    return node
 
 
 def _only_hadamard(graph: Graph, node: Node) -> Node | None:

@@ -31,6 +31,7 @@ class Scales:
         channels: float64 ``[channels]`` for attention operands. The scale of a query channel
             includes the key's: ``code_q = q * s_k / s_q``, so that ``q k = s_q code_q code_k``.
         centres: float64 ``[channels]`` of centred keys: ``key = channels * code + centres``.
+            They are taken from keys where RoPE or the product that makes them rounds them.
         scores: float64 ``[heads]`` by attention name: the real score of one integer score.
         zero_points: codes of zero, where it is not 0: ``real = tensor * (code - zero_point)``.
     """
@@ -117,7 +118,7 @@ def _attention_scales(
     heads, kv_heads, dim = (node.attrs[name] for name in ("heads", "kv_heads", "head_dim"))
     queries = _channel_bounds(ranges[query]).reshape(heads, dim)
     largest = _channel_bounds(ranges[key])
-    if key in graph.nodes and graph.nodes[key].op == "rope":
+    if key in graph.nodes and graph.nodes[key].op in ("rope", "linear"):
         scales.centres[key] = ranges[key].centres.double().numpy()
         largest = _floored(ranges[key].spreads.double().numpy())
     found = balance(queries, largest.reshape(kv_heads, dim))

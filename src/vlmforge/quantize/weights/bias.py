@@ -1,6 +1,7 @@
 """Integer biases of products, and the bound they set on the scales of weights.
 
 A product of codes with a zero point ``z`` takes it back by its bias: ``W (c - z) = W c - z W 1``.
+One that makes keys takes away their centres with it.
 """
 
 from __future__ import annotations
@@ -19,10 +20,13 @@ LIMITS = {"int8": 2.0**30, "int16": 2.0**46}
 DTYPES = {"int8": np.int32, "int16": np.int64}
 
 
-def real_bias(graph: Graph, product: Node) -> np.ndarray | None:
-    """The product's bias, float64 ``[out]``."""
-    bias = graph.weight(product, "bias")
-    return None if bias is None else bias.load().double().numpy()
+def real_bias(graph: Graph, product: Node, scales: Scales) -> np.ndarray | None:
+    """The product's bias less the centres of its output, float64 ``[out]``, if it has either."""
+    weight, centre = graph.weight(product, "bias"), scales.centres.get(product.name)
+    bias = None if weight is None else weight.load().double().numpy()
+    if centre is None:
+        return bias
+    return -centre if bias is None else bias - centre
 
 
 def least_scales(

@@ -169,7 +169,7 @@ def settled_weights(
     weights: dict[str, QuantizedWeight] = {}
     bounds: dict[str, np.ndarray | None] = {}
     for done, node in enumerate(products, start=1):
-        bounds[node.name] = least_scales(graph, node, real_bias(graph, node), codes, scales)
+        bounds[node.name] = least_scales(graph, node, real_bias(graph, node, scales), codes, scales)
         weights[node.name] = rounding.quantize(node, bounds[node.name])
         if progress is not None:
             progress(f"rounding the {graph.component} model", done, len(products))

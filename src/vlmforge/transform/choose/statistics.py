@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from vlmforge.graph.core import Graph, Node
+from vlmforge.graph.core import Graph
 from vlmforge.graph.stream import Feeds, stream
 from vlmforge.progress import Progress
 
@@ -29,10 +29,10 @@ class Statistics:
         rows: for each sample float32 ``[rows, channels]``, about ROWS over all samples, spread
             evenly, the first of each sample among them; the same rows of every value.
         radii: float32 ``[heads, head_dim / 2]``, the greatest length of each rotary pair, by
-            RoPE. RoPE and rotations of the pair leave it as it is.
+            query or key as an attention reads it. RoPE and rotations of the pair leave it as it is.
         extents: float32 ``[2 * ANGLES, heads, head_dim / 2]``: the greatest
             ``|a cos t - b sin t|`` of each pair (a, b) for t in steps of pi / (2 * ANGLES), by
-            RoPE.
+            query or key.
     """
 
     maxima: dict[str, Tensor] = field(default_factory=dict)
@@ -61,6 +61,8 @@ def collect(
     """
     found = Statistics()
     quota = math.ceil(ROWS / len(samples))
+    attentions = [node for node in graph.nodes.values() if node.op == "attention"]
+    heads = {name: node.attrs["head_dim"] for node in attentions for name in node.inputs[:2]}
 
     def visit(sample: int, name: str, value: Tensor) -> None:
         if value.dtype != torch.float32 or value.dim() < 2:
@@ -69,22 +71,21 @@ def collect(
         if name in rows:
             spread = torch.linspace(0, len(value) - 1, min(quota, len(value))).long()
             found.rows.setdefault(name, []).append(value[spread].cpu())
-        node = graph.nodes.get(name)
-        if node is not None and node.op == "rope":
-            _measure_pairs(found, node, value, pairs)
+        if name in heads:
+            _measure_pairs(found, name, value.unflatten(1, (-1, heads[name])), pairs)
 
     stream(graph, samples, visit, device, progress, "measuring")
     return found
 
 
-def _measure_pairs(found: Statistics, node: Node, value: Tensor, extents: bool) -> None:
-    first, second = value.unflatten(1, (-1, node.attrs["head_dim"])).chunk(2, dim=-1)
-    _keep_largest(found.radii, node.name, torch.hypot(first, second).amax(0))
+def _measure_pairs(found: Statistics, name: str, heads: Tensor, extents: bool) -> None:
+    first, second = heads.chunk(2, dim=-1)
+    _keep_largest(found.radii, name, torch.hypot(first, second).amax(0))
     if not extents:
         return
-    turned = torch.arange(2 * ANGLES, device=value.device) * (torch.pi / (2 * ANGLES))
+    turned = torch.arange(2 * ANGLES, device=heads.device) * (torch.pi / (2 * ANGLES))
     largest = [(first * t.cos() - second * t.sin()).abs().amax(0) for t in turned]
-    _keep_largest(found.extents, node.name, torch.stack(largest))
+    _keep_largest(found.extents, name, torch.stack(largest))
 
 
 def _keep_largest(largest: dict[str, Tensor], name: str, value: Tensor) -> None:

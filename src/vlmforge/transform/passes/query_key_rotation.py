@@ -33,7 +33,8 @@ def rotate_keys(graph: Graph, angles: dict[str, Tensor]) -> Graph:
     """The graph whose query and key pairs are turned by ``angles``.
 
     Args:
-        graph: queries and keys are a RoPE of a product each; no turn passes the gain of a norm.
+        graph: queries and keys are products, turned by RoPE or not; no turn passes the gain of a
+            norm.
         angles: ``[kv_heads, head_dim / 2]`` in radians, float64, by attention name.
     """
     for path in plain_key_paths(graph, {}):
@@ -46,8 +47,7 @@ def rotate_keys(graph: Graph, angles: dict[str, Tensor]) -> Graph:
 
 
 def _best(path: KeyPath, statistics: Statistics) -> Tensor:
-    key = statistics.extents[path.key_rope.name].double()
-    query = statistics.extents[path.query_rope.name].double()
+    query, key = (statistics.extents[name].double() for name in path.operands)
     query = query.unflatten(1, (key.shape[1], -1)).amax(2)
     products = query * key
     cost = products[:ANGLES] + products[ANGLES:]

@@ -36,7 +36,7 @@ def scale_keys(graph: Graph, scales: dict[str, Tensor]) -> Graph:
     """The graph whose keys are multiplied, and queries divided, by ``scales``.
 
     Args:
-        graph: queries and keys are a RoPE of a product, or of its norm, each.
+        graph: queries and keys are products, or norms of them, turned by RoPE or not.
         scales: float64 ``[kv_heads, head_dim / 2]`` by attention name, positive.
     """
     for path in key_paths(graph, {}):
@@ -49,8 +49,7 @@ def scale_keys(graph: Graph, scales: dict[str, Tensor]) -> Graph:
 
 
 def _balanced(path: KeyPath, statistics: Statistics) -> Tensor:
-    key = _magnitudes(statistics.radii[path.key_rope.name])
-    query = _magnitudes(statistics.radii[path.query_rope.name])
+    query, key = (_magnitudes(statistics.radii[name]) for name in path.operands)
     return (query.unflatten(0, (len(key), -1)).amax(1) / key).sqrt()
 
 

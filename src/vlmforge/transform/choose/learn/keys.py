@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from vlmforge.graph.core import Graph
+from vlmforge.graph.core import Graph, Node
 from vlmforge.graph.evaluate import compute
 from vlmforge.transform.blocks import KeyPath
 from vlmforge.transform.choose.statistics import Statistics
@@ -16,8 +16,12 @@ from vlmforge.transform.precision import Precision, round_to
 
 def key_operands(path: KeyPath) -> tuple[str, ...]:
     """The values whose rows :class:`AttentionError` needs: query, key, value, their RoPE rows."""
-    turns = (path.query_rope.inputs[1], path.key_rope.inputs[1])
+    turns = [rope.inputs[1] for rope in _ropes(path)]
     return path.query.name, path.key.name, path.attention.inputs[2], *turns
+
+
+def _ropes(path: KeyPath) -> list[Node]:
+    return [rope for rope in (path.query_rope, path.key_rope) if rope is not None]
 
 
 class AttentionError:
@@ -67,7 +71,7 @@ class AttentionError:
     def _attend(self, *operands: Tensor) -> Tensor:
         path = self.path
         values = dict(zip(key_operands(path), operands, strict=True))
-        for node in (path.query_rope, path.key_rope):
+        for node in _ropes(path):
             values[node.name] = compute(self.graph, node, values)
         attention = replace(path.attention, inputs=path.attention.inputs[:3])
         return compute(self.graph, attention, values)
