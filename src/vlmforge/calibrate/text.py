@@ -82,10 +82,11 @@ def text_windows(
             f"{num_samples} samples of {length} tokens cannot be made",
             mend=f"give --num-samples of 1 or more, and samples of {SHORTEST} tokens or more",
         )
-    context, _ = checkpoint.context
+    context, limit = checkpoint.context
     if length > context:
+        reason = f", as {limit} says" if limit else ""
         raise CalibrationError(
-            f"samples of {length} tokens do not fit the {context} that the model is compiled for",
+            f"samples of {length} tokens do not fit the {context} that it is compiled for{reason}",
             where=checkpoint.path,
             mend=f"give samples of at most {context} tokens",
         )

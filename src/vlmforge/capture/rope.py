@@ -32,21 +32,32 @@ class DecoderRope:
     order: tuple[int, ...] | None
 
     @staticmethod
-    def of(decoder: Decoder, rotary: Any, positions: int) -> DecoderRope:
-        """The RoPE of transformers' module, whose pairs are channels i and i + D/2.
+    def of(decoder: Decoder, rotary: Any, head_dim: int, positions: int) -> DecoderRope:
+        """The RoPE of transformers' module, whose pairs are channels i and i + R/2 of the first R.
+
+        Channels that it leaves alone become pairs that no position turns.
 
         Args:
             decoder: says which axis turns which pair.
             rotary: has ``inv_freq`` and ``attention_scaling``.
+            head_dim: channels of a head, R or more.
             positions: rows of the tables, and so the longest sequence.
         """
         cos, sin = rope_tables(rotary, positions)
         axes = pair_axes(decoder, rotary)
-        pairs = sorted(range(len(axes)), key=axes.__getitem__)
-        order = (*pairs, *(pair + len(axes) for pair in pairs))
-        moved = order != tuple(range(len(order)))
-        sections = tuple(axes.count(axis) for axis in sorted(set(axes)))
-        return DecoderRope(cos[:, pairs], sin[:, pairs], sections, order if moved else None)
+        pairs, count = sorted(range(len(axes)), key=axes.__getitem__), len(axes)
+        still = head_dim // 2 - count
+        first, second = range(2 * count, 2 * count + still), range(2 * count + still, head_dim)
+        order = (*pairs, *first, *(pair + count for pair in pairs), *second)
+        moved = order != tuple(range(head_dim))
+        sections = [axes.count(axis) for axis in sorted(set(axes))]
+        sections[-1] += still
+        return DecoderRope(
+            torch.cat([cos[:, pairs], torch.ones(positions, still)], 1),
+            torch.cat([sin[:, pairs], torch.zeros(positions, still)], 1),
+            tuple(sections),
+            order if moved else None,
+        )
 
 
 def pair_axes(decoder: Decoder, rotary: Any) -> list[int]:

@@ -37,7 +37,13 @@ class StoredDecoder:
         order = self.rope.order if name in TURNED else None
         factors = dict.fromkeys(("o_proj", "down_proj"), self.multipliers.residual)
         factors["lm_head"] = self.multipliers.logits
-        return Counterpart(module, order=order, factor=factors.get(name, 1.0))
+        holder, names = self.decoder.holder(name)
+        channels = None
+        if len(names) > 1:
+            before = sum(map(self.sizes.channels, names[: names.index(name)]))
+            channels = (before, before + self.sizes.channels(name))
+        path = module.removesuffix(name) + holder
+        return Counterpart(path, channels, order, factors.get(name, 1.0))
 
     def of_node(self, node: str) -> str | None:
         """What a node of the captured graph gives of the original, as text, if anything."""

@@ -31,7 +31,7 @@ def capture_decoder(checkpoint: Checkpoint) -> Graph:
     sizes, (context, limit) = decoder.sizes(part), checkpoint.context
     if limit is not None:
         logger.warning("%s is %d: the package takes no more tokens", limit, context)
-    rope = DecoderRope.of(decoder, decoder.rotary(part), context)
+    rope = DecoderRope.of(decoder, decoder.rotary(part), sizes.head_dim, context)
     stored = StoredDecoder(decoder, sizes, rope, decoder.multipliers(part))
     tables = {
         "model.rotary_emb.cos": Weight.of(rope.cos),

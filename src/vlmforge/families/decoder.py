@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from vlmforge.families.fields import ROPE_FIELDS, Fields
 from vlmforge.families.size import Size
 
 LAYERS = "language_model.layers."
@@ -107,6 +108,12 @@ class DecoderSizes:
     head_norms: bool
     turned: tuple[bool, ...]
 
+    def channels(self, product: str) -> int:
+        """Output channels of a layer's product, by its name in the traceable decoder."""
+        heads, keys = self.heads * self.head_dim, self.kv_heads * self.head_dim
+        known = {"q_proj": heads, "k_proj": keys, "v_proj": keys}
+        return known.get(product, self.intermediate)
+
 
 @dataclass(frozen=True)
 class Decoder:
@@ -121,6 +128,8 @@ class Decoder:
         interleaved: whether the axes of M-RoPE take turns from pair to pair, where its sections
             would be one behind the other (Qwen3-VL).
         rotary_name: of that module within the decoder's.
+        rope_fields: the fate of the settings of RoPE.
+        fused: products whose rows the original has in one, by that one's name; in order.
         biases: which products have them, by the decoder's settings.
         multipliers: the constants it multiplies by, by its settings.
         limits: the numbers of tokens beyond which it computes otherwise, by its settings.
@@ -135,6 +144,8 @@ class Decoder:
     positions: Positions = "axis"
     interleaved: bool = False
     rotary_name: str = "rotary_emb"
+    rope_fields: Fields = field(default_factory=lambda: ROPE_FIELDS["decoder"])
+    fused: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     biases: Callable[[Any], Biases] = biased_inputs
     multipliers: Callable[[Any], Multipliers] = no_multipliers
     limits: Callable[[Any], Limits] = no_limits
@@ -172,15 +183,28 @@ class Decoder:
 
     def stored(self, part: Any) -> Iterator[Size]:
         """What its settings ask of the weights."""
+        sizes = self.sizes(part)
         layer, embedding = f"{LAYERS}0.", "language_model.embed_tokens.weight"
         yield Size("vocab_size", part.vocab_size, embedding)
         yield Size("hidden_size", part.hidden_size, embedding, 1)
-        yield Size("intermediate_size", part.intermediate_size, f"{layer}mlp.up_proj.weight")
         if self.head_norms:
-            yield Size("head_dim", _head_dim(part), f"{layer}self_attn.k_norm.weight")
-        for key, product in (("num_attention_heads", "q_proj"), ("num_key_value_heads", "k_proj")):
-            rows = getattr(part, key) * _head_dim(part)
-            yield Size(key, rows, f"{layer}self_attn.{product}.weight", direct=False)
+            yield Size("head_dim", sizes.head_dim, f"{layer}self_attn.k_norm.weight")
+        for key, product in (
+            ("intermediate_size", "mlp.up_proj"),
+            ("num_attention_heads", "self_attn.q_proj"),
+            ("num_key_value_heads", "self_attn.k_proj"),
+        ):
+            block, _, name = product.rpartition(".")
+            holder, names = self.holder(name)
+            rows, weight = sum(map(sizes.channels, names)), f"{layer}{block}.{holder}.weight"
+            yield Size(key, rows, weight, direct=rows == getattr(part, key))
+
+    def holder(self, product: str) -> tuple[str, tuple[str, ...]]:
+        """The product of the original that has a product's rows, and all whose rows it has."""
+        for fused, names in self.fused.items():
+            if product in names:
+                return fused, names
+        return product, (product,)
 
 
 def _head_dim(part: Any) -> int:

@@ -83,21 +83,32 @@ class Token:
 
 
 @dataclass(frozen=True)
-class Window:
-    """A setting honoured as the tokens each token sees, itself among them; None for all before it.
+class Reach:
+    """A setting honoured as the number of tokens beyond which the original computes otherwise.
 
-    A package takes no more tokens than that, so that none is ever out of sight.
+    A package takes no more of them. None is for a model that never does.
     """
 
-    mend: str = "choose a model that sees more tokens"
+    mend: str = "choose a model whose number is larger"
     least: int = 256
 
     def admits(self, value: Any) -> bool:
-        """Whether a conversation fits the window."""
+        """Whether a conversation fits."""
         return value is None or (isinstance(value, int) and value >= self.least)
 
 
-Fate = Rule | Only | Whole | Small | Positive | Token | Window
+@dataclass(frozen=True)
+class Fraction:
+    """A setting honoured as a share of the whole, above zero; None is all of it."""
+
+    mend: str = "set it to a number above 0 and up to 1"
+
+    def admits(self, value: Any) -> bool:
+        """Whether the value is such a share."""
+        return value is None or (isinstance(value, (int, float)) and 0 < value <= 1)
+
+
+Fate = Rule | Only | Whole | Small | Positive | Token | Reach | Fraction
 Fields = Mapping[str, Fate]
 
 ANY, NO_EFFECT = Rule.HONOURED, Rule.NO_EFFECT

@@ -6,7 +6,7 @@ from typing import Any
 
 from vlmforge.families.decoder import Decoder, no_biases, window_limit
 from vlmforge.families.family import Family
-from vlmforge.families.fields import DECODER, Window
+from vlmforge.families.fields import DECODER, Reach
 
 
 def _rotary(settings: Any) -> Any:
@@ -18,6 +18,6 @@ def _rotary(settings: Any) -> Any:
 FAMILY = Family(
     architecture="MistralForCausalLM",
     prefixes=(("model.", "language_model."),),
-    fields={"MistralConfig": {**DECODER, "sliding_window": Window()}},
+    fields={"MistralConfig": {**DECODER, "sliding_window": Reach()}},
     decoder=Decoder(_rotary, biases=no_biases, limits=window_limit),
 )

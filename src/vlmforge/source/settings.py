@@ -64,17 +64,15 @@ class _Part:
         name: its key in ``config.json``; empty at the root.
         config: as transformers reads it.
         fields: the fate of each of its settings.
+        rope_fields: the same of those of its RoPE.
         tower: the tower it describes, if any.
     """
 
     name: str
     config: Any
     fields: Fields
+    rope_fields: Fields
     tower: Tower | None
-
-    @property
-    def rope_fields(self) -> Fields:
-        return ROPE_FIELDS["decoder" if self.tower is None else "vision"]
 
     def stored(self, settings: Mapping[str, Any]) -> Mapping[str, Any]:
         """Its settings as they are stored: none of a decoder's in a flat ``config.json``."""
@@ -93,7 +91,8 @@ def _parts(family: Family, config: PreTrainedConfig) -> Iterator[_Part]:
         found = getattr(config, name) if name else config
         sees = family.tower is not None and name == family.tower.settings
         fields = family.fields[type(found).__name__]
-        yield _Part(name, found, fields, family.tower if sees else None)
+        rope = ROPE_FIELDS["vision"] if sees else family.decoder.rope_fields
+        yield _Part(name, found, fields, rope, family.tower if sees else None)
 
 
 def _require_honoured(part: _Part, settings: Mapping[str, Any], where: object) -> None:
