@@ -10,12 +10,13 @@ from safetensors.numpy import load_file
 
 from vlmforge.errors import FormatError
 from vlmforge.formats.container import VERSIONS, ContainerWriter
-from vlmforge.formats.kv import Snapshot
+from vlmforge.formats.kv import Snapshot, SpanRecord
 
 TOKENS = np.array([5, 9, 9, 1])
 ROWS = np.arange(4 * 6, dtype=np.int8).reshape(4, 6)
 GOOD = {"token_ids": TOKENS, "keys": np.array([5, -3, -3, 1]), "rows": ROWS}
 SPANS = ((1, 1, 1, 2),)
+TIMED = ((1, 2, 1, 1, 0.5),)
 
 
 def write(path: Path, tensors: dict[str, np.ndarray], document: dict[str, object]) -> Path:
@@ -26,11 +27,12 @@ def write(path: Path, tensors: dict[str, np.ndarray], document: dict[str, object
     return path
 
 
-def test_round_trip(tmp_path: Path) -> None:
-    Snapshot("f" * 64, **GOOD, spans=SPANS).save(tmp_path / "a.kv")
+@pytest.mark.parametrize("spans", [SPANS, TIMED])
+def test_round_trip(tmp_path: Path, spans: tuple[SpanRecord, ...]) -> None:
+    Snapshot("f" * 64, **GOOD, spans=spans).save(tmp_path / "a.kv")
     loaded = Snapshot.load(tmp_path / "a.kv")
 
-    assert (loaded.package, loaded.spans) == ("f" * 64, SPANS)
+    assert (loaded.package, loaded.spans) == ("f" * 64, spans)
     for name, array in GOOD.items():
         np.testing.assert_array_equal(getattr(loaded, name), array)
         np.testing.assert_array_equal(load_file(tmp_path / "a.kv")[name], array)
@@ -64,6 +66,9 @@ def test_other_tensors_are_refused(tmp_path: Path, change: dict[str, np.ndarray]
         {"package": "f", "spans": [[-1, 1, 1, 1]]},
         {"package": "f", "spans": [[0, 1, 0, 1]]},
         {"package": "f", "spans": [[0, 1, 1.5, 1]]},
+        {"package": "f", "spans": [[0, 1, 1, 1, -1]]},
+        {"package": "f", "spans": [[0, 1, 1, 1, 1e9]]},
+        {"package": "f", "spans": [[0, 1, 1, 1, 1, 1]]},
     ],
 )
 def test_other_documents_are_refused(tmp_path: Path, document: dict[str, object]) -> None:

@@ -12,7 +12,7 @@ from vlmforge.images.grid import Grid
 from vlmforge.images.patches import PatchLayout
 
 LAYOUTS = st.builds(PatchLayout, st.integers(1, 5), st.integers(1, 3), st.integers(1, 3))
-GRIDS = st.builds(Grid, st.integers(1, 3), st.integers(1, 4), st.integers(1, 4))
+GRIDS = st.builds(Grid, st.integers(1, 3), st.integers(1, 4), st.integers(1, 4), st.just(1.0))
 
 
 def frames(layout: PatchLayout, grid: Grid, missing: int = 0) -> np.ndarray:

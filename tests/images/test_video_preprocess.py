@@ -121,6 +121,27 @@ def test_frames_of_files_are_sampled(
     assert np.allclose(lower, [shade(index) for index in shown], atol=12)
 
 
+def test_slices_of_frames_are_as_far_apart_as_they_were_taken() -> None:
+    timed, frames = (
+        VideoPreprocessor.of({**DYNAMIC, "tokens_per_second": 2}, SETTINGS),
+        noise(4, 56, 56),
+    )
+    unknown, known, again = (timed(Video(list(frames), sample_fps=fps)) for fps in (None, 4, 4))
+
+    assert unknown.grid == (2, 2, 2, float(np.float32(2) * np.float32(2 / 24)))
+    assert known.grid == (2, 2, 2, 1.0) and known.key == again.key != unknown.key
+    assert PREPROCESS(Video(list(frames), sample_fps=1)).grid.pace == 1
+
+
+def test_slices_of_files_are_as_far_apart_as_their_frames(tmp_path: Path) -> None:
+    file = film(tmp_path / "a.mp4", size=(56, 56))
+    timed = VideoPreprocessor.of({**DYNAMIC, "tokens_per_second": 3}, SETTINGS)
+
+    for asked, rate in (({"fps": 10}, 10), ({}, 4), ({"num_frames": 6}, 6)):
+        pace = timed(Video(file, **asked)).grid.pace  # type: ignore[arg-type]
+        assert pace == float(np.float32(3) * np.float32(2 / rate))
+
+
 def test_settings_say_what_is_usual(tmp_path: Path) -> None:
     settings = VideoSettings(num_frames=6)
     file = film(tmp_path / "a.mp4", size=(56, 56))

@@ -9,14 +9,24 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import Qwen2_5_VLModel
 from transformers.models.qwen2_vl.modeling_qwen2_vl import Qwen2VLModel
 
 from vlmforge.errors import RunError
+from vlmforge.formats.settings import ProcessorSettings
 from vlmforge.images.grid import Grid
+from vlmforge.images.normalization import Normalization
+from vlmforge.images.patches import PatchLayout
+from vlmforge.images.pictures import FixedSize
+from vlmforge.images.preprocess import ImagePreprocessor
+from vlmforge.images.sampling import FrameSampling
+from vlmforge.images.video_preprocess import VideoPreprocessor
 from vlmforge.prompt.positions import MRope, OneAxis, position_after, positions_kind, positions_of
 from vlmforge.prompt.spans import IMAGE, VIDEO, Span, within
 
 MROPE = MRope()
+
+IMAGES = ImagePreprocessor(FixedSize(PatchLayout(), 56, 56), Normalization.of(ProcessorSettings()))
 
 
 class RopeOnly:
@@ -25,6 +35,17 @@ class RopeOnly:
     config = SimpleNamespace(vision_config=SimpleNamespace(spatial_merge_size=2))
     get_vision_position_ids = Qwen2VLModel.get_vision_position_ids
     get_rope_index = Qwen2VLModel.get_rope_index
+
+
+class TimedRope:
+    """The same of one whose positions tell the time."""
+
+    get_vision_position_ids = Qwen2_5_VLModel.get_vision_position_ids
+    get_rope_index = Qwen2_5_VLModel.get_rope_index
+
+    def __init__(self, tokens_per_second: int) -> None:
+        sizes = SimpleNamespace(spatial_merge_size=2, tokens_per_second=tokens_per_second)
+        self.config = SimpleNamespace(vision_config=sizes)
 
 
 def hugging_face(types: np.ndarray, shown: list[Grid]) -> tuple[np.ndarray, int]:
@@ -54,7 +75,8 @@ def sequence(texts: list[int], shown: list[Grid]) -> tuple[np.ndarray, tuple[Spa
 
 
 SIDE = st.integers(1, 9)
-SHOWN = st.lists(st.builds(Grid, st.one_of(st.just(1), st.integers(2, 12)), SIDE, SIDE), max_size=5)
+FRAMES = st.one_of(st.just(1), st.integers(2, 12))
+SHOWN = st.lists(st.builds(Grid, FRAMES, SIDE, SIDE, st.just(1.0)), max_size=5)
 
 
 @settings(max_examples=500)
@@ -71,6 +93,36 @@ def test_equals_hugging_face(data: st.DataObject, shown: list[Grid]) -> None:
     assert after == positions[0, -1] + 1
     if after > positions.max():
         assert after - types.size == delta
+
+
+@settings(max_examples=500)
+@given(st.integers(0, 30), st.lists(st.floats(1 / 64, 40), min_size=5, max_size=5), SHOWN)
+def test_time_equals_hugging_face(
+    tokens_per_second: int, seconds: list[float], shown: list[Grid]
+) -> None:
+    preprocess = VideoPreprocessor(IMAGES, FrameSampling(), tokens_per_second=tokens_per_second)
+    videos = [grid for grid in shown if grid.frames > 1]
+    types, _ = sequence([2] * (len(shown) + 1), shown)
+    tokens = torch.from_numpy(types.astype(np.int64))[None]
+    images = torch.tensor([grid.patches(2) for grid in shown if grid.frames == 1])
+    expected, _ = TimedRope(tokens_per_second).get_rope_index(
+        tokens,
+        tokens.int(),
+        images if len(images) else None,
+        torch.tensor([grid.patches(2) for grid in videos]) if videos else None,
+        torch.tensor(seconds[: len(videos)]),
+    )
+    following = iter(seconds)
+    paced = [
+        grid._replace(pace=preprocess.pace(next(following))) if grid.frames > 1 else grid
+        for grid in shown
+    ]
+    types, spans = sequence([2] * (len(shown) + 1), paced)
+
+    positions = positions_of(MROPE, types.size, spans)
+
+    np.testing.assert_array_equal(positions, expected[:, 0].numpy())
+    assert position_after(MROPE, types.size, spans) == positions[0, -1] + 1
 
 
 @given(st.data(), SHOWN)

@@ -28,7 +28,7 @@ def take(context: Context, package: str) -> Snapshot:
     if length == 0:
         raise RunError("there is nothing to keep", mend="ask something first")
     token_ids, keys = context.token_ids[:length].copy(), context.keys[:length].copy()
-    spans = tuple((span.start, *span.grid) for span in context.spans if span.stop <= length)
+    spans = tuple((span.start, *span.grid.record) for span in context.spans if span.stop <= length)
     return Snapshot(package, token_ids, keys, context.rows(0, length), spans)
 
 

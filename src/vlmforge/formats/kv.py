@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
-from pydantic import NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt
 
 from vlmforge.errors import FormatError
 from vlmforge.formats.container import Container, ContainerWriter
@@ -17,8 +18,13 @@ TENSORS = {"token_ids": ("I64", 1), "keys": ("I64", 1), "rows": ("I8", 2)}
 """Name to dtype and number of dimensions."""
 
 
-SpanRecord = tuple[NonNegativeInt, PositiveInt, PositiveInt, PositiveInt]
-"""Start in tokens; frames, rows and columns of tokens."""
+Pace = Annotated[float, Field(ge=0, le=1 << 16)]
+
+SpanRecord = (
+    tuple[NonNegativeInt, PositiveInt, PositiveInt, PositiveInt]
+    | tuple[NonNegativeInt, PositiveInt, PositiveInt, PositiveInt, Pace]
+)
+"""Start in tokens; frames, rows and columns of tokens; the grid's pace, if it is not 1."""
 
 
 class _KvDocument(Document):
@@ -39,7 +45,8 @@ class Snapshot:
             token stands for a part of an image.
         rows: int8 ``[n, row]``: of each token the keys, then the values, of every cached
             attention in the order of the language program.
-        spans: of each image and video, ascending: its first token; frames, rows and columns.
+        spans: of each image and video, ascending: its first token; frames, rows and columns; and
+            the positions from a slice to the next, if not 1.
     """
 
     package: str

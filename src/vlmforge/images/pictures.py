@@ -80,7 +80,7 @@ class FixedSize:
     def refusal(self, grid: Grid) -> str | None:
         """See :class:`Pictures`."""
         compiled = self.layout.grid(1, self.height, self.width)
-        if grid[1:] == compiled[1:]:
+        if grid.area == compiled.area:
             return None
         return f"it was compiled for {self.height} x {self.width} pixels"
 

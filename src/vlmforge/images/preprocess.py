@@ -79,9 +79,10 @@ class ImagePreprocessor:
         """An image in RGB with another height and width."""
         return image.resize(size[::-1], self.pictures.resample)
 
-    def frames(self, images: list[Image.Image]) -> Frames:
+    def frames(self, images: list[Image.Image], pace: float = 1.0) -> Frames:
         """Images of one size, which are not resized."""
-        return Frames(np.stack([np.asarray(i) for i in images]), self.layout, self.normalize)
+        pixels = np.stack([np.asarray(image) for image in images])
+        return Frames(pixels, self.layout, self.normalize, pace=pace)
 
 
 def tokens_beyond(grid: Grid, room: int | None) -> str | None:

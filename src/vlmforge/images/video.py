@@ -23,6 +23,8 @@ class Video:
         num_frames: frames that are taken of a file, whatever its length.
         min_frames, max_frames: bounds of what ``fps`` gives.
         min_pixels, max_pixels: of a frame.
+        sample_fps: how many a second frames were taken at, for models whose positions tell time;
+            None if unknown.
     """
 
     source: VideoSource
@@ -32,6 +34,7 @@ class Video:
     max_frames: int | None = None
     min_pixels: int | None = None
     max_pixels: int | None = None
+    sample_fps: float | None = None
 
     @property
     def is_file(self) -> bool:

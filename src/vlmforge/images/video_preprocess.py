@@ -17,6 +17,9 @@ from vlmforge.images.sampling import USUAL_FPS, FrameSampling
 from vlmforge.images.video import Video
 from vlmforge.images.visual import Frames
 
+ASSUMED_FPS = 24.0
+"""Frames a second of a video that does not tell, as in transformers."""
+
 FEWER = f"give the video a smaller max_frames, fps or max_pixels, cut it, or {LONGER}"
 
 
@@ -29,12 +32,14 @@ class VideoPreprocessor:
         sampling: which are taken of a file, unless the video asks for others.
         most_tokens: for which frames of a long video are made smaller; None for any number.
         clip: sizes of videos whose slices are shown one by one; None where they are shown at once.
+        tokens_per_second: positions of a second; None where each slice has one.
     """
 
     images: ImagePreprocessor
     sampling: FrameSampling | EvenSampling
     most_tokens: int | None = None
     clip: ClipBudget | None = None
+    tokens_per_second: int | None = None
 
     @staticmethod
     def of(meta: Mapping[str, Any], settings: VideoSettings) -> VideoPreprocessor:
@@ -50,7 +55,8 @@ class VideoPreprocessor:
             images.layout.temporal_patch_size,
         )
         most = settings.max_video_tokens if settings.cap_pixels_per_frame else None
-        return VideoPreprocessor(images, sampling, most)
+        pace = meta.get("tokens_per_second")
+        return VideoPreprocessor(images, sampling, most, tokens_per_second=pace)
 
     def __call__(self, video: Video, room: int | None = None) -> Frames:
         """A video as the vision program reads it; an odd number of frames repeats the last.
@@ -71,11 +77,21 @@ class VideoPreprocessor:
                 raise VideoError(f"the video has {excess}", mend=FEWER)
             frames = [self.images.resize(frame, size) for frame in footage.chosen(indexes)]
             rate = footage.rate
-        time = self.images.layout.temporal_patch_size
-        found = self.images.frames(frames + frames[-1:] * (-len(frames) % time))
+            time = self.images.layout.temporal_patch_size
+            pace = self.pace(time / _rate(video, footage, indexes))
+        found = self.images.frames(frames + frames[-1:] * (-len(frames) % time), pace)
         if self.clip is None:
             return found
         return replace(found, moments=moments(indexes[: len(frames)], rate, time))
+
+    def pace(self, seconds: float) -> float:
+        """Positions from a slice to the next, which begins so many seconds later.
+
+        They are computed in float32, as by transformers' ``get_rope_index``.
+        """
+        if self.tokens_per_second is None:
+            return 1.0
+        return float(np.float32(self.tokens_per_second) * np.float32(seconds))
 
     def _indexes(self, video: Video, footage: Footage) -> np.ndarray:
         if not video.is_file:
@@ -103,3 +119,10 @@ def _timed(images: ImagePreprocessor, settings: VideoSettings) -> VideoPreproces
     tokens = settings.max_video_tokens if settings.cap_pixels_per_frame else None
     budget = ClipBudget(settings.least_pixels, settings.most_pixels, tokens)
     return VideoPreprocessor(images, sampling, clip=budget)
+
+
+def _rate(video: Video, footage: Footage, indexes: np.ndarray) -> float:
+    """Frames that are taken of a second."""
+    if not video.is_file:
+        return video.sample_fps or ASSUMED_FPS
+    return len(indexes) / footage.frames * footage.rate if footage.rate else ASSUMED_FPS

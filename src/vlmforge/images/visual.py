@@ -42,12 +42,14 @@ class Frames:
         normalize: makes numbers of bytes.
         moments: when each slice was taken, in seconds, of a video whose slices are shown one by one
             behind their times; empty otherwise.
+        pace: of a video, see :class:`Grid`.
     """
 
     frames: np.ndarray
     layout: PatchLayout
     normalize: Normalization
     moments: tuple[float, ...] = ()
+    pace: float = 1.0
 
     @property
     def parts(self) -> tuple[Frames, ...]:
@@ -61,12 +63,12 @@ class Frames:
     def grid(self) -> Grid:
         """See :class:`Visual`."""
         count, height, width, _ = self.frames.shape
-        return self.layout.grid(count, height, width)
+        return self.layout.grid(count, height, width)._replace(pace=self.pace)
 
     @cached_property
     def key(self) -> int:
         """See :class:`Visual`; a video of one frame is no image."""
-        return _key(self.frames, "frames")
+        return _key(self.frames, "frames" if self.pace == 1 else f"frames at {self.pace}")
 
     def slice(self, index: int) -> np.ndarray:
         """See :class:`Visual`."""
@@ -96,7 +98,7 @@ class Patches:
     @cached_property
     def key(self) -> int:
         """See :class:`Visual`."""
-        return _key(self.patches, str(tuple(self.grid)))
+        return _key(self.patches, str(self.grid.record))
 
     def slice(self, index: int) -> np.ndarray:
         """See :class:`Visual`."""

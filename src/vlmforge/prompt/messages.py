@@ -21,8 +21,9 @@ SHOWN = ("image", "video")
 
 REMOTE = ("http://", "https://")
 
+RATES = ("fps", "sample_fps")
 COUNTS = ("num_frames", "min_frames", "max_frames", "min_pixels", "max_pixels")
-"""What a part may ask of a video beside ``fps``."""
+"""What a part may ask of a video."""
 
 DEEPEST = 64
 """Levels of lists and dictionaries in a message."""
@@ -94,6 +95,12 @@ def _image(part: dict[str, Any]) -> ImageSource:
 def _video(part: dict[str, Any]) -> Video:
     source, asked = _source(part, "video"), _asked(part)
     if isinstance(source, (str, os.PathLike)):
+        if "sample_fps" in asked:
+            raise RunError(
+                "sample_fps is that of frames; of a file it follows from what is taken",
+                where=os.fspath(source),
+                mend="leave sample_fps out, or ask for frames with fps",
+            )
         return Video(source, **asked)
     if not isinstance(source, (list, tuple, np.ndarray)) or not all(map(_is_image, source)):
         raise malformed(part)
@@ -108,13 +115,13 @@ def _video(part: dict[str, Any]) -> Video:
 
 def _asked(part: dict[str, Any]) -> dict[str, Any]:
     """What a part asks of its video; null asks nothing."""
-    asked = {n: part[n] for n in ("fps", *COUNTS) if part.get(n) is not None}
+    asked = {n: part[n] for n in (*RATES, *COUNTS) if part.get(n) is not None}
     for name, value in asked.items():
-        kinds = (int, float) if name == "fps" else (int,)
+        kinds = (int, float) if name in RATES else (int,)
         if isinstance(value, bool) or not isinstance(value, kinds) or not 0 < value < 1 << 31:
             raise RunError(
                 f"{name} of a video is {value!r}",
-                mend=f"give {name} as a {'number' if name == 'fps' else 'whole number'} above 0",
+                mend=f"give {name} as a {'number' if name in RATES else 'whole number'} above 0",
             )
     if "fps" in asked and "num_frames" in asked:
         raise RunError("a video has both fps and num_frames", mend="give one of them")

@@ -32,6 +32,8 @@ class Positions(Protocol):
 class MRope:
     """M-RoPE: a token of an image has a moment, a row and a column.
 
+    The slices of a video follow each other at its pace: by one, or with the time (Qwen2.5-VL, arXiv
+    2502.13923, section 2.1.3).
     The text after an image or video goes on behind the larger of its rows and columns, also where a
     video has more slices, as in transformers 5.23. So positions follow from the sequence alone,
     and are the same however it came about. ``generate`` of transformers goes on behind the largest
@@ -41,7 +43,10 @@ class MRope:
 
     def within(self, grid: Grid) -> np.ndarray:
         """See :class:`Positions`."""
-        return np.indices(grid, np.int64).reshape(AXES, -1)
+        places = np.indices((grid.frames, *grid.area), np.int64).reshape(AXES, -1)
+        moments = np.arange(grid.frames, dtype=np.float32) * np.float32(grid.pace)
+        places[0] = moments.astype(np.int64)[places[0]]
+        return places
 
     def extent(self, grid: Grid) -> int:
         """See :class:`Positions`."""

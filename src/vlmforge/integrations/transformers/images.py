@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -22,21 +23,27 @@ class Modality(NamedTuple):
         kind: what ``mm_token_type_ids`` say of its tokens.
         pixels: float32 ``[patches, channels * temporal * patch²]`` of all.
         grids: int64 ``[images, 3]``: frames, rows and columns of patches.
+        seconds: float32 ``[images]``: from a slice to the next; only videos have them.
     """
 
     kind: int
     pixels: str
     grids: str
+    seconds: str | None = None
 
 
 MODALITIES: Final = (
     Modality(IMAGE, "pixel_values", "image_grid_thw"),
-    Modality(VIDEO, "pixel_values_videos", "video_grid_thw"),
+    Modality(VIDEO, "pixel_values_videos", "video_grid_thw", "second_per_grid_ts"),
 )
 
 
 def visuals(
-    pixels: torch.Tensor, grids: torch.Tensor | None, pictures: Pictures, name: str
+    pixels: torch.Tensor,
+    grids: torch.Tensor | None,
+    pictures: Pictures,
+    name: str,
+    paces: Sequence[float] | None = None,
 ) -> list[Patches]:
     """The images or videos of what a processor gives.
 
@@ -44,12 +51,15 @@ def visuals(
         pixels, grids: see :class:`Modality`.
         pictures: those that the vision program reads.
         name: of the grids.
+        paces: of videos, by default 1.
 
     Raises:
         RunError: the grids are missing, not those of the pixels, or not possible.
     """
     given = [] if grids is None else grids.tolist()
     found = [Grid.of_patches(grid, pictures.layout.merge_size) for grid in given]
+    if paces is not None:
+        found = [grid._replace(pace=pace) for grid, pace in zip(found, paces, strict=False)]
     sizes = [int(np.prod(grid)) for grid in given]
     complete = tuple(pixels.shape) == (sum(sizes), pictures.layout.patch_values)
     if why := _refusal(given, complete, found, pictures):
@@ -134,10 +144,14 @@ class Shown:
         grids = self._values[self._modality.grids]
         parts = self._values[self._modality.pixels].split(grids.prod(-1).tolist())
         chosen = torch.cat([parts[index] for index in order])
-        return {self._modality.pixels: chosen, self._modality.grids: grids[order]}
+        seconds = self._modality.seconds
+        timed = {seconds: self._values[seconds][order]} if seconds in self._values else {}
+        return {self._modality.pixels: chosen, self._modality.grids: grids[order], **timed}
 
 
 def popped(kwargs: dict[str, Any], modality: Modality) -> dict[str, Any]:
-    """The pixels and grids among the arguments of a model, taken out; empty if there are none."""
+    """What is shown among the arguments of a model, taken out; empty if there is nothing."""
     values = {name: kwargs.pop(name, None) for name in (modality.pixels, modality.grids)}
+    if modality.seconds and (seconds := kwargs.pop(modality.seconds, None)) is not None:
+        values[modality.seconds] = torch.as_tensor(seconds)
     return {} if any(value is None for value in values.values()) else values

@@ -88,6 +88,7 @@ class MobilintModel(PreTrainedModel, GenerationMixin):
         image_grid_thw: torch.Tensor | None = None,
         pixel_values_videos: torch.Tensor | None = None,
         video_grid_thw: torch.Tensor | None = None,
+        second_per_grid_ts: torch.Tensor | None = None,
         mm_token_type_ids: torch.Tensor | None = None,
         position_ids: torch.Tensor | None = None,
         use_cache: bool | None = None,
@@ -104,6 +105,7 @@ class MobilintModel(PreTrainedModel, GenerationMixin):
             pixel_values: float32 ``[patches, channels * temporal * patch²]`` of the processor.
             image_grid_thw: int64 ``[images, 3]``: of each 1, rows and columns of patches.
             pixel_values_videos, video_grid_thw: the same of videos, of each the slices first.
+            second_per_grid_ts: float32 ``[videos]``: seconds a slice, for models that ask; else 1.
             mm_token_type_ids: int64 ``[batch, seq]``, 1 where a token stands for an image, 2 for a
                 video; by default all image and video tokens do.
             position_ids: not needed; the package's positions follow from the token ids.
@@ -121,7 +123,8 @@ class MobilintModel(PreTrainedModel, GenerationMixin):
         contexts = cache.rows(len(tokens))
         for context, keep in zip(contexts, mask, strict=True):
             require_room(int(keep.sum()), context.length, context.capacity)
-        shown = ((pixel_values, image_grid_thw), (pixel_values_videos, video_grid_thw))
+        videos = (pixel_values_videos, video_grid_thw, second_per_grid_ts)
+        shown = ((pixel_values, image_grid_thw, None), videos)
         features = {m.kind: self._features(m, *s) for m, s in zip(MODALITIES, shown, strict=True)}
         types = self._token_types(input_ids, mm_token_type_ids)
         inputs = [
@@ -160,14 +163,31 @@ class MobilintModel(PreTrainedModel, GenerationMixin):
         return Inputs.of(token_ids, types, features)
 
     def _features(
-        self, modality: Modality, pixels: torch.Tensor | None, grids: torch.Tensor | None
+        self,
+        modality: Modality,
+        pixels: torch.Tensor | None,
+        grids: torch.Tensor | None,
+        seconds: torch.Tensor | None = None,
     ) -> deque[ImageFeatures]:
         if pixels is None:
             return deque()
-        found = visuals(pixels, grids, self._pictures, modality.grids)
+        paces = self._paces(grids, seconds) if modality.seconds else None
+        found = visuals(pixels, grids, self._pictures, modality.grids, paces)
         if modality.kind == VIDEO and self._timed:
             found = [part for each in found for part in each.slices]
         return deque(self.session.encode(found))
+
+    def _paces(self, grids: torch.Tensor | None, seconds: torch.Tensor | None) -> list[float]:
+        """Of each video; RunError if there are not as many seconds."""
+        videos = 0 if grids is None else len(grids)
+        given = [1.0] * videos if seconds is None else torch.as_tensor(seconds).float().tolist()
+        if len(given) != videos:
+            raise RunError(
+                f"second_per_grid_ts has {len(given)} numbers for {videos} videos",
+                mend="give one a video, as the package's processor does, or leave it out",
+            )
+        preprocess = self.session.preprocess
+        return [1.0] * videos if preprocess is None else list(map(preprocess.videos.pace, given))
 
     @property
     def _timed(self) -> bool:

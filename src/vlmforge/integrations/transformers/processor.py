@@ -92,6 +92,7 @@ class MobilintQwen2VLVideoProcessor:
         bounds = {"min_pixels": 1, "max_pixels": 1 << 31, "max_patches": ANY_SIDE}
         fixed = (IMAGE_SIZE.height, IMAGE_SIZE.width)
         meta = {**sizes, **bounds, "layout": images.layout, "image_size": fixed, **(facts or {})}
+        meta["tokens_per_second"] = 1  # the pace of a video then is in seconds
         self.merge_size = images.merge_size
         self.temporal_patch_size = images.temporal_patch_size
         self._preprocess = VideoPreprocessor.of(meta, settings.videos)
@@ -115,7 +116,11 @@ class MobilintQwen2VLVideoProcessor:
         visuals = [self._preprocess(_video(each, kwargs)) for each in make_batched_videos(videos)]
         slices = [v.slice(index) for v in visuals for index in range(v.grid.frames)]
         grids = [visual.grid.patches(self.merge_size) for visual in visuals]
-        data = {"pixel_values_videos": np.concatenate(slices), "video_grid_thw": np.array(grids)}
+        data = {
+            "pixel_values_videos": np.concatenate(slices),
+            "video_grid_thw": np.array(grids),
+            "second_per_grid_ts": np.array([v.grid.pace for v in visuals], np.float32),
+        }
         found = BatchFeature(data, tensor_type=return_tensors)
         found["video_metadata"] = [_metadata(v.moments, self.temporal_patch_size) for v in visuals]
         return found
