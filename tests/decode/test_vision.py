@@ -55,7 +55,7 @@ def test_step_by_step_equals_at_once(dynamic_session: Session, encoder: VisionEn
 def test_what_was_used_longest_ago_is_forgotten(
     dynamic_session: Session, encoder: VisionEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(vision, "REMEMBERED", 12)
+    monkeypatch.setattr(vision, "REMEMBERED", 12 * 96)
     one, two, three = seen(dynamic_session, *(picture(n, (56, 56)) for n in range(3)))
     (large,) = seen(dynamic_session, picture(9, (112, 112)))
     encoder.many([one, two, three])

@@ -51,7 +51,9 @@ def outputs(component: Component, trials: list[Trial]) -> tuple[torch.Tensor, li
     found: dict[int, torch.Tensor] = {}
     base: list[torch.Tensor] = []
 
-    def measure(trial: int, sample: int, wanted: torch.Tensor, got: torch.Tensor) -> None:
+    def measure(
+        output: str, trial: int, sample: int, wanted: torch.Tensor, got: torch.Tensor
+    ) -> None:
         base.append(wanted)
         found[trial] = got
 

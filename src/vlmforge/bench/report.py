@@ -18,6 +18,8 @@ from vlmforge.bench.profile import Share, profile
 from vlmforge.bench.timing import Timing
 from vlmforge.bench.work import Work, sizes_of
 from vlmforge.bench.workload import Workload
+from vlmforge.decode.deepstack import Deepstack
+from vlmforge.decode.inputs import NO_ROWS
 from vlmforge.machine.cores import cores, processor
 from vlmforge.machine.machine import Machine
 from vlmforge.run.session import Session
@@ -162,8 +164,10 @@ def _profile_text(workload: Workload, past: int, count: int) -> list[Share]:
 def _text_feeds(workload: Workload, past: int, count: int) -> dict[str, np.ndarray]:
     rows = workload.session.package.embeddings[workload.tokens(count).token_ids]
     positions = np.broadcast_to(np.arange(past, past + count), (3, count))
-    return {
-        "inputs_embeds": rows[None],
+    embedded = Deepstack.of(workload.session.package.text).feeds(
+        rows, np.zeros(count, bool), NO_ROWS
+    )
+    return embedded | {
         "position_ids": np.ascontiguousarray(positions),
         "logits_index": np.array([count - 1]),
     }

@@ -17,11 +17,14 @@ from PIL import Image
 from vlmforge.calibrate.drawing import drawn
 from vlmforge.calibrate.images import find_images, readable
 from vlmforge.calibrate.prompts import PromptKind, prompt_for
+from vlmforge.capture.tracing import POSITION_ROWS
+from vlmforge.capture.vision import learned_positions
 from vlmforge.errors import CalibrationError
 from vlmforge.formats.kinds import IMAGES_RECORD
 from vlmforge.formats.samples import SampleWriter
 from vlmforge.images.layout import FIXED, Layout
 from vlmforge.images.pictures import NativeResolution, Pictures
+from vlmforge.images.position_table import PositionTable
 from vlmforge.images.resizing import resize_image
 from vlmforge.original.reference import ReferenceModel
 from vlmforge.progress import Progress
@@ -74,7 +77,8 @@ def record_language(
 
     A sample is ``inputs_embeds`` float32 ``[1, seq, hidden]`` (image features merged, the
     model's own answer included), ``position_ids`` int64 ``[3, seq]`` and ``token_types`` int8
-    ``[seq]``.
+    ``[seq]``; where layers add further features, ``deepstack_0`` and so on like ``inputs_embeds``,
+    zero where no image is.
 
     Args:
         checkpoint: of the original model.
@@ -125,16 +129,18 @@ def record_vision(
 
     A sample is ``images`` float32 ``[896, 56, 6]`` for 224 × 224; where images keep their sizes,
     ``patches`` float32 ``[patches, 1176]`` and ``position_ids`` int64 ``[3, patches]``. The model
-    itself does not run. Arguments and errors are those of :func:`record_language`; the samples go
-    to ``vision``.
+    itself does not run; of a tower with learned positions, ``position_rows`` float32
+    ``[patches, embed]`` too. Arguments and errors are those of :func:`record_language`; the samples
+    go to ``vision``.
     """
     count, pictures = _count(images_dir, num_samples), pictures_for(checkpoint, layout)
     processor = load_image_processor(checkpoint.path, checkpoint.family.processor)
+    positions = learned_positions(checkpoint)
     facts = _facts(checkpoint, images_dir, layout, progress)
     with SampleWriter(Path(output_dir), "vision", facts) as writer:
         for question in _questions(Path(images_dir), count, pictures):
             image = resize_image(question.image, pictures)
-            writer.add(_vision_inputs(processor, image, pictures), **question.facts)
+            writer.add(_vision_inputs(processor, image, pictures, positions), **question.facts)
             if progress is not None:
                 progress("vision samples", question.index + 1, count)
     return writer.path
@@ -168,18 +174,22 @@ def _answered(
             "inputs_embeds": embedded.inputs_embeds.numpy(),
             "position_ids": embedded.position_ids.numpy(),
             "token_types": embedded.token_types.numpy(),
+            **{name: rows.numpy() for name, rows in embedded.deepstack.items()},
         }
         yield arrays, prompt.length
 
 
-def _vision_inputs(processor: Any, image: Image.Image, pictures: Pictures) -> dict[str, np.ndarray]:
+def _vision_inputs(
+    processor: Any, image: Image.Image, pictures: Pictures, learned: PositionTable | None
+) -> dict[str, np.ndarray]:
     """The vision encoder's inputs, of an image that has its final size."""
     batch = processor(images=[image], do_resize=False, return_tensors="np")
     values, layout = batch["pixel_values"], pictures.layout
+    positions = layout.positions(layout.grid(1, image.height, image.width))
+    rows = {} if learned is None else {POSITION_ROWS: learned.at(positions)}
     if not isinstance(pictures, NativeResolution):
-        return {"images": layout.blocks(values)}
-    grid = layout.grid(1, image.height, image.width)
-    return {"patches": values, "position_ids": layout.positions(grid)}
+        return {"images": layout.blocks(values), **rows}
+    return {"patches": values, "position_ids": positions, **rows}
 
 
 def _questions(images_dir: Path, count: int, pictures: Pictures) -> Iterator[Question]:

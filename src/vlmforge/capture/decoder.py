@@ -96,10 +96,16 @@ class Decoder(nn.Module):
         self.layers = nn.ModuleList([DecoderLayer(sizes, i) for i in range(sizes.layers)])
         self.norm = RMSNorm(sizes.hidden, sizes.eps)
 
-    def forward(self, x: Tensor, position_ids: Tensor, index: Tensor) -> Tensor:
+    def forward(
+        self, x: Tensor, position_ids: Tensor, index: Tensor, added: tuple[Tensor, ...]
+    ) -> Tensor:
         rows = self.rotary_emb(position_ids)
-        for layer in self.layers:
-            x = layer(x, rows, index if layer is self.layers[-1] else None)
+        for number, layer in enumerate(self.layers):
+            wanted = index if layer is self.layers[-1] else None
+            x = layer(x, rows, wanted)
+            if number < len(added):
+                features = added[number]
+                x = x + (features if wanted is None else features.index_select(0, wanted))
         return self.norm(x)
 
 
@@ -107,7 +113,8 @@ class LanguageModel(nn.Module):
     """Embeddings ``[1, seq, hidden]`` to logits ``[logits, vocabulary]``.
 
     ``position_ids`` is ``[3, seq]``; ``logits_index`` ``[logits]`` names the rows of this chunk
-    whose logits are wanted, so prefill computes the head for one row.
+    whose logits are wanted, so prefill computes the head for one row. ``deepstack`` are like the
+    embeddings; the first layers add one each to their output.
     """
 
     def __init__(self, sizes: DecoderSizes, table: RopeTable) -> None:
@@ -115,6 +122,12 @@ class LanguageModel(nn.Module):
         self.model = Decoder(sizes, table)
         self.lm_head = nn.Linear(sizes.hidden, sizes.vocabulary, bias=False)
 
-    def forward(self, inputs_embeds: Tensor, position_ids: Tensor, logits_index: Tensor) -> Tensor:
-        x = torch.reshape(inputs_embeds, (inputs_embeds.shape[1], inputs_embeds.shape[2]))
-        return self.lm_head(self.model(x, position_ids, logits_index))
+    def forward(
+        self,
+        inputs_embeds: Tensor,
+        position_ids: Tensor,
+        logits_index: Tensor,
+        deepstack: tuple[Tensor, ...] = (),
+    ) -> Tensor:
+        x, *added = (torch.reshape(each, each.shape[1:]) for each in (inputs_embeds, *deepstack))
+        return self.lm_head(self.model(x, position_ids, logits_index, tuple(added)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from vlmforge.decode.deepstack import Deepstack
 from vlmforge.decode.inputs import NO_ROWS, Inputs, common_length
 from vlmforge.errors import RunError
 from vlmforge.machine.machine import Machine, Request
@@ -26,6 +27,7 @@ class Context:
     def __init__(self, machine: Machine, embeddings: np.ndarray, capacity: int) -> None:
         self.machine, self.embeddings, self.capacity = machine, embeddings, capacity
         self.positions = positions_kind(machine.program.meta)
+        self._deepstack = Deepstack.of(machine.program)
         self.length = 0
         self._spans: list[Span] = []
         self._cache = machine.new_cache(capacity)
@@ -90,9 +92,8 @@ class Context:
         """
         self.machine.program.guard()
         embeds = self.embeddings[inputs.token_ids]
-        if inputs.rows.size:
-            embeds[inputs.keys < 0] = inputs.rows
-        feeds = {"inputs_embeds": embeds[None], "position_ids": positions, "logits_index": wanted}
+        feeds = self._deepstack.feeds(embeds, inputs.keys < 0, inputs.rows)
+        feeds |= {"position_ids": positions, "logits_index": wanted}
         return Request(feeds, self._cache)
 
     def advance(self, inputs: Inputs) -> None:

@@ -23,7 +23,8 @@ class Inputs:
         token_ids: int64 ``[seq]``.
         keys: int64 ``[seq]``, the identity of each position: the token id, or the negative
             :attr:`ImageFeatures.key` where the token stands for a part of an image.
-        rows: float32 ``[image tokens, hidden]``, the features of all images.
+        rows: float32 ``[image tokens, width]``, the features of all images, see
+            :attr:`ImageFeatures.rows`.
         spans: the images and videos, ascending; of a part of a sequence, the first may begin
             before it and the last end behind it.
     """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,11 +11,13 @@ import numpy as np
 from vlmforge.decode.lock import Lock
 from vlmforge.images.grid import Grid
 from vlmforge.images.patches import PatchLayout
+from vlmforge.images.position_table import PositionTable
 from vlmforge.images.visual import Visual
 from vlmforge.machine.machine import Machine, Request
+from vlmforge.program.core import Program
 
-REMEMBERED = 1 << 14
-"""Tokens of images whose features are kept: 100 MB of a 2B model, 256 images of 64 tokens."""
+REMEMBERED = 3 << 23
+"""Numbers of features of images that are kept: 100 MB, of a 2B model 256 images of 64 tokens."""
 
 CHUNK = 1 << 14
 """Patches encoded at once; bounds the memory of activations, never changes a bit."""
@@ -27,7 +29,8 @@ class ImageFeatures:
 
     Attributes:
         key: negative; equal for equal pixels, so that a cached prefix can be compared.
-        rows: float32 ``[tokens, hidden]``.
+        rows: float32 ``[tokens, hidden * (1 + further)]``: what takes the place of embeddings, and
+            beside it what later layers add, if there is any.
         grid: where the tokens sit.
     """
 
@@ -47,6 +50,7 @@ class VisionEncoder:
         self.machine = machine
         self._layout = PatchLayout.of(machine.program.meta)
         self._is_fixed = machine.program.meta.get("layout", "fixed") == "fixed"
+        self._positions = _position_table(machine.program)
         self._remembered: OrderedDict[int, ImageFeatures] = OrderedDict()
         self._lock = Lock()
 
@@ -70,7 +74,7 @@ class VisionEncoder:
 
         Args:
             visual: an image or video.
-            rows: float32 ``[tokens, hidden]`` of its slices so far, to which the next is added.
+            rows: float32 ``[tokens, width]`` of its slices so far, to which the next is added.
 
         Returns:
             The features, once all slices are encoded.
@@ -84,10 +88,11 @@ class VisionEncoder:
 
     def feeds(self, visual: Visual, index: int = 0) -> dict[str, np.ndarray]:
         """The vision program's inputs for one slice, each by its name."""
-        patches = visual.slice(index)
+        patches, positions = visual.slice(index), self._layout.positions(visual.grid)
+        rows = {name: table.at(positions) for name, table in self._positions.items()}
         if self._is_fixed:
-            return {self.machine.program.inputs[0]: self._layout.blocks(patches)}
-        return {"patches": patches, "position_ids": self._layout.positions(visual.grid)}
+            return {self.machine.program.inputs[0]: self._layout.blocks(patches), **rows}
+        return {"patches": patches, "position_ids": positions, **rows}
 
     def recall(self, visual: Visual) -> ImageFeatures | None:
         """The features of what was encoded before, if they are remembered."""
@@ -97,11 +102,10 @@ class VisionEncoder:
             return self._remembered.get(visual.key)
 
     def _encoded(self, slices: Sequence[tuple[Visual, int]]) -> Iterator[np.ndarray]:
-        """The rows of each slice, float32 ``[tokens, hidden]``."""
-        output = self.machine.program.outputs[0]
+        """The rows of each slice, float32 ``[tokens, width]``."""
         for chunk in self._chunks(slices):
             batch = self.machine.run_batch([Request(self.feeds(*each)) for each in chunk])
-            yield from (outputs[output] for outputs in batch)
+            yield from (joined(self.machine.program, outputs) for outputs in batch)
 
     def _chunks(self, slices: Sequence[tuple[Visual, int]]) -> Iterator[list[tuple[Visual, int]]]:
         chunk: list[tuple[Visual, int]] = []
@@ -119,8 +123,22 @@ class VisionEncoder:
     def _remember(self, features: ImageFeatures) -> None:
         with self._lock:
             self._remembered[features.key] = features
-            while len(self._remembered) > 1 and self._tokens() > REMEMBERED:
+            while len(self._remembered) > 1 and self._numbers() > REMEMBERED:
                 self._remembered.popitem(last=False)
 
-    def _tokens(self) -> int:
-        return sum(each.grid.tokens for each in self._remembered.values())
+    def _numbers(self) -> int:
+        return sum(each.rows.size for each in self._remembered.values())
+
+
+def joined(program: Program, outputs: Mapping[str, np.ndarray]) -> np.ndarray:
+    """All that a vision program gives for a token side by side, see :attr:`ImageFeatures.rows`."""
+    given = [outputs[name] for name in program.outputs]
+    return given[0] if len(given) == 1 else np.concatenate(given, axis=1)
+
+
+def _position_table(program: Program) -> dict[str, PositionTable]:
+    """The tables that inputs are made of, by the names of these."""
+    tensors = {step.name: step.tensors for step in program.instructions if step.op == "constant"}
+    tables = program.meta.get("tables", {})
+    rows = {name: program.tensors[tensors[table]["value"]] for name, table in tables.items()}
+    return {name: PositionTable(np.asarray(table)) for name, table in rows.items()}

@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vlmforge.decode.deepstack import Deepstack
 from vlmforge.decode.inputs import Inputs
-from vlmforge.decode.vision import ImageFeatures
+from vlmforge.decode.vision import ImageFeatures, joined
 from vlmforge.diagnose.cases import Case
 from vlmforge.diagnose.node import CLASSES, NodeRecord
 from vlmforge.diagnose.original import Originals
@@ -141,10 +142,10 @@ def _encode_images(
     walk = _walk(originals, program)
     walk.run(sides, progress)
     diagnosis.records += [record, *walk.records]
-    output = program.outputs[0]
     features = (
         Features(
-            side.real[output].numpy(), ImageFeatures(visual.key, side.codes[output], visual.grid)
+            joined(program, {name: each.numpy() for name, each in side.real.items()}),
+            ImageFeatures(visual.key, joined(program, side.codes), visual.grid),
         )
         for side, visual in zip(sides, visuals, strict=True)
     )
@@ -177,18 +178,15 @@ def _language_side(
     wanted = _embedded(checkpoint, ids, rotation)
     found = session.package.embeddings[ids].copy()
     _compare_embeddings(diagnosis, wanted, found, classes)
-    if features:
-        real_rows = np.concatenate([each.real for each in features])
-        wanted[is_image], found[is_image] = real_rows, inputs.rows
+    real_rows = np.concatenate([each.real for each in features]) if features else inputs.rows
+    deepstack = Deepstack.of(session.package.text)
     kind = positions_kind(session.package.text.meta)
     positions = positions_of(kind, seq, inputs.spans)
     index = np.arange(seq)
-    real = {
-        "inputs_embeds": torch.from_numpy(wanted[None]),
-        "position_ids": torch.from_numpy(positions),
-        "logits_index": torch.from_numpy(index),
-    }
-    codes = {"inputs_embeds": found[None], "position_ids": positions, "logits_index": index}
+    rest = {"position_ids": positions, "logits_index": index}
+    codes = deepstack.feeds(found, is_image, inputs.rows) | rest
+    given = deepstack.feeds(wanted, is_image, real_rows) | rest
+    real = {name: torch.tensor(array) for name, array in given.items()}
     for number, label in enumerate(CLASSES):
         diagnosis.tokens[label] += int((classes == number).sum())
     return Side(real, codes, classes)

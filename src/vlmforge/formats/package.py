@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import ConfigDict, PositiveInt
+from pydantic import ConfigDict, Field, PositiveInt
 
 from vlmforge.errors import FormatError, PackageError, SystemFailure
 from vlmforge.formats.atomic import restore
 from vlmforge.formats.document import MEND as DAMAGED
 from vlmforge.formats.document import Document, is_printable, parse_object, validate
+from vlmforge.formats.features import require_features
 from vlmforge.formats.intact import first_altered
 from vlmforge.formats.mxq import read_mxq
 from vlmforge.formats.settings import LARGEST, PackageSettings, validate_settings
@@ -61,6 +62,7 @@ class _TextMeta(Document):
 
     Attributes:
         positions: their kind: with rows and columns of images, or one after another.
+        stream_inputs: what layers add, beside the embeddings.
     """
 
     model_config = ConfigDict(extra="allow")
@@ -70,6 +72,7 @@ class _TextMeta(Document):
     hidden_size: PositiveInt
     cache_length: PositiveInt
     positions: Literal["mrope", "axis"] = "mrope"
+    stream_inputs: list[str] = Field(default_factory=list)
 
 
 class _VisionMeta(Document):
@@ -78,6 +81,9 @@ class _VisionMeta(Document):
     Attributes:
         layout: whether every image has one size, ``image_size``, or its own within bounds:
             ``min_pixels``, ``max_pixels``, and ``max_patches`` along a side.
+        stream_inputs: what is added to the patches.
+        tables: of these, the constant whose rows each is read between.
+        videos: how they are shown, where not at once.
     """
 
     model_config = ConfigDict(extra="allow")
@@ -88,6 +94,9 @@ class _VisionMeta(Document):
     merge_size: PositiveInt
     temporal_patch_size: PositiveInt
     layout: Literal["fixed", "dynamic"] = "fixed"
+    stream_inputs: list[str] = Field(default_factory=list)
+    tables: dict[str, str] = Field(default_factory=dict)
+    videos: Literal["timed"] | None = None
 
 
 class _FixedMeta(_VisionMeta):
@@ -202,6 +211,7 @@ def open_package(directory: str | Path, verify: bool = True) -> Package:
     array = embeddings.arrays[EMBEDDING]
     _require_same_hidden_size(text, vision, array, directory)
     _require_vocabulary(text, array, directory)
+    require_features(text, vision, directory)
     guard = _all_of(text.guard, embeddings.require_unchanged, *((vision.guard,) if vision else ()))
     text = replace(text, guard=guard)
     vision = replace(vision, guard=guard) if vision else None
@@ -362,7 +372,8 @@ def _require_same_hidden_size(
         "the embedding": embeddings.shape[1],
     }
     if vision is not None:
-        sizes["the vision transformer"] = vision.buffers[vision.outputs[0]].shape[-1]
+        widths = [vision.buffers[name].shape[-1] for name in vision.outputs]
+        sizes["the vision transformer"] = widths[0] if len(set(widths)) == 1 else str(widths)
     if len(set(sizes.values())) != 1:
         shown = ", ".join(f"{part}: {size}" for part, size in sizes.items())
         what = f"the package's files differ in their hidden size ({shown})"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import torch
 
@@ -47,8 +47,11 @@ class Embedded:
         inputs_embeds: float32 ``[1, seq, hidden]``, image features in place of image tokens.
         position_ids: int64 ``[3, seq]``: time, height and width (M-RoPE).
         token_types: int8 ``[seq]``: 0 text, 1 image.
+        deepstack: what the first layers add, by the name of the captured decoder's input: float32
+            ``[1, seq, hidden]``, zero where no image is.
     """
 
     inputs_embeds: torch.Tensor
     position_ids: torch.Tensor
     token_types: torch.Tensor
+    deepstack: Mapping[str, torch.Tensor] = field(default_factory=dict)

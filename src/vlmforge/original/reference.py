@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,14 @@ from transformers import (
     StoppingCriteriaList,
 )
 
+from vlmforge.capture.text import deepstack_inputs
 from vlmforge.errors import SourceError
 from vlmforge.images.layout import FIXED, Layout
 from vlmforge.images.pictures import Pictures
 from vlmforge.images.reading import read_image
 from vlmforge.images.resizing import resize_image
 from vlmforge.original.batch import answers, left_padded
+from vlmforge.original.deepstack import deepstack_arguments
 from vlmforge.original.inputs import Embedded, ReferenceInputs
 from vlmforge.original.model import load_model
 from vlmforge.source.checkpoint import Checkpoint
@@ -52,11 +54,13 @@ class ReferenceModel:
         model: transformers' model.
         processor: makes token ids and pixels of text and images.
         pictures: the sizes of images.
+        deepstack: names of the inputs that the first layers of the captured decoder add.
     """
 
     model: Qwen2VLForConditionalGeneration
     processor: Any
     pictures: Pictures
+    deepstack: tuple[str, ...] = ()
 
     @staticmethod
     def load(
@@ -80,7 +84,8 @@ class ReferenceModel:
         processor = load_processor(checkpoint.path, checkpoint.family.processor)
         model: Any = load_model(checkpoint, dtype).to(target)
         model.generation_config = _greedy(model.generation_config)
-        return ReferenceModel(model, processor, pictures_for(checkpoint, layout))
+        pictures = pictures_for(checkpoint, layout)
+        return ReferenceModel(model, processor, pictures, deepstack_inputs(checkpoint))
 
     def inputs(self, prompt: str, images: Sequence[Image.Image] = ()) -> ReferenceInputs:
         """One user message: the images, resized, and then the prompt; ready to be answered."""
@@ -106,16 +111,21 @@ class ReferenceModel:
         """The sequence as the decoder receives it, image features merged."""
         ids = inputs.input_ids.to(self.model.device)
         embeds = self.model.get_input_embeddings()(ids)
+        deepstack = {name: torch.zeros_like(embeds) for name in self.deepstack}
         if inputs.pixel_values is not None and inputs.grid is not None:
             features = self.model.get_image_features(
                 inputs.pixel_values.to(ids.device), inputs.grid.to(ids.device)
             )
-            embeds[inputs.token_types.to(ids.device) == 1] = torch.cat(features.pooler_output)
+            places = inputs.token_types.to(ids.device) == 1
+            embeds[places] = torch.cat(features.pooler_output)
+            for name, further in zip(self.deepstack, _further(features), strict=True):
+                deepstack[name][places] = torch.cat(tuple(further))
         positions, _ = self.model.model.get_rope_index(
             inputs.input_ids, mm_token_type_ids=inputs.token_types, image_grid_thw=inputs.grid
         )
         types = inputs.token_types[0].to(torch.int8)
-        return Embedded(embeds.float().cpu(), positions[:, 0], types)
+        added = {name: rows.float().cpu() for name, rows in deepstack.items()}
+        return Embedded(embeds.float().cpu(), positions[:, 0], types, added)
 
     def generate(self, inputs: ReferenceInputs, max_new_tokens: int) -> list[int]:
         """The greedy answer's token ids, at most ``max_new_tokens``, the end token included."""
@@ -158,7 +168,11 @@ class ReferenceModel:
 
     @torch.inference_mode()
     def logits(
-        self, inputs_embeds: torch.Tensor, position_ids: torch.Tensor, start: int = 0
+        self,
+        inputs_embeds: torch.Tensor,
+        position_ids: torch.Tensor,
+        start: int = 0,
+        deepstack: Mapping[str, torch.Tensor] | None = None,
     ) -> torch.Tensor:
         """Logits of rows ``start ...`` of a sequence: float32 ``[seq - start, vocab]``.
 
@@ -166,12 +180,15 @@ class ReferenceModel:
             inputs_embeds: ``[1, seq, hidden]``.
             position_ids: int64 ``[3, seq]``.
             start: the first row wanted.
+            deepstack: see :class:`Embedded`.
         """
+        added = [rows.to(self.model.dtype) for rows in (deepstack or {}).values()]
         device = self.model.device
         output = self.model.model.language_model(
             inputs_embeds=inputs_embeds.to(device, self.model.dtype),
             position_ids=position_ids[:, None].to(device),
             use_cache=False,
+            **deepstack_arguments([rows.to(device) for rows in added]),
         )
         logits: torch.Tensor = self.model.lm_head(output.last_hidden_state[0, start:])
         return logits.float().cpu()
@@ -188,13 +205,20 @@ class ReferenceModel:
         prompt = self.inputs(question, [read_image(path) for path in paths])
         token_ids = self.generate(prompt, max_new_tokens)
         embedded = self.embed(prompt.followed_by(token_ids[:-1]))
-        logits = self.logits(embedded.inputs_embeds, embedded.position_ids, start=prompt.length - 1)
+        logits = self.logits(
+            embedded.inputs_embeds, embedded.position_ids, prompt.length - 1, embedded.deepstack
+        )
         return ReferenceAnswer(self.text(token_ids), token_ids, logits)
 
     def text(self, token_ids: Sequence[int]) -> str:
         """The tokens as text, without special tokens."""
         text: str = self.processor.tokenizer.decode(list(token_ids), skip_special_tokens=True)
         return text
+
+
+def _further(features: Any) -> Sequence[Sequence[Tensor]]:
+    """The features of a tower that layers add: of each merger, those of each image."""
+    return getattr(features, "deepstack_features", None) or ()
 
 
 def torch_device(device: str) -> torch.device:

@@ -9,8 +9,10 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from vlmforge.capture.check import Observer
+from vlmforge.capture.text import DEEPSTACK
 from vlmforge.families.decoder import Decoder
 from vlmforge.families.tower import Tower
+from vlmforge.original.deepstack import deepstack_arguments
 from vlmforge.original.model import empty_model
 from vlmforge.source.checkpoint import Checkpoint
 
@@ -53,15 +55,18 @@ def run_decoder(
     """Run the text side on ``inputs_embeds`` [1, seq, hidden] and ``position_ids`` [3, seq].
 
     The embeddings are as they enter the decoder; one that multiplies them gets what it multiplies.
+    Feeds called ``deepstack_0`` and so on, like the embeddings, are added by the first layers.
     ``observe`` is called with each module's path and output, flattened to rows.
     """
     positions = feeds["position_ids"]
     factor = decoder.multipliers(decoder.part(model.config)).embedding
+    added = [each for name, each in feeds.items() if name.startswith(DEEPSTACK)]
     with _Observed(model, observe):
         hidden = model.get_submodule(decoder.path)(
             inputs_embeds=feeds["inputs_embeds"] / factor,
             position_ids=positions[:1] if decoder.positions == "axis" else positions[:, None],
             use_cache=False,
+            **deepstack_arguments(added),
         )
         model.lm_head(hidden.last_hidden_state)
 

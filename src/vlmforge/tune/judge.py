@@ -12,6 +12,7 @@ from torch import Tensor
 from vlmforge.errors import CalibrationError
 from vlmforge.formats.samples import read_samples
 from vlmforge.graph.feeds import row_count
+from vlmforge.graph.residual import STREAM_INPUTS
 from vlmforge.progress import Progress
 from vlmforge.stages.workspace import Workspace
 from vlmforge.tune.component import Component
@@ -22,6 +23,10 @@ TOGETHER = 24
 
 IMAGE = 1
 """Type of a token that stands for a part of an image."""
+
+
+Given = dict[str, Tensor]
+"""What a vision encoder gives of one image, by the names of its outputs."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +108,7 @@ class Judge:
         kl, agreed = torch.zeros(len(trials)).double(), torch.zeros(len(trials)).double()
         rows = 0
 
-        def measure(trial: int, sample: int, wanted: Tensor, got: Tensor) -> None:
+        def measure(output: str, trial: int, sample: int, wanted: Tensor, got: Tensor) -> None:
             nonlocal rows
             rows += len(wanted) if trial == 0 else 0
             kl[trial] += divergence(wanted, got).sum()
@@ -112,16 +117,16 @@ class Judge:
         run_trials(self.language.graph, self.feeds, entering, measure, self.progress, doing)
         return [Score(float(kl[i]) / rows, float(agreed[i]) / rows) for i in range(len(trials))]
 
-    def _features(self, trials: Sequence[Trial | None], doing: str) -> list[list[Tensor] | None]:
+    def _features(self, trials: Sequence[Trial | None], doing: str) -> list[list[Given] | None]:
         """Image features of each trial of the vision encoder, sample by sample."""
-        found: list[list[Tensor] | None] = [None for _ in trials]
+        found: list[list[Given] | None] = [None for _ in trials]
         wanted = [index for index, trial in enumerate(trials) if trial is not None]
         if self.vision is None or not wanted:
             return found
-        features: list[list[Tensor]] = [[] for _ in wanted]
+        features: list[list[Given]] = [[{} for _ in self.pixels] for _ in wanted]
 
-        def keep(trial: int, sample: int, base: Tensor, got: Tensor) -> None:
-            features[trial].append(got)
+        def keep(output: str, trial: int, sample: int, base: Tensor, got: Tensor) -> None:
+            features[trial][sample][output] = got
 
         chosen = [trial for trial in trials if trial is not None]
         run_trials(self.vision.graph, self.pixels, chosen, keep, self.progress, doing)
@@ -129,15 +134,18 @@ class Judge:
             found[index] = rows
         return found
 
-    def _entering(self, features: list[Tensor] | None) -> Sequence[Mapping[str, Tensor]]:
+    def _entering(self, features: list[Given] | None) -> Sequence[Mapping[str, Tensor]]:
         """The language model's inputs with other image features."""
-        if features is None:
+        if features is None or self.vision is None:
             return ()
+        names = ("inputs_embeds", *self.language.graph.meta.get(STREAM_INPUTS, ()))
+        pairs = list(zip(names, self.vision.graph.outputs, strict=True))
         changed = []
-        for feeds, image, rows in zip(self.feeds, self.images, features, strict=True):
-            embeds = feeds["inputs_embeds"].clone()
-            embeds[0, image] = rows[: len(image)]
-            changed.append({"inputs_embeds": embeds})
+        for feeds, image, given in zip(self.feeds, self.images, features, strict=True):
+            own = {name: feeds[name].clone() for name in names}
+            for name, output in pairs:
+                own[name][0, image] = given[output][: len(image)]
+            changed.append(own)
         return changed
 
 

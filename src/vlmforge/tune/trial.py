@@ -16,7 +16,7 @@ from vlmforge.quantize.scales.grid import Grid
 from vlmforge.quantize.weights.formats import WeightFormat, quantize_weight
 
 Values = dict[str, Tensor]
-Measure = Callable[[int, int, Tensor, Tensor], None]
+Measure = Callable[[str, int, int, Tensor, Tensor], None]
 """Told of trial, sample, the float output and the trial's."""
 
 
@@ -99,7 +99,8 @@ class _Run:
                 value = self._value(node, graph or held, index, sample, graph is not None)
                 if node.name in self.graph.outputs:
                     wanted = values[node.name]
-                    self.measure(index, sample, wanted, wanted if value is None else value)
+                    found = wanted if value is None else value
+                    self.measure(node.name, index, sample, wanted, found)
                 elif value is not None:
                     self.own[index][sample][node.name] = value
 

@@ -1,0 +1,57 @@
+"""What the programs of a package say of features and positions that they take or give."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from vlmforge.errors import PackageError
+from vlmforge.program.core import Program
+
+MEND = "copy the package again, or compile it again"
+
+
+def require_features(text: Program, vision: Program | None, directory: Path) -> None:
+    """The text program takes what the vision program gives, and positions have tables.
+
+    Raises:
+        PackageError: it does not, or they are not there.
+    """
+    added = text.meta.get("stream_inputs", [])
+    width = text.meta["hidden_size"]
+    for name in added:
+        if not _is_input(text, name, width):
+            raise _refused(f"the text model has no input {name!r} {width} wide", directory)
+    if vision is None:
+        return
+    further = len(vision.outputs) - 1
+    if further != len(added):
+        what = f"the vision transformer gives {further} further features, the text model adds"
+        raise _refused(f"{what} {len(added)}", directory)
+    tables = vision.meta.get("tables", {})
+    for name in vision.meta.get("stream_inputs", []):
+        if not _has_table(vision, name, tables.get(name)):
+            raise _refused(f"the vision transformer has no table for {name!r}", directory)
+
+
+def _is_input(program: Program, name: str, width: object) -> bool:
+    buffer = program.buffers.get(name) if name in program.inputs else None
+    return buffer is not None and buffer.dtype == "float32" and buffer.shape[-1] == width
+
+
+def _has_table(program: Program, name: str, constant: str | None) -> bool:
+    """Whether an input's rows can be read between those of a constant, a square grid."""
+    steps = {step.name: step for step in program.instructions if step.op == "constant"}
+    if constant not in steps:
+        return False
+    rows = program.buffers[constant]
+    square = len(rows.shape) == 2 and isinstance(side := rows.shape[0], int) and _is_square(side)
+    return bool(square) and rows.dtype == "float32" and _is_input(program, name, rows.shape[1])
+
+
+def _is_square(number: int) -> bool:
+    return math.isqrt(number) ** 2 == number
+
+
+def _refused(what: str, directory: Path) -> PackageError:
+    return PackageError(what, where=directory, mend=MEND)
