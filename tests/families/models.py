@@ -36,5 +36,6 @@ def save_model(family: Family, directory: Path, dtype: torch.dtype = torch.bfloa
     write_tokenizer(directory, *([] if family.tower else [PLAIN_TEMPLATE]))
     write_json(directory / "generation_config.json", GENERATION)
     if family.tower is not None:
-        write_json(directory / "preprocessor_config.json", PREPROCESSOR)
+        patch = {"patch_size": settings["vision_config"]["patch_size"]}
+        write_json(directory / "preprocessor_config.json", PREPROCESSOR | patch)
     return directory

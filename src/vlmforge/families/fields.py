@@ -207,6 +207,7 @@ ROPE_FIELDS: Mapping[str, Fields] = {
         "factor": ANY,
         "high_freq_factor": ANY,
         "low_freq_factor": ANY,
+        "mrope_interleaved": NO_EFFECT,
         "mrope_section": ANY,
         "mscale": ANY,
         "mscale_all_dim": ANY,

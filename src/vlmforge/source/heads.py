@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 from vlmforge.errors import SourceError
@@ -37,7 +38,8 @@ def require_decoder_heads(name: str, part: Any, where: object) -> None:
     heads, shared, hidden = part.num_attention_heads, part.num_key_value_heads, part.hidden_size
     own, rope = getattr(part, "head_dim", None), getattr(part, "rope_parameters", None) or {}
     key, sections = f"{prefix}num_attention_heads", rope.get("mrope_section")
-    if own is not None and sections is not None and own * heads != hidden:
+    read = sections is None or "head_dim" in {field.name for field in dataclasses.fields(part)}
+    if own is not None and not read and own * heads != hidden:
         what = f"{heads} heads of {own} channels do not fill a hidden size of {hidden}"
         raise SourceError(what, where=where, mend=f"correct {key}, or {BELONGS}")
     _require_whole(key, heads, hidden if own is None else own * heads, PLANE, where)
