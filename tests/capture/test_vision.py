@@ -26,6 +26,9 @@ from vlmforge.original.streamed import load_streamed, run_decoder, run_tower
 from vlmforge.source.checkpoint import Checkpoint
 from vlmforge.source.pictures import pictures_for
 
+IN_PLACE = torch.arange(256)
+"""Patches of an image of 224 x 224 pixels, as the original has them."""
+
 
 def decoder_of(checkpoint: Checkpoint, feeds: dict[str, torch.Tensor]) -> Callable[..., None]:
     return partial(run_decoder, load_streamed(checkpoint), checkpoint.family.decoder, feeds)
@@ -44,7 +47,7 @@ def test_vision_agrees_with_the_original(tiny_checkpoint: Path) -> None:
     feeds = vision_feeds()
     pixels = torch.from_numpy(PatchLayout().of_blocks(feeds["images"].numpy()))
     tower, original = checkpoint.family.tower, load_streamed(checkpoint)
-    run = partial(run_tower, original, tower, pixels, torch.tensor([[1, 16, 16]]))
+    run = partial(run_tower, original, tower, pixels, torch.tensor([[1, 16, 16]]), IN_PLACE)
     report = check(graph, feeds, run)
     assert report["worst"]["relative"] < 1e-4
     assert report["compared"] == 1 + 2 * 10 + 4
@@ -97,7 +100,7 @@ def test_a_dtype_within_the_settings_does_not_matter(
     pixels = torch.from_numpy(PatchLayout().of_blocks(feeds["images"].numpy()))
     grid = torch.tensor([[1, 16, 16]])
     original, tower = load_streamed(checkpoint), checkpoint.family.tower
-    check(vision, feeds, partial(run_tower, original, tower, pixels, grid))
+    check(vision, feeds, partial(run_tower, original, tower, pixels, grid, IN_PLACE))
 
 
 def test_names_follow_the_modules(tiny_checkpoint: Path) -> None:
@@ -153,7 +156,8 @@ def test_images_of_any_size_agree_with_the_original(tiny_checkpoint: Path, grid:
     patches = torch.randn(count, 1176, generator=torch.Generator().manual_seed(0))
     positions = torch.from_numpy(pictures.layout.positions(grid))
     tower, thw = checkpoint.family.tower, torch.tensor([grid.patches(2)])
-    run = partial(run_tower, load_streamed(checkpoint), tower, patches, thw)
+    order = torch.arange(count)
+    run = partial(run_tower, load_streamed(checkpoint), tower, patches, thw, order)
     report = check(graph, {"patches": patches, "position_ids": positions}, run)
     assert report["worst"]["relative"] < 1e-4
     assert report["compared"] == 1 + 2 * 10 + 4

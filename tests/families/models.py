@@ -1,9 +1,10 @@
-"""Tiny random checkpoints of every family, as ``save_pretrained`` writes them."""
+"""Random checkpoints of a family, as ``save_pretrained`` writes them."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -20,22 +21,32 @@ from vlmforge.families.family import Family
 CONFIGS = Path(__file__).parent / "configs"
 
 
-def save_model(family: Family, directory: Path, dtype: torch.dtype = torch.bfloat16) -> Path:
-    """Write a checkpoint of a family; the directory.
+def settings_of(family: Family) -> dict[str, Any]:
+    """The ``config.json`` of a tiny checkpoint."""
+    settings: dict[str, Any] = json.loads(
+        (CONFIGS / f"{family.architecture}.json").read_text("utf-8")
+    )
+    return settings
 
-    Logits are small, so that rounding alone costs little.
-    """
-    settings = json.loads((CONFIGS / f"{family.architecture}.json").read_text("utf-8"))
+
+def write_model(
+    family: Family,
+    directory: Path,
+    settings: dict[str, Any] | None = None,
+    dtype: torch.dtype = torch.bfloat16,
+) -> Path:
+    """A tiny random checkpoint of the family; the directory."""
+    config = family.model_class.config_class.from_dict(settings or settings_of(family))
     with torch.device("meta"):
-        original = family.model_class(family.model_class.config_class.from_dict(settings))
+        original = family.model_class(config)
     weights = random_weights(original, 0)
-    weights[f"{family.decoder.path}.norm.weight"] /= 4
+    weights[f"{family.decoder.path}.norm.weight"] /= 4  # small logits: rounding alone costs little
     original = family.model_class(original.config).to(dtype)
     original.load_state_dict(weights, strict=False)
     original.save_pretrained(directory)
     write_tokenizer(directory, *([] if family.tower else [PLAIN_TEMPLATE]))
     write_json(directory / "generation_config.json", GENERATION)
     if family.tower is not None:
-        patch = {"patch_size": settings["vision_config"]["patch_size"]}
+        patch = {"patch_size": original.config.vision_config.patch_size}
         write_json(directory / "preprocessor_config.json", PREPROCESSOR | patch)
     return directory

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import shutil
 import string
@@ -16,7 +15,7 @@ import torch
 from PIL import Image
 
 from tests.families import rms_vl
-from tests.families.models import CONFIGS, save_model
+from tests.families.models import CONFIGS, settings_of, write_model
 from tests.graphs import language_feeds
 from vlmforge.calibrate.scenes import draw_scene
 from vlmforge.capture.check import check
@@ -59,7 +58,7 @@ def family(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
 @pytest.fixture
 def model(family: Family, tmp_path: Path) -> Path:
     """A tiny random checkpoint, as ``save_pretrained`` writes it."""
-    return save_model(family, tmp_path / "Random-Model")
+    return write_model(family, tmp_path / "Random-Model")
 
 
 def test_it_compiles_into_what_transformers_computes(
@@ -111,7 +110,7 @@ def request(program: Program, rows: int = 12) -> dict[str, np.ndarray]:
 def test_published_settings_and_float32_weights_are_captured(
     family: Family, tmp_path: Path
 ) -> None:
-    directory = save_model(family, tmp_path / "Random-Model", torch.float32)
+    directory = write_model(family, tmp_path / "Random-Model", dtype=torch.float32)
     shutil.copy(CONFIGS / f"{family.architecture}.json", directory / "config.json")
     checkpoint = Checkpoint.open(str(directory))
     assert checkpoint.dtype("lm_head.weight") == "float32"
@@ -159,7 +158,7 @@ def test_every_configuration_is_of_a_family() -> None:
 
 
 def test_a_family_that_is_not_known_is_refused() -> None:
-    settings = json.loads((CONFIGS / "RmsVLForConditionalGeneration.json").read_text("utf-8"))
+    settings = settings_of(rms_vl.FAMILY)
     with pytest.raises(SourceError, match="RmsVLForConditionalGeneration are not supported"):
         registry.family_of(settings)
 

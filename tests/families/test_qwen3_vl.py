@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,12 +16,12 @@ from torch import Tensor
 from transformers.models.qwen3_vl.modeling_qwen3_vl import Qwen3VLModel
 from transformers.models.qwen3_vl.processing_qwen3_vl import Qwen3VLProcessor
 
-from tests.families.models import save_model
+from tests.families.models import write_model
 from tests.graphs import language_feeds, relative_error
 from tests.transform import test_exactness as passes
 from vlmforge.capture.check import check
 from vlmforge.capture.component import capture
-from vlmforge.capture.vision import learned_positions
+from vlmforge.capture.vision import position_tables
 from vlmforge.config import CompileConfig, EquivalentTransformationConfig
 from vlmforge.errors import GraphError, SourceError
 from vlmforge.families.qwen3_vl import FAMILY
@@ -53,7 +54,7 @@ FINE = CompileConfig.parse({"bit": {"activation16Share": 1.0}, "hessianQuant": {
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_model(FAMILY, tmp_path_factory.mktemp("qwen3-vl") / "Random-Model")
+    return write_model(FAMILY, tmp_path_factory.mktemp("qwen3-vl") / "Random-Model")
 
 
 @pytest.fixture(scope="module")
@@ -63,8 +64,7 @@ def checkpoint(model: Path) -> Checkpoint:
 
 def tower_feeds(checkpoint: Checkpoint, grid: Grid = GRID) -> dict[str, Tensor]:
     positions = pictures_for(checkpoint, DYNAMIC).layout.positions(grid)
-    learned = learned_positions(checkpoint)
-    assert learned is not None
+    learned = position_tables(checkpoint)["position_rows"]
     pixels = torch.randn(positions.shape[1], 1536, generator=torch.Generator().manual_seed(2))
     return {
         "patches": pixels,
@@ -96,7 +96,9 @@ def test_the_tower_is_captured(checkpoint: Checkpoint, layout: Any) -> None:
         feeds = {"images": blocks, "position_rows": feeds["position_rows"]}
     original, tower = load_streamed(checkpoint), FAMILY.tower
     assert tower is not None
-    report = check(graph, feeds, lambda see: run_tower(original, tower, patches, thw, see))
+    report = check(
+        graph, feeds, partial(run_tower, original, tower, patches, thw, torch.arange(len(patches)))
+    )
     assert report["worst"]["relative"] < 1e-5 and len(graph.outputs) == 3
 
 

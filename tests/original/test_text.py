@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from tests.families.models import save_model
+from tests.families.models import write_model
 from vlmforge.families import granite
 from vlmforge.original.model import load_model
 from vlmforge.original.text import TextReference
@@ -15,7 +15,7 @@ from vlmforge.source.checkpoint import Checkpoint
 
 
 def test_logits_are_scaled(tmp_path: Path) -> None:
-    checkpoint = Checkpoint.open(str(save_model(granite.FAMILY, tmp_path / "Random-Model")))
+    checkpoint = Checkpoint.open(str(write_model(granite.FAMILY, tmp_path / "Random-Model")))
     ids = np.arange(7, 19)
     (found,) = TextReference.load(checkpoint).logits(ids, [(2, 11)])
     with torch.inference_mode():

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.families.models import save_model
+from tests.families.models import write_model
 from tests.graphs import language_feeds
 from tests.quantize.lowered import lowered
 from vlmforge.capture.component import capture
@@ -31,7 +31,7 @@ OPERANDS = ("model_layers_1_self_attn_q_proj", "model_layers_1_self_attn_k_proj"
 
 @pytest.fixture
 def graph(tmp_path: Path) -> Graph:
-    checkpoint = Checkpoint.open(str(save_model(smollm3.FAMILY, tmp_path / "Random-Model")))
+    checkpoint = Checkpoint.open(str(write_model(smollm3.FAMILY, tmp_path / "Random-Model")))
     return capture(checkpoint, "language")
 
 

@@ -7,20 +7,26 @@ from functools import cache, lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from tests.families.models import save_model
+from tests.families.models import write_model
 from tests.graphs import captured, language_feeds, relative_error, rotated, vision_feeds
 from vlmforge.capture.component import capture
 from vlmforge.config import CompileConfig, EquivalentTransformationConfig
+from vlmforge.families import qwen2_5_vl
 from vlmforge.families.registry import families
 from vlmforge.graph.core import Graph, Weight
 from vlmforge.graph.evaluate import evaluate
 from vlmforge.graph.ops import NORMS
 from vlmforge.graph.residual import residual, stream_width
+from vlmforge.images.feeds import VisionFeeds
+from vlmforge.images.grid import Grid
+from vlmforge.images.layout import DYNAMIC
 from vlmforge.source.checkpoint import Checkpoint
+from vlmforge.source.pictures import pictures_for
 from vlmforge.transform.choose import scales as scales_module
 from vlmforge.transform.choose.learn import rotations as rotations_module
 from vlmforge.transform.choose.rotations import choose_rotations
@@ -30,6 +36,7 @@ from vlmforge.transform.choose.statistics import Statistics, collect
 from vlmforge.transform.hadamard import random_rotation
 from vlmforge.transform.order import preparation, rotations, transform
 from vlmforge.transform.passes.centering import centre_residual
+from vlmforge.transform.passes.channel_padding import pad_gated
 from vlmforge.transform.passes.gated_rotation import rotate_gated
 from vlmforge.transform.passes.head_rotation import rotate_head
 from vlmforge.transform.passes.mlp_scaling import gated_channels, scale_gated
@@ -76,30 +83,46 @@ DECODERS = {name: family for name, family in families().items() if family.tower 
 
 
 @lru_cache(maxsize=1)
-def components(model: Path) -> dict[str, Component]:
-    """Graph and feeds of each component of a model that sees."""
+def components(model: Path, windows: Path) -> dict[str, Component]:
+    """Graph and feeds of each component of models that see."""
     _, language, vision = captured(model)
     return {
         "language": (language, language_feeds(language)),
         "vision": (vision, vision_feeds()),
+        "windows": windowed(windows),
     }
+
+
+def windowed(model: Path) -> Component:
+    """A vision encoder of Qwen2.5-VL, and an image whose windows are cut at both edges."""
+    checkpoint, grid = Checkpoint.open(str(model)), Grid(1, 4, 5)
+    graph = capture(checkpoint, "vision", pictures_for(checkpoint, DYNAMIC))
+    patches = np.random.default_rng(0).standard_normal((4 * grid.tokens, 1176), np.float32)
+    feeds = VisionFeeds.of(graph.meta)(patches, grid)
+    return graph, {name: torch.from_numpy(array) for name, array in feeds.items()}
+
+
+@pytest.fixture(scope="module")
+def windows(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_model(qwen2_5_vl.FAMILY, tmp_path_factory.mktemp("windows") / "Window-VL")
 
 
 @cache
 def decoder_component(architecture: str) -> Component:
     """Graph and feeds of a plain decoder, its weights read."""
     with TemporaryDirectory() as kept:
-        directory = save_model(DECODERS[architecture], Path(kept) / "Random-Model", torch.float32)
+        family, directory = DECODERS[architecture], Path(kept) / "Random-Model"
+        write_model(family, directory, dtype=torch.float32)
         graph = capture(Checkpoint.open(str(directory)), "language")
         read = {name: Weight.of(weight.load()) for name, weight in graph.weights.items()}
     return graph.with_weights(read), language_feeds(graph)
 
 
-@pytest.fixture(params=["language", "vision", *DECODERS])
-def component(request: pytest.FixtureRequest, tiny_checkpoint: Path) -> Component:
+@pytest.fixture(params=["language", "vision", "windows", *DECODERS])
+def component(request: pytest.FixtureRequest, tiny_checkpoint: Path, windows: Path) -> Component:
     if request.param in DECODERS:
         return decoder_component(request.param)
-    return components(tiny_checkpoint)[request.param]
+    return components(tiny_checkpoint, windows)[request.param]
 
 
 def statistics(graph: Graph, feeds: Mapping[str, Tensor]) -> Statistics:
@@ -153,6 +176,10 @@ def gated_rotated(graph: Graph, feeds: Mapping[str, Tensor]) -> Graph:
     return rotate_gated(graph, 256)
 
 
+def padded_gated_rotated(graph: Graph, feeds: Mapping[str, Tensor]) -> Graph:
+    return gated_scaled(rotate_gated(pad_gated(graph, 256), 256), feeds)
+
+
 def rotated_gated_scaled(graph: Graph, feeds: Mapping[str, Tensor]) -> Graph:
     return gated_scaled(rotate_gated(graph, 16), feeds)
 
@@ -177,6 +204,7 @@ def folded_norms_scaled(graph: Graph, feeds: Mapping[str, Tensor]) -> Graph:
         values_scaled,
         gated_scaled,
         gated_rotated,
+        padded_gated_rotated,
         rotated_gated_scaled,
         norms_scaled,
         folded_norms_scaled,
@@ -206,10 +234,10 @@ def test_r1_of_a_text_model(component: Component) -> None:
     assert relative_error(got, evaluate(graph, feeds)["lm_head"]) < NOISE
 
 
-@pytest.mark.parametrize("component", ["vision"], indirect=True)
+@pytest.mark.parametrize("component", ["vision", "windows"], indirect=True)
 def test_r1_inside_a_vision_encoder(component: Component) -> None:
     graph, feeds = component
-    prepared, matrix = centre_residual(fold_norms(graph)), random_rotation(64, 0)
+    prepared, matrix = centre_residual(fold_norms(graph)), random_rotation(stream_width(graph), 0)
     turned = rotate_residual(prepared, matrix)
     seen: dict[str, Tensor] = {}
     got = evaluate(turned, feeds, observe=seen.__setitem__)["model_merger_fc2"]
@@ -220,13 +248,23 @@ def test_r1_inside_a_vision_encoder(component: Component) -> None:
     assert relative_error(seen[last], (straight[last].double() @ matrix).float()) < NOISE
 
 
-@pytest.mark.parametrize("component", ["vision"], indirect=True)
+@pytest.mark.parametrize("component", ["vision", "windows"], indirect=True)
 def test_head_rotation(component: Component) -> None:
     graph, feeds = component
     matrix = random_rotation(96, 0)
     want = (evaluate(graph, feeds)["model_merger_fc2"].double() @ matrix).float()
     got = evaluate(rotate_head(graph, matrix), feeds)["model_merger_fc2"]
     assert relative_error(got, want) < NOISE
+
+
+@pytest.mark.parametrize("component", ["windows"], indirect=True)
+def test_nothing_stands_in_the_way_of_a_gated_tower(component: Component) -> None:
+    graph, _ = component
+    prepared = transform(graph, preparation(EVERYTHING))
+    assert "aside" not in prepared.meta
+    rotated = [node for node in prepared.nodes.values() if node.op == "hadamard"]
+    assert [(node.shape[-1], node.attrs["block"]) for node in rotated] == [(64, 64)] * 3
+    assert not any(node.op == "layer_norm" for node in prepared.nodes.values())
 
 
 @pytest.mark.parametrize("config", [EVERYTHING, LEARNED], ids=["closed", "learned"])

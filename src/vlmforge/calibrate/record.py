@@ -17,14 +17,13 @@ from PIL import Image
 from vlmforge.calibrate.drawing import drawn
 from vlmforge.calibrate.images import find_images, readable
 from vlmforge.calibrate.prompts import PromptKind, prompt_for
-from vlmforge.capture.tracing import POSITION_ROWS
-from vlmforge.capture.vision import learned_positions
+from vlmforge.capture.vision import position_tables
 from vlmforge.errors import CalibrationError
 from vlmforge.formats.kinds import IMAGES_RECORD
 from vlmforge.formats.samples import SampleWriter
+from vlmforge.images.feeds import VisionFeeds
 from vlmforge.images.layout import FIXED, Layout
 from vlmforge.images.pictures import NativeResolution, Pictures
-from vlmforge.images.position_table import PositionTable
 from vlmforge.images.resizing import resize_image
 from vlmforge.original.reference import ReferenceModel
 from vlmforge.progress import Progress
@@ -128,19 +127,20 @@ def record_vision(
     """Record each image as the compiled vision encoder receives it.
 
     A sample is ``images`` float32 ``[896, 56, 6]`` for 224 × 224; where images keep their sizes,
-    ``patches`` float32 ``[patches, 1176]`` and ``position_ids`` int64 ``[3, patches]``. The model
-    itself does not run; of a tower with learned positions, ``position_rows`` float32
-    ``[patches, embed]`` too. Arguments and errors are those of :func:`record_language`; the samples
-    go to ``vision``.
+    ``patches`` float32 ``[patches, 1176]`` and ``position_ids`` int64 ``[3, patches]``. Where the
+    encoder attends within windows, there is ``visible`` int64 ``[patches, 2]``, too, and of a tower
+    with learned positions ``position_rows`` float32 ``[patches, embed]``. The model itself does not
+    run. Arguments and errors are those of :func:`record_language`; the samples go to ``vision``.
     """
     count, pictures = _count(images_dir, num_samples), pictures_for(checkpoint, layout)
     processor = load_image_processor(checkpoint.path, checkpoint.family.processor)
-    positions = learned_positions(checkpoint)
+    fixed = not isinstance(pictures, NativeResolution)
+    ways = VisionFeeds(pictures.layout, fixed, position_tables(checkpoint))
     facts = _facts(checkpoint, images_dir, layout, progress)
     with SampleWriter(Path(output_dir), "vision", facts) as writer:
         for question in _questions(Path(images_dir), count, pictures):
             image = resize_image(question.image, pictures)
-            writer.add(_vision_inputs(processor, image, pictures, positions), **question.facts)
+            writer.add(_vision_inputs(processor, image, ways), **question.facts)
             if progress is not None:
                 progress("vision samples", question.index + 1, count)
     return writer.path
@@ -179,17 +179,11 @@ def _answered(
         yield arrays, prompt.length
 
 
-def _vision_inputs(
-    processor: Any, image: Image.Image, pictures: Pictures, learned: PositionTable | None
-) -> dict[str, np.ndarray]:
+def _vision_inputs(processor: Any, image: Image.Image, ways: VisionFeeds) -> dict[str, np.ndarray]:
     """The vision encoder's inputs, of an image that has its final size."""
     batch = processor(images=[image], do_resize=False, return_tensors="np")
-    values, layout = batch["pixel_values"], pictures.layout
-    positions = layout.positions(layout.grid(1, image.height, image.width))
-    rows = {} if learned is None else {POSITION_ROWS: learned.at(positions)}
-    if not isinstance(pictures, NativeResolution):
-        return {"images": layout.blocks(values), **rows}
-    return {"patches": values, "position_ids": positions, **rows}
+    grid = ways.layout.grid(1, image.height, image.width)
+    return ways(batch["pixel_values"], grid)
 
 
 def _questions(images_dir: Path, count: int, pictures: Pictures) -> Iterator[Question]:

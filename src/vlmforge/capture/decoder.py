@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from vlmforge.capture.modules import (
-    ACTIVATIONS,
     Attention,
+    GatedMLP,
     HeadNorm,
     RMSNorm,
     Rope,
@@ -56,21 +56,6 @@ def _head_norm(sizes: DecoderSizes, heads: int) -> nn.Module:
     return HeadNorm(heads, sizes.head_dim, sizes.eps) if sizes.head_norms else nn.Identity()
 
 
-class GatedMLP(nn.Module):
-    """``down(act(gate(x)) * up(x))`` (Shazeer 2020)."""
-
-    def __init__(self, sizes: DecoderSizes) -> None:
-        super().__init__()
-        bias = sizes.biases.mlp
-        self.gate_proj = nn.Linear(sizes.hidden, sizes.intermediate, bias=bias)
-        self.up_proj = nn.Linear(sizes.hidden, sizes.intermediate, bias=bias)
-        self.down_proj = nn.Linear(sizes.intermediate, sizes.hidden, bias=bias)
-        self.act_fn = ACTIVATIONS[sizes.activation]()
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.down_proj(self.act_fn(self.gate_proj(x)) * self.up_proj(x))
-
-
 class DecoderLayer(nn.Module):
     """Attention and MLP with residuals; the last layer keeps only the rows of ``index``."""
 
@@ -79,7 +64,9 @@ class DecoderLayer(nn.Module):
         self.input_layernorm = RMSNorm(sizes.hidden, sizes.eps)
         self.self_attn = SelfAttention(sizes, layer)
         self.post_attention_layernorm = RMSNorm(sizes.hidden, sizes.eps)
-        self.mlp = GatedMLP(sizes)
+        self.mlp = GatedMLP(
+            sizes.hidden, sizes.intermediate, sizes.activation, bias=sizes.biases.mlp
+        )
 
     def forward(self, x: Tensor, rows: Tensor, index: Tensor | None) -> Tensor:
         attended = self.self_attn(self.input_layernorm(x), rows, index)

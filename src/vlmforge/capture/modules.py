@@ -65,7 +65,11 @@ class Unturned(nn.Module):
 
 
 class Attention(nn.Module):
-    """Scaled dot-product attention with grouped kv heads and an optional stateful KV cache."""
+    """Scaled dot-product attention with grouped kv heads and an optional stateful KV cache.
+
+    ``sees`` is an index ``[n]`` of the rows that causal queries are of, or the first key that each
+    query sees and the one after its last, ``[n, 2]``.
+    """
 
     def __init__(
         self,
@@ -82,10 +86,10 @@ class Attention(nn.Module):
         self.heads, self.kv_heads, self.head_dim = heads, kv_heads, head_dim
         self.causal, self.cache = causal, cache
 
-    def forward(self, query: Tensor, key: Tensor, value: Tensor, index: Tensor | None) -> Tensor:
+    def forward(self, query: Tensor, key: Tensor, value: Tensor, sees: Tensor | None) -> Tensor:
         sizes = (self.heads, self.kv_heads, self.head_dim)
         return operators.attention(
-            query, key, value, index, *sizes, self.scale, self.causal, self.cache
+            query, key, value, sees, *sizes, self.scale, self.causal, self.cache
         )
 
 
@@ -121,4 +125,18 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
     "quick_gelu": QuickGELU,
     "gelu_pytorch_tanh": GELUTanh,
 }
-"""The activation functions that the machine has, as ``hidden_act`` spells them."""
+"""The activation functions of ``hidden_act`` that the machine has."""
+
+
+class GatedMLP(nn.Module):
+    """``down(act(gate(x)) * up(x))`` (Shazeer 2020)."""
+
+    def __init__(self, width: int, channels: int, activation: str, *, bias: bool) -> None:
+        super().__init__()
+        self.gate_proj = nn.Linear(width, channels, bias=bias)
+        self.up_proj = nn.Linear(width, channels, bias=bias)
+        self.down_proj = nn.Linear(channels, width, bias=bias)
+        self.act_fn = ACTIVATIONS[activation]()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.down_proj(self.act_fn(self.gate_proj(x)) * self.up_proj(x))

@@ -23,7 +23,7 @@ _define("quick_gelu(Tensor x) -> Tensor")
 _define("gelu_tanh(Tensor x) -> Tensor")
 _define("patch_embed(Tensor images, Tensor weight, Tensor? bias) -> Tensor")
 _define(
-    "attention(Tensor query, Tensor key, Tensor value, Tensor? index, int heads, int kv_heads, "
+    "attention(Tensor query, Tensor key, Tensor value, Tensor? sees, int heads, int kv_heads, "
     "int head_dim, float scale, bool causal, str? cache) -> Tensor"
 )
 

@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from vlmforge.capture.modules import ACTIVATIONS, Attention, PatchEmbed, RMSNorm, Rope, RopeTable
-from vlmforge.families.tower import NormKind, TowerSizes
+from vlmforge.capture.modules import (
+    ACTIVATIONS,
+    Attention,
+    GatedMLP,
+    PatchEmbed,
+    RMSNorm,
+    Rope,
+    RopeTable,
+)
+from vlmforge.families.tower import MLPKind, NormKind, Tower, TowerSizes
 
 
 def _norm(kind: NormKind, sizes: TowerSizes, rows: int = 1) -> nn.Module:
@@ -24,9 +32,9 @@ class VisionAttention(nn.Module):
         self.q_rope, self.k_rope = Rope(sizes.head_dim), Rope(sizes.head_dim)
         self.attention = Attention(sizes.heads, sizes.heads, sizes.head_dim, causal=False)
 
-    def forward(self, x: Tensor, rows: Tensor) -> Tensor:
+    def forward(self, x: Tensor, rows: Tensor, visible: Tensor | None) -> Tensor:
         query, key = self.q_rope(self.q(x), rows), self.k_rope(self.k(x), rows)
-        return self.proj(self.attention(query, key, self.v(x), None))
+        return self.proj(self.attention(query, key, self.v(x), visible))
 
 
 class VisionMLP(nn.Module):
@@ -42,18 +50,24 @@ class VisionMLP(nn.Module):
         return self.fc2(self.act(self.fc1(x)))
 
 
+def _mlp(kind: MLPKind, sizes: TowerSizes) -> nn.Module:
+    if kind == "gated":
+        return GatedMLP(sizes.embed, sizes.mlp, sizes.activation, bias=True)
+    return VisionMLP(sizes)
+
+
 class VisionBlock(nn.Module):
     """Pre-norm attention and MLP with residuals."""
 
-    def __init__(self, sizes: TowerSizes, norm: NormKind) -> None:
+    def __init__(self, sizes: TowerSizes, tower: Tower) -> None:
         super().__init__()
-        self.norm1 = _norm(norm, sizes)
+        self.norm1 = _norm(tower.norm, sizes)
         self.attn = VisionAttention(sizes)
-        self.norm2 = _norm(norm, sizes)
-        self.mlp = VisionMLP(sizes)
+        self.norm2 = _norm(tower.norm, sizes)
+        self.mlp = _mlp(tower.mlp, sizes)
 
-    def forward(self, x: Tensor, rows: Tensor) -> Tensor:
-        x = x + self.attn(self.norm1(x), rows)
+    def forward(self, x: Tensor, rows: Tensor, visible: Tensor | None) -> Tensor:
+        x = x + self.attn(self.norm1(x), rows, visible)
         return x + self.mlp(self.norm2(x))
 
 
@@ -81,25 +95,29 @@ class PatchMerger(nn.Module):
 
 
 class VisionTransformer(nn.Module):
-    """Patch embedding, blocks and mergers: features, and those of the mergers between blocks."""
+    """Patch embedding, blocks and mergers: features, and those of the mergers between blocks.
 
-    def __init__(self, sizes: TowerSizes, norm: NormKind, patch_embed: nn.Module) -> None:
+    Some blocks see of each patch what is ``visible``.
+    """
+
+    def __init__(self, sizes: TowerSizes, tower: Tower, patch_embed: nn.Module) -> None:
         super().__init__()
         self.patch_embed = patch_embed
-        self.blocks = nn.ModuleList([VisionBlock(sizes, norm) for _ in range(sizes.depth)])
-        self.merger = PatchMerger(sizes, norm)
+        self.blocks = nn.ModuleList([VisionBlock(sizes, tower) for _ in range(sizes.depth)])
+        self.windowed = sizes.windowed
+        self.merger = PatchMerger(sizes, tower.norm)
         self.behind = {sizes.deepstack[merger]: merger for merger in sizes.mergers}
-        mergers = {str(i): PatchMerger(sizes, norm, grouped=True) for i in sizes.mergers}
+        mergers = {str(i): PatchMerger(sizes, tower.norm, grouped=True) for i in sizes.mergers}
         self.deepstack = nn.ModuleDict(mergers)
 
     def forward(
-        self, pixels: Tensor, rows: Tensor, position_rows: Tensor | None
+        self, pixels: Tensor, rows: Tensor, visible: Tensor | None, position_rows: Tensor | None
     ) -> tuple[Tensor, ...]:
         x, further = self.patch_embed(pixels), []
         if position_rows is not None:
             x = x + position_rows
         for index, block in enumerate(self.blocks):
-            x = block(x, rows)
+            x = block(x, rows, visible if self.windowed[index] else None)
             if index in self.behind:
                 further.append(self.deepstack[str(self.behind[index])](x))
         return self.merger(x), *further
@@ -108,36 +126,43 @@ class VisionTransformer(nn.Module):
 class FixedEncoder(nn.Module):
     """Pixels ``[groups * patch, merge^2 * patch, channels]`` to features ``[groups, hidden]``.
 
-    The rope rows of the fixed grid are a constant; ``position_rows`` is ``[patches, embed]``, of a
-    tower with learned positions.
+    The rope rows of the fixed grid are a constant. ``visible`` and ``position_rows`` are as of
+    :class:`DynamicEncoder`.
     """
 
-    def __init__(self, sizes: TowerSizes, norm: NormKind, rope_rows: Tensor) -> None:
+    def __init__(self, sizes: TowerSizes, tower: Tower, rope_rows: Tensor) -> None:
         super().__init__()
         depth = sizes.channels * sizes.frames
         embed = PatchEmbed(sizes.embed, sizes.patch, depth, bias=sizes.patch_bias)
-        self.model = VisionTransformer(sizes, norm, embed)
+        self.model = VisionTransformer(sizes, tower, embed)
         self.model.register_buffer("rope_rows", rope_rows)
 
-    def forward(self, images: Tensor, position_rows: Tensor | None = None) -> tuple[Tensor, ...]:
-        return self.model(images, self.model.rope_rows, position_rows)
+    def forward(
+        self, images: Tensor, visible: Tensor | None = None, position_rows: Tensor | None = None
+    ) -> tuple[Tensor, ...]:
+        return self.model(images, self.model.rope_rows, visible, position_rows)
 
 
 class DynamicEncoder(nn.Module):
     """Patches ``[4 * groups, channels * frames * patch^2]`` to features ``[groups, hidden]``.
 
-    ``position_ids`` is ``[3, 4 * groups]``: row and column of each patch, and zeros;
-    ``position_rows`` ``[4 * groups, embed]``, of a tower with learned positions.
+    ``position_ids`` is ``[3, 4 * groups]``: row and column of each patch, and zeros. With windows
+    there is ``visible`` ``[4 * groups, 2]``: where each patch's window begins, and where it ends;
+    with learned positions ``position_rows`` ``[4 * groups, embed]``.
     """
 
-    def __init__(self, sizes: TowerSizes, norm: NormKind, table: RopeTable) -> None:
+    def __init__(self, sizes: TowerSizes, tower: Tower, table: RopeTable) -> None:
         super().__init__()
         width = sizes.channels * sizes.frames * sizes.patch**2
         embed = nn.Linear(width, sizes.embed, bias=sizes.patch_bias)
-        self.model = VisionTransformer(sizes, norm, embed)
+        self.model = VisionTransformer(sizes, tower, embed)
         self.rotary_emb = table
 
     def forward(
-        self, patches: Tensor, position_ids: Tensor, position_rows: Tensor | None = None
+        self,
+        patches: Tensor,
+        position_ids: Tensor,
+        visible: Tensor | None = None,
+        position_rows: Tensor | None = None,
     ) -> tuple[Tensor, ...]:
-        return self.model(patches, self.rotary_emb(position_ids), position_rows)
+        return self.model(patches, self.rotary_emb(position_ids), visible, position_rows)

@@ -7,20 +7,22 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from vlmforge.capture.modules import RopeTable
 from vlmforge.capture.tower import DynamicEncoder, FixedEncoder
-from vlmforge.dims import Dim, Shape, multiple
+from vlmforge.dims import Dim, Shape, multiple, parts, resolve
 from vlmforge.errors import CaptureError
-from vlmforge.families.tower import NormKind, TowerSizes
+from vlmforge.families.tower import Tower, TowerSizes
 from vlmforge.graph.core import Weight
+from vlmforge.images.feeds import POSITION_ROWS, VisionFeeds
+from vlmforge.images.patches import PatchLayout
 
 GROUPS = "groups"
 """The dynamic dimension: tokens of an image."""
 
-POSITION_ROWS = "position_rows"
-"""The input of learned positions."""
+Inputs = dict[str, tuple[Shape, torch.dtype]]
+"""Name to shape and dtype."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Traced:
 
 
 def trace_fixed(
-    sizes: TowerSizes, norm: NormKind, rotary: Any, image_size: tuple[int, int]
+    sizes: TowerSizes, tower: Tower, rotary: Any, image_size: tuple[int, int]
 ) -> Traced:
     """The encoder of images of one height and width, with a 2D convolution of patches.
 
@@ -52,60 +54,76 @@ def trace_fixed(
     rows = grid_rope_rows(rotary, sizes, image_size)
     groups = len(rows) // sizes.merge**2
     shape = (groups * sizes.patch, sizes.merge**2 * sizes.patch, sizes.channels * sizes.frames)
-    inputs: dict[str, Shape] = {"images": shape, **_position_rows(sizes, len(rows))}
+    inputs: Inputs = {"images": (shape, torch.float32), **_beside(sizes, len(rows))}
     with torch.device("meta"):
-        module = FixedEncoder(sizes, norm, rows.to("meta"))
-        arguments = tuple(torch.empty(tuple(map(int, shape))) for shape in inputs.values())
-        exported = torch.export.export(module, arguments, strict=False)
-    return Traced(exported, inputs, {"model.rope_rows": rows}, _flat_convolution)
+        module = FixedEncoder(sizes, tower, rows.to("meta"))
+    exported = _exported(module, inputs, most=groups)
+    return Traced(exported, _shapes(inputs), {"model.rope_rows": rows}, _flat_convolution)
 
 
-def trace_dynamic(sizes: TowerSizes, norm: NormKind, rotary: Any, max_patches: int) -> Traced:
+def trace_dynamic(sizes: TowerSizes, tower: Tower, rotary: Any, max_patches: int) -> Traced:
     """The encoder of images of any size whose sides have at most ``max_patches`` patches."""
     cos, sin = axial_tables(rotary, max_patches)
     group, width = sizes.merge**2, sizes.channels * sizes.frames * sizes.patch**2
     with torch.device("meta"):
         half = cos.shape[1] // 2
         table = RopeTable(cos.to("meta"), sin.to("meta"), [half, half])
-        module = DynamicEncoder(sizes, norm, table)
-        arguments = (
-            torch.empty(3 * group, width),
-            torch.empty(3, 3 * group, dtype=torch.int64),
-            *([torch.empty(3 * group, sizes.embed)] if sizes.positions else []),
-        )
-    groups = torch.export.Dim(GROUPS, min=2, max=max_patches**2)
-    shapes = ({0: group * groups}, {1: group * groups}, {0: group * groups})[: len(arguments)]
-    exported = torch.export.export(module, arguments, dynamic_shapes=shapes, strict=False)
+        module = DynamicEncoder(sizes, tower, table)
     patches = multiple(group, GROUPS)
-    inputs: dict[str, Shape] = {
-        "patches": (patches, width),
-        "position_ids": (3, patches),
-        **_position_rows(sizes, patches),
+    inputs: Inputs = {
+        "patches": ((patches, width), torch.float32),
+        "position_ids": ((3, patches), torch.int64),
+        **_beside(sizes, patches),
     }
+    exported = _exported(module, inputs, most=max_patches**2)
     constants = {"rotary_emb.cos": cos, "rotary_emb.sin": sin}
-    return Traced(exported, inputs, constants, _folded)
+    return Traced(exported, _shapes(inputs), constants, _folded)
 
 
-def _position_rows(sizes: TowerSizes, patches: Dim) -> dict[str, Shape]:
-    """The input that a tower with learned positions has beside the pixels."""
-    return {POSITION_ROWS: (patches, sizes.embed)} if sizes.positions else {}
+def _beside(sizes: TowerSizes, patches: Dim) -> Inputs:
+    """The inputs that some towers have beside the pixels."""
+    found: Inputs = {}
+    if any(sizes.windowed):
+        found["visible"] = ((patches, 2), torch.int64)
+    if sizes.positions:
+        found[POSITION_ROWS] = ((patches, sizes.embed), torch.float32)
+    return found
+
+
+def _exported(module: nn.Module, inputs: Inputs, most: int) -> torch.export.ExportedProgram:
+    """The module for at most so many groups, where shapes name them."""
+    groups = torch.export.Dim(GROUPS, min=2, max=most)
+    arguments = {
+        name: torch.empty(resolve(shape, {GROUPS: 3}), dtype=dtype, device="meta")
+        for name, (shape, dtype) in inputs.items()
+    }
+    dynamic = {
+        name: {
+            axis: parts(dim).factor * groups
+            for axis, dim in enumerate(shape)
+            if isinstance(dim, str)
+        }
+        for name, (shape, _) in inputs.items()
+    }
+    return torch.export.export(module, (), arguments, dynamic_shapes=dynamic, strict=False)
+
+
+def _shapes(inputs: Inputs) -> dict[str, Shape]:
+    return {name: shape for name, (shape, _) in inputs.items()}
 
 
 def grid_rope_rows(rotary: Any, sizes: TowerSizes, image_size: tuple[int, int]) -> Tensor:
-    """cos and sin ``[patches, 2, head_dim]`` of a grid whose patches are in merge-group order."""
+    """cos and sin ``[patches, 2, head_dim]`` of a grid whose patches stand as in the program."""
     merge, patch = sizes.merge, sizes.patch
     if any(side % (patch * merge) for side in image_size):
         raise CaptureError(
             f"an image of {image_size[0]}x{image_size[1]} is not whole groups of {merge} patches",
             mend=f"choose a height and a width that are multiples of {patch * merge}",
         )
-    height, width = (side // patch for side in image_size)
-    y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
-    grouped = [
-        axis.reshape(height // merge, merge, width // merge, merge).transpose(1, 2).flatten()
-        for axis in (y, x)
-    ]
-    cos, sin = rotary(torch.empty(0), torch.stack(grouped, dim=1))
+    ways = VisionFeeds(PatchLayout(patch, merge, sizes.frames, sizes.window), fixed=True)
+    grid = ways.layout.grid(1, *image_size)
+    positions = ways.to_program(ways.layout.positions(grid).T[:, :2], grid)
+    cos, sin = rotary(torch.empty(0), torch.from_numpy(positions))
     return torch.stack([cos, sin], dim=1).float()
 
 

@@ -7,13 +7,14 @@ import re
 from vlmforge.capture.lower import lower
 from vlmforge.capture.original import Counterpart, module_of
 from vlmforge.capture.provenance import provenance
-from vlmforge.capture.tracing import POSITION_ROWS, trace_dynamic, trace_fixed
+from vlmforge.capture.tracing import trace_dynamic, trace_fixed
 from vlmforge.families.family import VISION
 from vlmforge.families.tower import Tower, TowerSizes
 from vlmforge.graph.core import Graph, Node, Weight
 from vlmforge.graph.residual import STREAM_INPUTS
 from vlmforge.graph.tables import INPUT_TABLES
 from vlmforge.graph.verify import verify
+from vlmforge.images.feeds import POSITION_ROWS
 from vlmforge.images.pictures import NativeResolution, Pictures
 from vlmforge.images.position_table import PositionTable
 from vlmforge.source.checkpoint import Checkpoint
@@ -40,9 +41,9 @@ def capture_tower(checkpoint: Checkpoint, pictures: Pictures) -> Graph:
     part = tower.part(checkpoint.settings)
     sizes, rotary = tower.sizes(part), tower.rotary(part)
     if isinstance(pictures, NativeResolution):
-        traced = trace_dynamic(sizes, tower.norm, rotary, pictures.max_patches)
+        traced = trace_dynamic(sizes, tower, rotary, pictures.max_patches)
     else:
-        traced = trace_fixed(sizes, tower.norm, rotary, pictures.size(0, 0))
+        traced = trace_fixed(sizes, tower, rotary, pictures.size(0, 0))
 
     def resolve(path: str) -> Weight:
         if path in traced.constants:
@@ -55,16 +56,18 @@ def capture_tower(checkpoint: Checkpoint, pictures: Pictures) -> Graph:
 
     graph = lower(traced.exported, VISION, resolve, traced.inputs, module_path)
     shown = {**pictures.facts(), **checkpoint.family.processor.facts()}
+    if sizes.tokens_per_second is not None:
+        shown["tokens_per_second"] = sizes.tokens_per_second
     graph.meta = {**provenance(checkpoint, sizes.hidden), **shown}
     return _with_positions(graph, checkpoint, tower) if sizes.positions else graph
 
 
-def learned_positions(checkpoint: Checkpoint) -> PositionTable | None:
-    """The learned positions of a tower that has them."""
+def position_tables(checkpoint: Checkpoint) -> dict[str, PositionTable]:
+    """The learned positions of a tower that has them, by the name of the input."""
     tower = checkpoint.family.tower
     if tower is None or not tower.sizes(tower.part(checkpoint.settings)).positions:
-        return None
-    return PositionTable(_table(checkpoint, tower).load().numpy())
+        return {}
+    return {POSITION_ROWS: PositionTable(_table(checkpoint, tower).load().numpy())}
 
 
 def _table(checkpoint: Checkpoint, tower: Tower) -> Weight:
@@ -131,7 +134,7 @@ _MODULES = (
     (r"model_patch_embed", r"patch_embed"),
     (r"model_blocks_(\d+)_(norm[12])", r"blocks.\1.\2"),
     (r"model_blocks_(\d+)_attn_([qkv]|proj)", r"blocks.\1.attn.\2"),
-    (r"model_blocks_(\d+)_mlp_(fc[12]|act)", r"blocks.\1.mlp.\2"),
+    (r"model_blocks_(\d+)_mlp_(fc[12]|act|\w+_proj|act_fn)", r"blocks.\1.mlp.\2"),
     (r"model_blocks_(\d+)/add_1", r"blocks.\1"),
     (r"model_merger_(\w+)", r"merger.\1"),
     (r"model_deepstack_(\d+)_(\w+)", r"deepstack.\1.\2"),

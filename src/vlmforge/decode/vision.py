@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from vlmforge.decode.lock import Lock
+from vlmforge.images.feeds import VisionFeeds
 from vlmforge.images.grid import Grid
-from vlmforge.images.patches import PatchLayout
 from vlmforge.images.position_table import PositionTable
 from vlmforge.images.visual import Visual
 from vlmforge.machine.machine import Machine, Request
@@ -48,9 +48,8 @@ class VisionEncoder:
 
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
-        self._layout = PatchLayout.of(machine.program.meta)
-        self._is_fixed = machine.program.meta.get("layout", "fixed") == "fixed"
-        self._positions = _position_table(machine.program)
+        program = machine.program
+        self._feeds = VisionFeeds.of(program.meta, _position_tables(program))
         self._remembered: OrderedDict[int, ImageFeatures] = OrderedDict()
         self._lock = Lock()
 
@@ -88,11 +87,17 @@ class VisionEncoder:
 
     def feeds(self, visual: Visual, index: int = 0) -> dict[str, np.ndarray]:
         """The vision program's inputs for one slice, each by its name."""
-        patches, positions = visual.slice(index), self._layout.positions(visual.grid)
-        rows = {name: table.at(positions) for name, table in self._positions.items()}
-        if self._is_fixed:
-            return {self.machine.program.inputs[0]: self._layout.blocks(patches), **rows}
-        return {"patches": patches, "position_ids": positions, **rows}
+        return self._feeds(visual.slice(index), visual.grid)
+
+    def rows(self, visual: Visual, outputs: Mapping[str, np.ndarray]) -> np.ndarray:
+        """All that the program gives for the tokens of one slice, in their order.
+
+        Returns:
+            float32 ``[tokens, width]``, see :attr:`ImageFeatures.rows`.
+        """
+        given = [outputs[name] for name in self.machine.program.outputs]
+        rows = given[0] if len(given) == 1 else np.concatenate(given, axis=1)
+        return self._feeds.from_program(rows, visual.grid)
 
     def recall(self, visual: Visual) -> ImageFeatures | None:
         """The features of what was encoded before, if they are remembered."""
@@ -105,13 +110,14 @@ class VisionEncoder:
         """The rows of each slice, float32 ``[tokens, width]``."""
         for chunk in self._chunks(slices):
             batch = self.machine.run_batch([Request(self.feeds(*each)) for each in chunk])
-            yield from (joined(self.machine.program, outputs) for outputs in batch)
+            for (visual, _), outputs in zip(chunk, batch, strict=True):
+                yield self.rows(visual, outputs)
 
     def _chunks(self, slices: Sequence[tuple[Visual, int]]) -> Iterator[list[tuple[Visual, int]]]:
         chunk: list[tuple[Visual, int]] = []
         patches = 0
         for visual, index in slices:
-            own = visual.grid.rows * visual.grid.columns * self._layout.cell_patches
+            own = visual.grid.rows * visual.grid.columns * self._feeds.layout.cell_patches
             if chunk and patches + own > CHUNK:
                 yield chunk
                 chunk, patches = [], 0
@@ -130,13 +136,7 @@ class VisionEncoder:
         return sum(each.rows.size for each in self._remembered.values())
 
 
-def joined(program: Program, outputs: Mapping[str, np.ndarray]) -> np.ndarray:
-    """All that a vision program gives for a token side by side, see :attr:`ImageFeatures.rows`."""
-    given = [outputs[name] for name in program.outputs]
-    return given[0] if len(given) == 1 else np.concatenate(given, axis=1)
-
-
-def _position_table(program: Program) -> dict[str, PositionTable]:
+def _position_tables(program: Program) -> dict[str, PositionTable]:
     """The tables that inputs are made of, by the names of these."""
     tensors = {step.name: step.tensors for step in program.instructions if step.op == "constant"}
     tables = program.meta.get("tables", {})

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from vlmforge.decode.deepstack import Deepstack
 from vlmforge.decode.inputs import Inputs
-from vlmforge.decode.vision import ImageFeatures, joined
+from vlmforge.decode.vision import ImageFeatures
 from vlmforge.diagnose.cases import Case
 from vlmforge.diagnose.node import CLASSES, NodeRecord
 from vlmforge.diagnose.original import Originals
@@ -144,8 +144,8 @@ def _encode_images(
     diagnosis.records += [record, *walk.records]
     features = (
         Features(
-            joined(program, {name: each.numpy() for name, each in side.real.items()}),
-            ImageFeatures(visual.key, joined(program, side.codes), visual.grid),
+            encoder.rows(visual, {name: each.numpy() for name, each in side.real.items()}),
+            ImageFeatures(visual.key, encoder.rows(visual, side.codes), visual.grid),
         )
         for side, visual in zip(sides, visuals, strict=True)
     )

@@ -13,17 +13,24 @@ BLOCKS = "visual.blocks."
 
 NormKind = Literal["layer_norm", "rms_norm"]
 
+MLPKind = Literal["plain", "gated"]
+"""``fc2(act(fc1(x)))``, or ``down_proj(act_fn(gate_proj(x)) * up_proj(x))``."""
+
 
 @dataclass(frozen=True)
 class TowerSizes:
     """The numbers that make one tower differ from another.
 
     Attributes:
-        merge: patches along a side of a group.
+        merge: patches along a side of a cell.
         patch_bias: whether the patch embedding has a bias.
         positions: rows of a table of learned positions that are added to the patches; 0 for none.
         deepstack: blocks behind which a merger gives further features (DeepStack, arXiv
             2406.04334), in the order of the mergers.
+        window: cells along a side of a window; 0 where all blocks see whole images.
+        whole: the blocks that see whole images although there are windows.
+        tokens_per_second: positions that a second of a video takes in the decoder; None where each
+            of its slices takes one.
     """
 
     embed: int
@@ -40,6 +47,9 @@ class TowerSizes:
     patch_bias: bool = False
     positions: int = 0
     deepstack: tuple[int, ...] = ()
+    window: int = 0
+    whole: tuple[int, ...] = ()
+    tokens_per_second: int | None = None
 
     @property
     def head_dim(self) -> int:
@@ -50,6 +60,11 @@ class TowerSizes:
         """Of each of the further features, in their order, which merger gives it."""
         behind = sorted({block for block in self.deepstack if block < self.depth})
         return tuple(map(self.deepstack.index, behind))
+
+    @property
+    def windowed(self) -> list[bool]:
+        """Of each block whether it attends within windows."""
+        return [self.window > 0 and block not in self.whole for block in range(self.depth)]
 
 
 @dataclass(frozen=True)
@@ -70,6 +85,7 @@ class Tower:
         fused: the original's module of queries, keys and values together, in place of ``q``,
             ``k`` and ``v``; None where it has three.
         norm: of blocks and merger.
+        mlp: of blocks.
         depth: the setting that counts the blocks.
         settings: key of its settings in the configuration.
         path: of its module in the original model.
@@ -83,6 +99,7 @@ class Tower:
     positions: str = "pos_embed"
     fused: str | None = None
     norm: NormKind = "layer_norm"
+    mlp: MLPKind = "plain"
     depth: str = "depth"
     settings: str = "vision_config"
     path: str = "model.visual"

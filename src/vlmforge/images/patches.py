@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from vlmforge.images.grid import Grid
+from vlmforge.images.windows import Windows
 
 FRAMES = "stRryCcxk"
 """``[slices * time, height, width, 3]``: as images are stored."""
@@ -38,16 +39,19 @@ class PatchLayout:
         patch_size: side of a square patch, in pixels.
         merge_size: side of a cell, in patches.
         temporal_patch_size: frames of a slice; a still image is repeated as often.
+        window: side of a window, in cells; 0 where every patch sees all of its slice.
     """
 
     patch_size: int = 14
     merge_size: int = 2
     temporal_patch_size: int = 2
+    window: int = 0
 
     @staticmethod
     def of(meta: Mapping[str, Any]) -> PatchLayout:
         """That of a vision program, by its ``Program.meta``."""
-        return PatchLayout(meta["patch_size"], meta["merge_size"], meta["temporal_patch_size"])
+        sizes = (meta["patch_size"], meta["merge_size"], meta["temporal_patch_size"])
+        return PatchLayout(*sizes, meta.get("window", 0))
 
     def facts(self) -> dict[str, int]:
         """What a vision program's ``meta`` says of it, for :meth:`of`."""
@@ -55,12 +59,18 @@ class PatchLayout:
             "patch_size": self.patch_size,
             "merge_size": self.merge_size,
             "temporal_patch_size": self.temporal_patch_size,
+            **({"window": self.window} if self.window else {}),
         }
 
     @property
     def side(self) -> int:
         """Of a cell, in pixels."""
         return self.patch_size * self.merge_size
+
+    @property
+    def windows(self) -> Windows | None:
+        """Within which the vision encoder attends, if it does."""
+        return Windows(self.window) if self.window else None
 
     @property
     def cell_patches(self) -> int:

@@ -73,10 +73,24 @@ def run_decoder(
 
 @torch.no_grad()
 def run_tower(
-    model: PreTrainedModel, tower: Tower, pixel_values: Tensor, grid: Tensor, observe: Observer
+    model: PreTrainedModel,
+    tower: Tower,
+    pixel_values: Tensor,
+    grid: Tensor,
+    order: Tensor,
+    observe: Observer,
 ) -> None:
-    """Run the vision side on ``pixel_values`` [patches, 1176] with ``grid`` [images, 3]."""
-    with _Observed(model, observe):
+    """Run the vision side on ``pixel_values`` [patches, 1176] with ``grid`` [images, 3].
+
+    ``order`` [patches] says which patch stands at each place behind the patch embedding, whose own
+    rows ``observe`` sees in it, too.
+    """
+
+    def observe_in_order(path: str, output: Tensor) -> None:
+        embedding = path.startswith(f"{tower.path}.patch_embed")
+        observe(path, output.reshape(len(order), -1)[order] if embedding else output)
+
+    with _Observed(model, observe_in_order):
         model.get_submodule(tower.path)(pixel_values, grid_thw=grid)
 
 

@@ -25,7 +25,7 @@ def pictures_for(checkpoint: Checkpoint, layout: Layout) -> Pictures:
     tower = checkpoint.family.tower
     assert tower is not None, "the model sees"
     sizes = tower.sizes(tower.part(checkpoint.settings))
-    patches = PatchLayout(sizes.patch, sizes.merge, sizes.frames)
+    patches = PatchLayout(sizes.patch, sizes.merge, sizes.frames, sizes.window)
     if layout.image_size is not None:
         return _fixed(patches, *layout.image_size)
     return _native(checkpoint, patches, layout.max_pixels)

@@ -19,7 +19,7 @@ from vlmforge.progress import Progress
 from vlmforge.source.checkpoint import Checkpoint
 from vlmforge.stages.samples import (
     component_samples,
-    original_pixels,
+    original_picture,
     sample_feeds,
     sample_pictures,
 )
@@ -55,8 +55,9 @@ def mblt_compile(
     if not sees or family.tower is None:
         run: Callable[[Observer], None] = partial(run_decoder, original, family.decoder, feeds)
     else:
-        pixels = original_pixels(graph, feeds)
-        run = partial(run_tower, original, family.tower, *pixels)
+        shown = original_picture(graph, feeds)
+        picture = (shown.pixel_values, shown.grid_thw, shown.order)
+        run = partial(run_tower, original, family.tower, *picture)
     with ContainerWriter(save_path.with_suffix(".infer"), "infer") as writer:
         for name, value in feeds.items():
             writer.add(name, value.numpy())

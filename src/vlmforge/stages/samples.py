@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from vlmforge.families.family import VISION
 from vlmforge.formats.samples import Sample, Samples, read_samples
 from vlmforge.graph.core import Graph
 from vlmforge.graph.residual import residual
+from vlmforge.images.feeds import VisionFeeds
+from vlmforge.images.grid import Grid
 from vlmforge.images.layout import Layout
-from vlmforge.images.patches import PatchLayout
 from vlmforge.images.pictures import Pictures
 from vlmforge.source.checkpoint import Checkpoint
 from vlmforge.source.pictures import pictures_for
@@ -49,17 +52,39 @@ def rotated_feeds(
     return feeds
 
 
-def original_pixels(
-    graph: Graph, feeds: Mapping[str, torch.Tensor]
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """``pixel_values`` and ``grid_thw`` of the one image in a vision encoder's feeds."""
-    meta = graph.meta
-    if "patches" in feeds:
+@dataclass(frozen=True)
+class Picture:
+    """An image as the original vision encoder reads it.
+
+    Attributes:
+        pixel_values: float32 ``[patches, 3 * time * patch²]``.
+        grid_thw: int64 ``[1, 3]``.
+        order: int64 ``[patches]``: which of these patches stands at each place of the program.
+        tokens: int64 ``[tokens]``: which token is that of each row of its output.
+    """
+
+    pixel_values: torch.Tensor
+    grid_thw: torch.Tensor
+    order: torch.Tensor
+    tokens: torch.Tensor
+
+
+def original_picture(graph: Graph, feeds: Mapping[str, torch.Tensor]) -> Picture:
+    """The one image in a vision encoder's feeds."""
+    meta, ways = graph.meta, VisionFeeds.of(graph.meta)
+    if ways.fixed:
+        values = ways.layout.of_blocks(feeds["images"].numpy())
+        rows, columns = (side // meta["patch_size"] for side in meta["image_size"])
+    else:
+        values = feeds["patches"].numpy()
         rows, columns, _ = (feeds["position_ids"].amax(1) + 1).tolist()
-        return feeds["patches"], torch.tensor([[1, rows, columns]])
-    values = PatchLayout.of(meta).of_blocks(feeds["images"].numpy())
-    grid = [1, *(side // meta["patch_size"] for side in meta["image_size"])]
-    return torch.from_numpy(values), torch.tensor([grid])
+    grid = Grid.of_patches((1, rows, columns), ways.layout.merge_size)
+    pixels = torch.from_numpy(ways.from_program(values, grid))
+    order, tokens = (
+        torch.from_numpy(ways.to_program(np.arange(count), grid))
+        for count in (rows * columns, grid.tokens)
+    )
+    return Picture(pixels, torch.tensor([[1, rows, columns]]), order, tokens)
 
 
 def sample_pictures(checkpoint: Checkpoint, directory: Path | str) -> Pictures:

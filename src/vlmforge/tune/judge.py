@@ -126,7 +126,7 @@ class Judge:
         features: list[list[Given]] = [[{} for _ in self.pixels] for _ in wanted]
 
         def keep(output: str, trial: int, sample: int, base: Tensor, got: Tensor) -> None:
-            features[trial][sample][output] = got
+            features[trial][sample][output] = got[orders[sample].argsort()]
 
         chosen = [trial for trial in trials if trial is not None]
         run_trials(self.vision.graph, self.pixels, chosen, keep, self.progress, doing)
