@@ -42,6 +42,15 @@ def test_a_canvas_spreads_the_cells_and_keeps_the_items(canvas: tuple[int, int])
         ]
 
 
+def test_a_shaded_background_tells_where_its_parts_lie() -> None:
+    for seed in range(10):
+        plain, shaded = (draw_scene(seed, canvas=(300, 240), shaded=way) for way in (False, True))
+        assert shaded.items == plain.items
+        corners = [(2, 2), (237, 2), (2, 297)]
+        origin, right, below = (shaded.image.getpixel(corner) for corner in corners)
+        assert right[0] > origin[0] and below[1] > origin[1]
+
+
 def test_the_center_of_an_item_has_its_color() -> None:
     for seed in range(20):
         scene = draw_scene(seed)

@@ -34,6 +34,9 @@ COLORS: dict[str, tuple[int, int, int]] = {
 RADII: dict[str, tuple[float, float]] = {"small": (20.0, 23.0), "large": (31.0, 35.0)}
 """Least and greatest radius in pixels of each size."""
 
+MUTED = (95, 190)
+"""Least and greatest value of a background's channels, before its texture."""
+
 Point = tuple[float, float]
 
 
@@ -79,15 +82,22 @@ class Scene:
     items: tuple[Item, ...]
 
 
-def draw_scene(seed: int, least: int = 1, most: int = 4, canvas: tuple[int, int] = SQUARE) -> Scene:
+def draw_scene(
+    seed: int,
+    least: int = 1,
+    most: int = 4,
+    canvas: tuple[int, int] = SQUARE,
+    shaded: bool = False,
+) -> Scene:
     """Draw the scene of `seed` with `least` to `most` items (at most 9): an RGB image.
 
     `canvas` is its height and width in pixels, each at least 210: it spreads the cells of the
-    layout, while the items keep their sizes.
+    layout, while the items keep their sizes. The background of a `shaded` one grows greener
+    downwards and redder to the right, which tells where a part of it lies.
     """
     rng = random.Random(seed)
     items = _items(rng, least, most, canvas)
-    image = _background(rng, canvas)
+    image = _background(rng, canvas, shaded)
     for item in items:
         _paint(image, item, rng)
     return Scene(image, items)
@@ -116,14 +126,27 @@ def _item(rng: random.Random, row: int, column: int, canvas: tuple[int, int]) ->
     return Item(shape, color, size, row, column, (x, y), radius)
 
 
-def _background(rng: random.Random, canvas: tuple[int, int]) -> Image.Image:
+def _background(rng: random.Random, canvas: tuple[int, int], shaded: bool) -> Image.Image:
     """Return a muted background: one base color, blended with noise of a random coarseness."""
     size = canvas[::-1]
-    base = Image.new("RGB", size, tuple(rng.randint(95, 190) for _ in range(3)))
+    color = tuple(rng.randint(*MUTED) for _ in range(3))
+    base = _shades(color, size) if shaded else Image.new("RGB", size, color)
     grain = rng.choice((2, 4, 8, 16, 56))
     noise = Image.frombytes("RGB", (grain, grain), rng.randbytes(3 * grain * grain))
     texture = noise.resize(size, Image.Resampling.BICUBIC)
-    return Image.blend(base, texture, rng.uniform(0.05, 0.25))
+    strength = rng.uniform(0.05, 0.25)
+    return Image.blend(base, texture, strength / 2 if shaded else strength)
+
+
+def _shades(color: tuple[int, ...], size: tuple[int, int]) -> Image.Image:
+    """Return shades from left to right and from top to bottom, tinted a little by `color`."""
+    least, greatest = MUTED
+    down = Image.linear_gradient("L").resize(size)
+    right = Image.linear_gradient("L").transpose(Image.Transpose.ROTATE_90).resize(size)
+    left = right.point(lambda shade: 255 - shade)
+    channels = Image.merge("RGB", (right, down, left))
+    muted = channels.point(lambda shade: least + shade * (greatest - least) // 255)
+    return Image.blend(muted, Image.new("RGB", size, color), 0.15)
 
 
 def _paint(image: Image.Image, item: Item, rng: random.Random) -> None:
