@@ -1,7 +1,7 @@
-"""Many conversations about one scene, packed into one sequence behind a shared image.
+"""Many conversations about the same scenes, packed into one sequence behind shared images.
 
 Each branch is a conversation of one or several turns. A branch sees the system prompt, the
-image and itself, and its positions start right behind the image, so the model meets exactly
+images and itself, and its positions start right behind the last image, so the model meets exactly
 what it meets when that conversation is held alone.
 """
 
@@ -13,13 +13,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from training.questions import Question, ask_many
+from training.questions import Items, Question, ask_several
 from training.tokenizer import SYSTEM, token_id, tokenizer
-from vlmforge.calibrate.scenes import Item
+from training.tower import Grid
 
-IMAGE_TOKENS, IMAGE_SIDE = 64, 8
 BRANCHES = (1, 1, 1, 1, 1, 1, 1, 1, 1, 3)
-"""Turns of each branch."""
+"""Turns of each branch, as many branches for every image."""
 
 _IGNORED = -1
 
@@ -41,7 +40,7 @@ class Packed:
 
 
 class _Sequence:
-    """One scene's sequence while it grows."""
+    """A sequence while it grows."""
 
     def __init__(self) -> None:
         self.ids: list[int] = []
@@ -58,14 +57,15 @@ class _Sequence:
         self.answers += [answer] * len(ids)
         return place + len(ids)
 
-    def add_image(self, place: int) -> int:
-        """Append the image's placeholders from `place`; return the next position."""
-        cells = (divmod(cell, IMAGE_SIDE) for cell in range(IMAGE_TOKENS))
-        self.ids += [token_id("<|image_pad|>")] * IMAGE_TOKENS
+    def add_image(self, grid: Grid, place: int) -> int:
+        """Append an image's placeholders from `place`; return the next position."""
+        rows, columns = grid
+        cells = [(row, column) for row in range(rows) for column in range(columns)]
+        self.ids += [token_id("<|image_pad|>")] * len(cells)
         self.places += [(place, place + row, place + column) for row, column in cells]
-        self.branches += [0] * IMAGE_TOKENS
-        self.answers += [_IGNORED] * IMAGE_TOKENS
-        return place + IMAGE_SIDE
+        self.branches += [0] * len(cells)
+        self.answers += [_IGNORED] * len(cells)
+        return place + max(grid)
 
     def add_branch(self, questions: list[Question], first: int, place: int, branch: int) -> None:
         """Append one conversation; its questions are numbered from `first`."""
@@ -76,10 +76,13 @@ class _Sequence:
             place = self.add_text(f"{question.answer}<|im_end|>", place, branch, first + turn)
 
 
-def pack(scenes: list[tuple[Item, ...]], rngs: list[random.Random]) -> Packed:
-    """Ask `BRANCHES` conversations about each scene and pack them."""
+def pack(shown: list[list[Items]], grids: list[Grid], rngs: list[random.Random]) -> Packed:
+    """Ask `BRANCHES` conversations about the scenes of each sequence and pack them.
+
+    `shown` holds the scenes of each sequence, `grids` how large these are in every sequence.
+    """
     questions: list[Question] = []
-    sequences = [_sequence(items, rng, questions) for items, rng in zip(scenes, rngs, strict=True)]
+    sequences = [_sequence(s, grids, rng, questions) for s, rng in zip(shown, rngs, strict=True)]
     length = max(len(sequence.ids) for sequence in sequences)
     pad = (0, 0, 0)
     places = torch.tensor([s.places + [pad] * (length - len(s.ids)) for s in sequences])
@@ -92,13 +95,17 @@ def pack(scenes: list[tuple[Item, ...]], rngs: list[random.Random]) -> Packed:
     )
 
 
-def _sequence(items: tuple[Item, ...], rng: random.Random, asked: list[Question]) -> _Sequence:
+def _sequence(
+    scenes: list[Items], grids: list[Grid], rng: random.Random, asked: list[Question]
+) -> _Sequence:
     sequence = _Sequence()
-    start = f"<|im_start|>system\n{SYSTEM}<|im_end|>\n<|im_start|>user\n<|vision_start|>"
-    place = sequence.add_image(sequence.add_text(start, 0, 0))
-    place = sequence.add_text("<|vision_end|>", place, 0)
-    for branch, turns in enumerate(BRANCHES, start=1):
-        questions = ask_many(items, turns, rng)
+    start = f"<|im_start|>system\n{SYSTEM}<|im_end|>\n<|im_start|>user\n"
+    place = sequence.add_text(start, 0, 0)
+    for grid in grids:
+        place = sequence.add_image(grid, sequence.add_text("<|vision_start|>", place, 0))
+        place = sequence.add_text("<|vision_end|>", place, 0)
+    for branch, turns in enumerate(BRANCHES * len(grids), start=1):
+        questions = ask_several(scenes, turns, rng)
         sequence.add_branch(questions, len(asked), place, branch)
         asked += questions
     return sequence

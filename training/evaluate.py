@@ -33,23 +33,25 @@ class Answerer:
         tokenizer = AutoTokenizer.from_pretrained(checkpoint)
         return cls(model.eval(), tokenizer, AutoImageProcessor.from_pretrained(checkpoint))
 
-    def inputs(self, image: Image.Image, question: str) -> dict[str, torch.Tensor]:
-        """Return what `generate` takes for one question about one image."""
-        pixels = self.processor(images=[image], return_tensors="pt")
-        content = [{"type": "image"}, {"type": "text", "text": question}]
+    def inputs(self, images: list[Image.Image], question: str) -> dict[str, torch.Tensor]:
+        """Return what `generate` takes for one question about some images."""
+        pixels = self.processor(images=images, return_tensors="pt")
+        content = [{"type": "image"} for _ in images] + [{"type": "text", "text": question}]
         prompt = self.tokenizer.apply_chat_template(
             [{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True
         )
         pad = "<|image_pad|>"
-        number = int(pixels["image_grid_thw"].prod()) // self.processor.merge_size**2
-        text = self.tokenizer(prompt.replace(pad, pad * number), return_tensors="pt")
+        numbers = (pixels["image_grid_thw"].prod(-1) // self.processor.merge_size**2).tolist()
+        *parts, last = prompt.split(pad)
+        shown = "".join(part + pad * n for part, n in zip(parts, numbers, strict=True))
+        text = self.tokenizer(shown + last, return_tensors="pt")
         kinds = (text["input_ids"] == self.model.config.image_token_id).int()
         return {**pixels, **text, "mm_token_type_ids": kinds}
 
     @torch.no_grad()
-    def answer(self, image: Image.Image, question: str, limit: int = 64) -> str:
+    def answer(self, images: list[Image.Image], question: str, limit: int = 64) -> str:
         """Return the greedy answer, of at most `limit` tokens."""
-        inputs = self.inputs(image, question)
+        inputs = self.inputs(images, question)
         output = self.model.generate(**inputs, do_sample=False, max_new_tokens=limit)
         new = output[0, inputs["input_ids"].shape[1] :]
         return self.tokenizer.decode(new, skip_special_tokens=True)
@@ -60,8 +62,9 @@ def evaluate(answerer: Answerer, questions: Path) -> dict[str, Any]:
     hits: dict[str, list[bool]] = defaultdict(list)
     for line in questions.read_text(encoding="utf-8").splitlines():
         row = json.loads(line)
-        image = Image.open(questions.parent / row["image"])
-        given = answerer.answer(image, row["question"])
+        names = row["images"] if "images" in row else [row["image"]]
+        images = [Image.open(questions.parent / name) for name in names]
+        given = answerer.answer(images, row["question"])
         right = given.strip().casefold() == row["answer"].strip().casefold()
         hits[row.get("kind", "any")].append(right)
     every = [right for kind in hits.values() for right in kind]

@@ -1,7 +1,7 @@
 """Write a trained model as a bfloat16 Hugging Face checkpoint.
 
-`python -m training.export runs/sample/model.pt CHECKPOINT` also takes a stage's `text.pt` or
-`joint.pt`. Files already there are replaced one by one, each whole.
+`python -m training.export runs/sample/model.pt CHECKPOINT` also takes a stage's `text.pt`,
+`joint.pt` or `canvas.pt`. Files already there are replaced one by one, each whole.
 """
 
 from __future__ import annotations
@@ -16,15 +16,18 @@ import torch
 from transformers import GenerationConfig, Qwen2VLForConditionalGeneration
 from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 
+from training.canvas import SHOWN
 from training.model import VISION, build
 from training.tokenizer import token_id, tokenizer
-from vlmforge.calibrate.scenes import SIDE
+
+IN_STAGE = "sample."
+"""How the last stage names the weights, beside those of its readers."""
 
 PREPROCESSOR = {
     "image_processor_type": "Qwen2VLImageProcessor",
     "processor_class": "Qwen2VLProcessor",
-    "min_pixels": SIDE * SIDE,
-    "max_pixels": SIDE * SIDE,
+    "min_pixels": SHOWN[0] ** 2,
+    "max_pixels": SHOWN[1] ** 2,
     "patch_size": VISION["patch_size"],
     "temporal_patch_size": VISION["temporal_patch_size"],
     "merge_size": VISION["spatial_merge_size"],
@@ -36,8 +39,10 @@ PREPROCESSOR = {
 def load(path: Path) -> Qwen2VLForConditionalGeneration:
     """Return the model whose weights a training stage or the whole training saved at `path`."""
     state = torch.load(path, weights_only=True)
+    weights = state.get("module", state)
     model = build(seed=0)
-    model.load_state_dict(state.get("module", state))
+    named = {name.removeprefix(IN_STAGE): weights[name] for name in weights if IN_STAGE in name}
+    model.load_state_dict(named or weights)
     return model.eval()
 
 

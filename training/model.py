@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 from transformers import Qwen2VLConfig, Qwen2VLForConditionalGeneration
 
@@ -50,3 +52,9 @@ def build(seed: int) -> Qwen2VLForConditionalGeneration:
         text_config=TEXT | ends, vision_config=VISION, tie_word_embeddings=True, **ids
     )
     return Qwen2VLForConditionalGeneration(config)
+
+
+def read(model: Qwen2VLForConditionalGeneration, checkpoint: Path) -> None:
+    """Give `model` the weights of a checkpoint of its shape."""
+    found = Qwen2VLForConditionalGeneration.from_pretrained(checkpoint, dtype=torch.float32)
+    model.load_state_dict(found.state_dict())

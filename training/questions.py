@@ -150,12 +150,50 @@ def ask(items: Items, kind: str, rng: random.Random) -> Question | None:
 
 def ask_many(items: Items, count: int, rng: random.Random) -> list[Question]:
     """Return `count` questions about `items`, their kinds drawn evenly."""
+    return ask_several([items], count, rng)
+
+
+ORDINALS = ("first", "second", "third")
+
+
+def ask_one_of(scenes: list[Items], kind: str, rng: random.Random) -> Question | None:
+    """Return a question of `kind`, or of "image", about one of several scenes, or None.
+
+    Of several it says which one it is about; of kind "image", it asks which.
+    """
+    if len(scenes) == 1:
+        return ask(scenes[0], kind, rng)
+    if kind == "image":
+        return _image(scenes, rng)
+    number = rng.randrange(len(scenes))
+    question = ask(scenes[number], kind, rng)
+    if question is None:
+        return None
+    text = f"In the {ORDINALS[number]} image, {question.text[0].lower()}{question.text[1:]}"
+    return Question(text, question.answer, kind)
+
+
+def ask_several(scenes: list[Items], count: int, rng: random.Random) -> list[Question]:
+    """Return `count` questions about one scene or several, their kinds drawn evenly."""
+    kinds = [*KINDS] if len(scenes) == 1 else [*KINDS, "image"]
     asked: list[Question] = []
     while len(asked) < count:
-        question = ask(items, rng.choice(list(KINDS)), rng)
+        question = ask_one_of(scenes, rng.choice(kinds), rng)
         if question is not None:
             asked.append(question)
     return asked
+
+
+def _image(scenes: list[Items], rng: random.Random) -> Question | None:
+    """Ask which of several scenes alone shows something."""
+    shown = [{f"{item.color} {item.shape}" for item in scene} for scene in scenes]
+    counts = Counter(name for names in shown for name in names)
+    number = rng.randrange(len(scenes))
+    single = sorted(name for name in shown[number] if counts[name] == 1)
+    if not single:
+        return None
+    wording = rng.choice(("Which image shows a {}?", "In which image is the {}?"))
+    return Question(wording.format(rng.choice(single)), f"The {ORDINALS[number]}.", "image")
 
 
 def _unique(items: Items, rng: random.Random, *names: str) -> Item | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections import defaultdict
 from dataclasses import dataclass
 
@@ -10,16 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from training.conversation import Packed, pack
+from training.conversation import Packed
 from training.schedule import Stage
+from training.shown import Shown, conversations, encoded, joined, squares
 from training.tokenizer import token_id
-from training.tower import encode, patches
-from vlmforge.calibrate.scenes import draw_scene, scene_items
-
-
-def image_tokens(visual: nn.Module, seeds: range) -> Tensor:
-    """Draw the scenes of `seeds` and run the tower on them: float32 `[n, 64, hidden]`."""
-    return encode(visual, patches([draw_scene(seed).image for seed in seeds]))
 
 
 @dataclass(frozen=True)
@@ -51,7 +44,7 @@ class Answers:
 
 
 def answer(model: nn.Module, packed: Packed, images: Tensor) -> Answers:
-    """Run the text model on packed conversations and image tokens `[batch, 64, hidden]`."""
+    """Run the text model on packed conversations and image tokens `[batch, tokens, hidden]`."""
     text = model.model.language_model
     embedded = text.embed_tokens(packed.ids)
     image = packed.ids == token_id("<|image_pad|>")
@@ -67,20 +60,24 @@ def answer(model: nn.Module, packed: Packed, images: Tensor) -> Answers:
     return Answers(logits, packed.ids[:, 1:][answered], next_answers[answered])
 
 
-def conversations(seeds: range) -> Packed:
-    """Ask about the scenes of `seeds`."""
-    rngs = [random.Random(f"questions {seed}") for seed in seeds]
-    return pack([scene_items(seed) for seed in seeds], rngs)
-
-
-@torch.no_grad()
-def accuracy(model: nn.Module, seeds: range) -> dict[str, float]:
-    """Return the share of answers given word for word, by kind of question."""
-    packed = conversations(seeds)
-    missed = answer(model, packed, image_tokens(model.model.visual, seeds)).missed()
+def tally(packed: Packed, missed: set[int]) -> dict[str, list[bool]]:
+    """Return of each kind of question whether it was answered right, one by one."""
     right = defaultdict(list)
     for index, question in enumerate(packed.questions):
         right[question.kind].append(index not in missed)
+    return right
+
+
+@torch.no_grad()
+def accuracy(model: nn.Module, shown: list[Shown]) -> dict[str, float]:
+    """Return the share of answers given word for word, by kind of question."""
+    right = defaultdict(list)
+    for each in shown:
+        scenes = each.scenes()
+        packed = conversations(each, scenes)
+        images = encoded(model.model.visual, scenes, each.canvases)
+        for kind, hits in tally(packed, answer(model, packed, joined(images)).missed()).items():
+            right[kind] += hits
     return {kind: sum(hits) / len(hits) for kind, hits in sorted(right.items())}
 
 
@@ -88,10 +85,11 @@ def train(model: nn.Module, stage: Stage, *, frozen: bool) -> None:
     """Train `model` on conversations, its vision tower `frozen` or not."""
     visual = model.model.visual.requires_grad_(not frozen)
     for step in stage.steps(model):
-        seeds = stage.seeds(step)
-        images = image_tokens(visual, seeds)
-        loss = answer(model, conversations(seeds), images).loss()
+        shown = squares(stage.seeds(step))
+        scenes = shown.scenes()
+        images = encoded(visual, scenes, shown.canvases)
+        loss = answer(model, conversations(shown, scenes), joined(images)).loss()
         loss.backward()
         if stage.reporting(step):
-            report = accuracy(model, stage.held_out(64))
+            report = accuracy(model, [squares(stage.held_out(64))])
             stage.report(step, {"loss": loss.item()} | report)

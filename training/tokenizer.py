@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from training.questions import ask_many
+from training.questions import ORDINALS, ask_many
 from vlmforge.calibrate.scenes import scene_items
 
 SPECIAL = (
@@ -20,7 +21,7 @@ VOCABULARY = 512
 SYSTEM = "You are a helpful assistant."
 
 CHAT_TEMPLATE = (
-    "{% set image_count = namespace(value=0) %}"
+    "{% set image_count = namespace(value=0) %}{% set video_count = namespace(value=0) %}"
     "{% for message in messages %}"
     "{% if loop.first and message['role'] != 'system' %}"
     "<|im_start|>system\n" + SYSTEM + "<|im_end|>\n"
@@ -33,13 +34,17 @@ CHAT_TEMPLATE = (
     "{% set image_count.value = image_count.value + 1 %}"
     "{% if add_vision_id %}Picture {{ image_count.value }}: {% endif %}"
     "<|vision_start|><|image_pad|><|vision_end|>"
+    "{% elif content['type'] == 'video' or 'video' in content %}"
+    "{% set video_count.value = video_count.value + 1 %}"
+    "{% if add_vision_id %}Video {{ video_count.value }}: {% endif %}"
+    "<|vision_start|><|video_pad|><|vision_end|>"
     "{% elif 'text' in content %}{{ content['text'] }}{% endif %}"
     "{% endfor %}<|im_end|>\n"
     "{% endif %}"
     "{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
-"""Qwen2-VL's chat template, without video."""
+"""Qwen2-VL's chat template."""
 
 _WORDS = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}"
@@ -67,6 +72,7 @@ def tokenizer() -> PreTrainedTokenizerFast:
         show_progress=False,
     )
     bpe.train_from_iterator(_corpus(), trainer)
+    bpe.model = _with_words(bpe, ORDINALS)
     return PreTrainedTokenizerFast(
         tokenizer_object=bpe,
         eos_token="<|im_end|>",
@@ -76,6 +82,19 @@ def tokenizer() -> PreTrainedTokenizerFast:
         clean_up_tokenization_spaces=False,
         model_max_length=4096,
     )
+
+
+def _with_words(bpe: Tokenizer, words: Iterable[str]) -> models.BPE:
+    """Return the model of `bpe` with merges behind all others that make each word one token."""
+    trained = json.loads(bpe.to_str())["model"]
+    vocabulary, merges = trained["vocab"], [tuple(merge) for merge in trained["merges"]]
+    for word in words:
+        first, *others = bpe.encode(f" {word}").tokens
+        for piece in others:
+            merges.append((first, piece))
+            first += piece
+            vocabulary[first] = len(vocabulary)
+    return models.BPE(vocab=vocabulary, merges=merges)
 
 
 def token_id(token: str) -> int:

@@ -9,34 +9,40 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 
-PATCH, MERGE, GRID = 14, 2, 16
-"""Side of a patch in pixels, of a merged token in patches, of a scene in patches."""
+PATCH, MERGE = 14, 2
+"""Side of a patch in pixels, of a merged token in patches."""
+
+Grid = tuple[int, int]
+"""Rows and columns of merged tokens."""
 
 
 def patches(images: list[Image.Image]) -> Tensor:
-    """Normalize 224x224 images and cut them: float32 `[images, 256, 588]`, merged order."""
+    """Normalize images of one size and cut them: float32 `[images, patches, 588]`, merged order.
+
+    Their sides are multiples of 28 pixels.
+    """
     pixels = torch.from_numpy(np.stack([np.asarray(image) for image in images])).float() / 255
     pixels = (pixels - torch.tensor(OPENAI_CLIP_MEAN)) / torch.tensor(OPENAI_CLIP_STD)
-    side = GRID // MERGE
-    blocks = pixels.view(len(images), side, MERGE, PATCH, side, MERGE, PATCH, 3)
-    return blocks.permute(0, 1, 4, 2, 5, 7, 3, 6).reshape(len(images), GRID * GRID, -1)
+    blocks = pixels.unflatten(2, (-1, MERGE, PATCH)).unflatten(1, (-1, MERGE, PATCH))
+    return blocks.permute(0, 1, 4, 2, 5, 7, 3, 6).flatten(5).flatten(1, 4)
 
 
-def positions() -> Tensor:
-    """Return the row and column of each patch in merged order: int64 `[256, 2]`."""
-    grid = torch.stack(torch.meshgrid(torch.arange(GRID), torch.arange(GRID), indexing="ij"))
-    side = GRID // MERGE
-    return grid.view(2, side, MERGE, side, MERGE).permute(0, 1, 3, 2, 4).reshape(2, -1).T
+def positions(grid: Grid) -> Tensor:
+    """Return the row and column of each patch in merged order: int64 `[patches, 2]`."""
+    rows, columns = (torch.arange(side * MERGE) for side in grid)
+    places = torch.stack(torch.meshgrid(rows, columns, indexing="ij"))
+    blocks = places.unflatten(2, (-1, MERGE)).unflatten(1, (-1, MERGE))
+    return blocks.permute(0, 1, 3, 2, 4).reshape(2, -1).T
 
 
-def encode(visual: nn.Module, x: Tensor) -> Tensor:
-    """Run the vision tower on `patches`: float32 `[images, 64, hidden]`.
+def encode(visual: nn.Module, x: Tensor, grid: Grid) -> Tensor:
+    """Run the vision tower on `patches` of `grid`: float32 `[images, tokens, hidden]`.
 
     Both frames of a still image are the same, so their patch weights are added first.
     """
     kernel = visual.patch_embed.proj.weight.sum(2).flatten(1)
     x = functional.linear(x, kernel)
-    cos, sin = visual.rotary_pos_emb(x, positions())
+    cos, sin = visual.rotary_pos_emb(x, positions(grid))
     for block in visual.blocks:
         x = x + _attend(block.attn, block.norm1(x), cos, sin)
         x = x + block.mlp(block.norm2(x))

@@ -1,5 +1,7 @@
 """Train the sample model: `python -m training.train --out runs/sample`.
 
+`--start CHECKPOINT` begins the last stage with the weights of a checkpoint.
+
 Stopped at any point, the same command goes on from its last checkpoint.
 """
 
@@ -10,31 +12,36 @@ from pathlib import Path
 
 import torch
 
-from training import text, vision
-from training.model import build
+from training import canvases, text, vision
+from training.model import build, read
 from training.schedule import Stage
 
 SEED = 0
 
 
 def recipe(folder: Path) -> dict[str, Stage]:
-    """Return the three stages of training."""
+    """Return the four stages of training."""
     stages = (
         Stage("vision", folder, 1200, 1200, batch=16, lr=2e-3, first_seed=0, every=50),
         Stage("text", folder, 1800, 700, batch=8, lr=2e-3, first_seed=100_000_000),
         Stage("joint", folder, 200, 200, batch=8, lr=3e-4, first_seed=200_000_000),
+        Stage("canvas", folder, 1000, 750, batch=8, lr=1e-3, first_seed=300_000_000, warmup=20),
     )
     return {stage.name: stage for stage in stages}
 
 
-def train(folder: Path) -> None:
-    """Run all stages, keeping checkpoints and `log.jsonl` in `folder`."""
+def train(folder: Path, start: Path | None) -> None:
+    """Run all stages, or the last alone, keeping checkpoints and `log.jsonl` in `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     stages = recipe(folder)
     model = build(SEED)
-    vision.train(model.model.visual, stages["vision"])
-    text.train(model, stages["text"], frozen=True)
-    text.train(model, stages["joint"], frozen=False)
+    if start is None:
+        vision.train(model.model.visual, stages["vision"])
+        text.train(model, stages["text"], frozen=True)
+        text.train(model, stages["joint"], frozen=False)
+    else:
+        read(model, start)
+    canvases.train(model, stages["canvas"])
     torch.save(model.state_dict(), folder / "model.pt")
 
 
@@ -42,10 +49,11 @@ def main() -> None:
     """Read the command line and train."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder of checkpoints and log")
+    parser.add_argument("--start", type=Path, help="checkpoint to begin the last stage with")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    train(arguments.out)
+    train(arguments.out, arguments.start)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Stage 1: teach the vision tower what lies under each of its 8x8 output tokens."""
+"""Stage 1: teach the vision tower what lies under each of its output tokens."""
 
 from __future__ import annotations
 
@@ -6,62 +6,71 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from training.canvas import Canvas
 from training.schedule import Stage
 from training.tower import encode, patches
-from vlmforge.calibrate.scenes import COLORS, OUTLINES, RADII, SIDE, Item, draw_scene
-
-TOKENS = 8
-"""Rows and columns of output tokens."""
+from vlmforge.calibrate.scenes import COLORS, GRID, OUTLINES, RADII, Item
 
 WORDS = {"shape": list(OUTLINES), "color": list(COLORS), "size": list(RADII)}
+CLASSES = {name: len(words) for name, words in WORDS.items()} | {"covered": 2, "middle": 2}
+PLACES = {"row": GRID, "column": GRID}
 NOTHING = -100
 
 
 class Heads(nn.Module):
-    """Linear readers of the tower's output, used in this stage only."""
+    """Linear readers of the tower's output, used in training only."""
 
-    def __init__(self, hidden: int) -> None:
+    def __init__(self, hidden: int, classes: dict[str, int]) -> None:
         super().__init__()
-        sizes = {name: len(words) for name, words in WORDS.items()} | {"covered": 2, "middle": 2}
-        self.heads = nn.ModuleDict({name: nn.Linear(hidden, n) for name, n in sizes.items()})
+        self.heads = nn.ModuleDict({name: nn.Linear(hidden, n) for name, n in classes.items()})
 
     def forward(self, tokens: Tensor) -> dict[str, Tensor]:
-        """Return the logits of each attribute: float32 `[images, 64, classes]`."""
+        """Return the logits of each attribute: float32 `[images, tokens, classes]`."""
         return {name: head(tokens) for name, head in self.heads.items()}
 
 
-def labels(items: tuple[Item, ...]) -> dict[str, Tensor]:
-    """Return int64 `[64]` targets: attributes of the item over each token's middle.
+def labels(items: tuple[Item, ...], canvas: Canvas) -> dict[str, Tensor]:
+    """Return int64 `[tokens]` targets: attributes of the item over each token's middle.
 
-    `covered` tells items from background, `middle` marks the one token under an item's center.
+    `covered` tells items from background, `middle` marks the one token under an item's center;
+    `row` and `column` are of the layout's cell that the token's middle lies in.
     """
-    names = (*WORDS, "covered", "middle")
-    grids = {name: torch.full((TOKENS, TOKENS), NOTHING) for name in names}
-    grids["covered"].zero_()
-    grids["middle"].zero_()
-    step = SIDE / TOKENS
-    ticks = torch.arange(TOKENS) * step + step / 2
+    steps = [side / count for side, count in zip(canvas.drawn, canvas.grid, strict=True)]
+    down, right = (
+        (torch.arange(count) + 0.5) * step for count, step in zip(canvas.grid, steps, strict=True)
+    )
+    grids = {name: torch.full(canvas.grid, NOTHING) for name in WORDS}
+    grids |= {name: torch.zeros(canvas.grid, dtype=torch.int64) for name in ("covered", "middle")}
     for item in items:
         x, y = item.center
-        inside = (ticks[:, None] - y) ** 2 + (ticks[None] - x) ** 2 <= item.radius**2
+        inside = (down[:, None] - y) ** 2 + (right[None] - x) ** 2 <= item.radius**2
         for name, words in WORDS.items():
             grids[name][inside] = words.index(getattr(item, name))
         grids["covered"][inside] = 1
-        grids["middle"][int(y // step), int(x // step)] = 1
+        grids["middle"][int(y // steps[0]), int(x // steps[1])] = 1
+    height, width = canvas.drawn
+    grids["row"] = (down * GRID // height).long()[:, None].expand(canvas.grid)
+    grids["column"] = (right * GRID // width).long()[None].expand(canvas.grid)
     return {name: grid.flatten() for name, grid in grids.items()}
+
+
+def targets_of(scenes: list[tuple[Item, ...]], canvas: Canvas) -> dict[str, Tensor]:
+    """Return the `labels` of scenes that share a canvas: int64 `[scenes, tokens]` each."""
+    targets = [labels(items, canvas) for items in scenes]
+    return {name: torch.stack([t[name] for t in targets]) for name in targets[0]}
 
 
 def batch(seeds: range) -> tuple[Tensor, dict[str, Tensor]]:
     """Draw crowded scenes (3 to 9 items): patches `[n, 256, 588]`, targets `[n, 64]` each."""
-    scenes = [draw_scene(seed, 3, 9) for seed in seeds]
-    targets = [labels(scene.items) for scene in scenes]
-    stacked = {name: torch.stack([t[name] for t in targets]) for name in targets[0]}
-    return patches([scene.image for scene in scenes]), stacked
+    canvas = Canvas()
+    scenes = [canvas.draw(seed, 3, 9) for seed in seeds]
+    targets = targets_of([scene.items for scene in scenes], canvas)
+    return patches([scene.image for scene in scenes]), targets
 
 
 def loss(logits: dict[str, Tensor], targets: dict[str, Tensor]) -> Tensor:
-    """Return the sum of the cross entropies of all attributes."""
-    pairs = ((logits[name].flatten(0, 1), target.flatten()) for name, target in targets.items())
+    """Return the sum of the cross entropies of all attributes that are read."""
+    pairs = ((score.flatten(0, 1), targets[name].flatten()) for name, score in logits.items())
     return sum(functional.cross_entropy(score, target) for score, target in pairs)
 
 
@@ -69,20 +78,21 @@ def loss(logits: dict[str, Tensor], targets: dict[str, Tensor]) -> Tensor:
 def accuracy(visual: nn.Module, heads: Heads, seeds: range) -> dict[str, float]:
     """Return the share of tokens whose attribute is read right, on the scenes of `seeds`."""
     inputs, targets = batch(seeds)
-    found = {name: score.argmax(-1) for name, score in heads(encode(visual, inputs)).items()}
-    known = {name: target != NOTHING for name, target in targets.items()}
-    return {
-        name: (found[name] == target)[known[name]].float().mean().item()
-        for name, target in targets.items()
-    }
+    found = heads(encode(visual, inputs, Canvas().grid))
+    return {name: share(score, targets[name]) for name, score in found.items()}
+
+
+def share(logits: Tensor, target: Tensor) -> float:
+    """Return the share of tokens that have the attribute whose value is read right."""
+    return (logits.argmax(-1) == target)[target != NOTHING].float().mean().item()
 
 
 def train(visual: nn.Module, stage: Stage) -> None:
     """Train `visual` for the steps of `stage`, resuming where its checkpoint stands."""
-    heads = Heads(visual.config.hidden_size)
+    heads = Heads(visual.config.hidden_size, CLASSES)
     module = nn.ModuleDict({"visual": visual, "heads": heads})
     for step in stage.steps(module):
         inputs, targets = batch(stage.seeds(step))
-        loss(heads(encode(visual, inputs)), targets).backward()
+        loss(heads(encode(visual, inputs, Canvas().grid)), targets).backward()
         if stage.reporting(step):
             stage.report(step, accuracy(visual, heads, stage.held_out(64)))

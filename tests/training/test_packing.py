@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import random
-
 import pytest
 import torch
 
-from training.conversation import IMAGE_TOKENS, pack
+from training.canvas import Canvas
 from training.model import build
+from training.shown import Shown, conversations, encoded, joined, mixed, squares
 from training.text import answer
 from training.tokenizer import token_id
 from training.tower import encode, patches
-from vlmforge.calibrate.scenes import draw_scene, scene_items
+
+SEVERAL = Shown([range(5, 7)], [Canvas((224, 300), (224, 280)), Canvas((300, 224), (280, 196))])
+"""One sequence of two scenes on canvases of unlike shapes."""
 
 
 @pytest.fixture(scope="module")
@@ -20,25 +21,35 @@ def model():
     return build(seed=1).eval()
 
 
+def grids(canvases: list[Canvas]) -> torch.Tensor:
+    """Rows and columns of patches, as transformers takes them."""
+    return torch.tensor([[1, *(2 * side for side in canvas.grid)] for canvas in canvases])
+
+
 @torch.no_grad()
-def test_tower_equals_transformers(model) -> None:
-    cut = patches([draw_scene(seed).image for seed in (1, 2)])
+@pytest.mark.parametrize("canvas", [Canvas(), *SEVERAL.canvases], ids=str)
+def test_tower_equals_transformers(model, canvas: Canvas) -> None:
+    cut = patches([canvas.draw(seed).image for seed in (1, 2)])
     frames = cut.view(-1, 3, 1, 14, 14).expand(-1, 3, 2, 14, 14).reshape(-1, 1176)
-    grid = torch.tensor([[1, 16, 16]] * 2)
-    expected = model.model.visual(frames, grid_thw=grid).pooler_output.view(2, IMAGE_TOKENS, -1)
-    torch.testing.assert_close(encode(model.model.visual, cut), expected, atol=1e-5, rtol=1e-4)
+    found = model.model.visual(frames, grid_thw=grids([canvas] * 2)).pooler_output
+    expected = found.view(2, canvas.tokens, -1)
+    ours = encode(model.model.visual, cut, canvas.grid)
+    torch.testing.assert_close(ours, expected, atol=1e-5, rtol=1e-4)
 
 
 @torch.no_grad()
-def test_first_branch_equals_a_conversation_alone(model) -> None:
-    packed = pack([scene_items(5)], [random.Random(5)])
-    images = encode(model.model.visual, patches([draw_scene(5).image]))
+@pytest.mark.parametrize("shown", [squares(range(5, 6)), SEVERAL], ids=["one", "several"])
+def test_first_branch_equals_a_conversation_alone(model, shown: Shown) -> None:
+    scenes = shown.scenes()
+    packed = conversations(shown, scenes)
+    images = joined(encoded(model.model.visual, scenes, shown.canvases))
     answers = answer(model, packed, images)
     length = int((packed.answers[0] == 0).nonzero().max()) + 1
     ids = packed.ids[:, :length]
     kinds = (ids == token_id("<|image_pad|>")).int()
-    grid = torch.tensor([[1, 16, 16]])
-    positions, _ = model.model.get_rope_index(ids, mm_token_type_ids=kinds, image_grid_thw=grid)
+    positions, _ = model.model.get_rope_index(
+        ids, mm_token_type_ids=kinds, image_grid_thw=grids(shown.canvases)
+    )
     assert torch.equal(packed.positions[:, :, :length], positions)
     embedded = model.get_input_embeddings()(ids).masked_scatter(kinds[..., None].bool(), images)
     logits = model(inputs_embeds=embedded, position_ids=positions).logits[0]
@@ -46,3 +57,15 @@ def test_first_branch_equals_a_conversation_alone(model) -> None:
     torch.testing.assert_close(
         answers.logits[first], logits[-1 - int(first.sum()) : -1], atol=1e-4, rtol=1e-3
     )
+
+
+def test_every_step_shows_scenes_of_its_own() -> None:
+    numbers = set()
+    for step in range(40):
+        seeds = range(8 * step, 8 * step + 8)
+        shown = mixed(seeds)
+        flat = [seed for sequence in shown.seeds for seed in sequence]
+        assert len(flat) == len(set(flat)) and set(flat) <= set(seeds)
+        assert {len(sequence) for sequence in shown.seeds} == {len(shown.canvases)}
+        numbers.add(len(shown.canvases))
+    assert numbers == {1, 2, 3}

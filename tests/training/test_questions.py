@@ -6,8 +6,8 @@ import random
 
 import pytest
 
-from training.make_questions import asked
-from training.questions import KINDS, Question, ask, ask_many
+from training.make_questions import asked, asked_mixed
+from training.questions import KINDS, Question, ask, ask_many, ask_one_of
 from vlmforge.calibrate.scenes import Item, scene_items
 
 RED = Item("circle", "red", "large", 0, 0, (37.0, 37.0), 33.0)
@@ -63,11 +63,40 @@ def test_presence_is_asked_evenly() -> None:
     assert 0.4 < given.count("Yes.") / len(given) < 0.6
 
 
+@pytest.mark.parametrize(
+    ("kind", "text", "answer"),
+    [
+        ("color", "In the first image, what color is the circle?", "Red."),
+        ("position", "In the second image, where is the blue star?", "Middle right."),
+        ("item", "In the first image, what is at the top left?", "A large red circle."),
+        ("image", "Which image shows a blue star?", "The second."),
+        ("image", "In which image is the red circle?", "The first."),
+    ],
+)
+def test_answer_about_one_of_several(kind: str, text: str, answer: str) -> None:
+    drafts = (ask_one_of([(RED,), (BLUE,)], kind, random.Random(seed)) for seed in range(400))
+    assert {question.text: question.answer for question in drafts if question}[text] == answer
+
+
+def test_what_several_images_show_is_not_asked_for() -> None:
+    assert ask_one_of([(RED,), (RED,)], "image", random.Random(0)) is None
+
+
 def test_a_question_set_is_repeatable_and_takes_the_kinds_in_turn() -> None:
     first, second = list(asked(16, seed=3)), list(asked(16, seed=3))
     assert first == second
-    assert [question.kind for _, question in first] == [*KINDS, *KINDS]
-    assert {seed for seed, _ in first}.isdisjoint(seed for seed, _ in asked(16, seed=4))
+    assert [posed.question.kind for posed in first] == [*KINDS, *KINDS]
+    assert {posed.first for posed in first}.isdisjoint(posed.first for posed in asked(16, seed=4))
+
+
+def test_a_mixed_set_shows_one_to_three_scenes_of_their_own() -> None:
+    sets = list(asked_mixed(90, seed=3))
+    assert sets == list(asked_mixed(90, seed=3))
+    assert [posed.question.kind for posed in sets[:9]] == [*KINDS, "image"]
+    assert {len(posed.canvases) for posed in sets} == {1, 2, 3}
+    seeds = [posed.first + place for posed in sets for place in range(len(posed.canvases))]
+    assert len(seeds) == len(set(seeds))
+    assert {len(posed.canvases) for posed in asked_mixed(16, seed=3, most=1)} == {1}
 
 
 def _presence(seed: int, rng: random.Random) -> Question:

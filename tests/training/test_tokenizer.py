@@ -20,8 +20,9 @@ def test_special_tokens_are_single_and_numbered() -> None:
     assert len(tokenizer()) <= VOCABULARY
 
 
-def test_words_of_the_scenes_are_single_tokens() -> None:
-    assert len(tokenizer().encode(" large red circle")) == 3
+@pytest.mark.parametrize("words", [" large red circle", " first second third"])
+def test_words_of_the_scenes_are_single_tokens(words: str) -> None:
+    assert len(tokenizer().encode(words)) == 3
 
 
 def test_chat_template() -> None:
@@ -33,3 +34,12 @@ def test_chat_template() -> None:
         "<|im_start|>user\n<|vision_start|><|image_pad|><|vision_end|>Describe this image."
         "<|im_end|>\n<|im_start|>assistant\n"
     )
+
+
+def test_chat_template_shows_images_and_videos_in_their_order() -> None:
+    content = [{"type": kind} for kind in ("image", "video", "image")]
+    messages = [{"role": "user", "content": content}]
+    text = tokenizer().apply_chat_template(messages, tokenize=False, add_vision_id=True)
+    shown = "<|vision_start|><|{}_pad|><|vision_end|>"
+    image, video = shown.format("image"), shown.format("video")
+    assert f"Picture 1: {image}Video 1: {video}Picture 2: {image}<|im_end|>" in text

@@ -1,0 +1,72 @@
+"""What the sequences of one training step show: scenes, one or several a sequence."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from training.canvas import Canvas, draw_canvas
+from training.conversation import Packed, pack
+from training.tower import encode, patches
+from vlmforge.calibrate.scenes import Scene
+
+NUMBERS = (1, 1, 1, 2, 2, 3)
+"""Images of a sequence, drawn evenly from these."""
+
+SQUARES = 0.3
+"""Share of the steps that show one scene on the square canvas."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """The seeds of each sequence's scenes, and the canvas that each place has in all of them."""
+
+    seeds: list[range]
+    canvases: list[Canvas]
+
+    def scenes(self) -> list[list[Scene]]:
+        """Draw the scenes of each sequence."""
+        return [
+            [canvas.draw(seed) for canvas, seed in zip(self.canvases, seeds, strict=True)]
+            for seeds in self.seeds
+        ]
+
+
+def squares(seeds: range) -> Shown:
+    """Show one scene a sequence, each on the square canvas."""
+    return Shown([range(seed, seed + 1) for seed in seeds], [Canvas()])
+
+
+def mixed(seeds: range) -> Shown:
+    """Show one to three scenes a sequence on canvases drawn from the first seed."""
+    rng = random.Random(f"canvases {seeds.start}")
+    if rng.random() < SQUARES:
+        return squares(seeds)
+    number = rng.choice(NUMBERS)
+    firsts = range(seeds.start, seeds.stop - number + 1, number)
+    canvases = [draw_canvas(rng).on_grid() for _ in range(number)]
+    return Shown([range(first, first + number) for first in firsts], canvases)
+
+
+def encoded(visual: nn.Module, scenes: list[list[Scene]], canvases: list[Canvas]) -> list[Tensor]:
+    """Run the tower on each place's scenes: float32 `[sequences, tokens, hidden]` each."""
+    columns = zip(*scenes, strict=True)
+    return [
+        encode(visual, patches([scene.image for scene in column]), canvas.grid)
+        for column, canvas in zip(columns, canvases, strict=True)
+    ]
+
+
+def conversations(shown: Shown, scenes: list[list[Scene]]) -> Packed:
+    """Ask about the scenes of each sequence."""
+    rngs = [random.Random(f"questions {seeds.start}") for seeds in shown.seeds]
+    items = [[scene.items for scene in sequence] for sequence in scenes]
+    return pack(items, [canvas.grid for canvas in shown.canvases], rngs)
+
+
+def joined(images: list[Tensor]) -> Tensor:
+    """Return the tokens of each sequence's images one after another."""
+    return torch.cat(images, dim=1)
