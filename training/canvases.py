@@ -10,7 +10,7 @@ from training.schedule import Stage
 from training.shown import Shown, conversations, encoded, joined, mixed, squares
 from training.text import accuracy, answer
 
-READING = 0.1
+READING = 0.5
 """Weight of what linear readers learn, beside the answers."""
 
 HELD_OUT = 12

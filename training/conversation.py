@@ -101,8 +101,10 @@ def _sequence(
     sequence = _Sequence()
     start = f"<|im_start|>system\n{SYSTEM}<|im_end|>\n<|im_start|>user\n"
     place = sequence.add_text(start, 0, 0)
-    for grid in grids:
-        place = sequence.add_image(grid, sequence.add_text("<|vision_start|>", place, 0))
+    for number, grid in enumerate(grids, start=1):
+        name = f"Picture {number}: " if number > 1 else ""
+        place = sequence.add_text(f"{name}<|vision_start|>", place, 0)
+        place = sequence.add_image(grid, place)
         place = sequence.add_text("<|vision_end|>", place, 0)
     for branch, turns in enumerate(BRANCHES * len(grids), start=1):
         questions = ask_several(scenes, turns, rng)

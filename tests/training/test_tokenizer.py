@@ -43,3 +43,10 @@ def test_chat_template_shows_images_and_videos_in_their_order() -> None:
     shown = "<|vision_start|><|{}_pad|><|vision_end|>"
     image, video = shown.format("image"), shown.format("video")
     assert f"Picture 1: {image}Video 1: {video}Picture 2: {image}<|im_end|>" in text
+
+
+def test_chat_template_names_the_second_picture_and_those_behind_it() -> None:
+    messages = [{"role": "user", "content": [{"type": "image"}] * 3}]
+    text = tokenizer().apply_chat_template(messages, tokenize=False)
+    image = "<|vision_start|><|image_pad|><|vision_end|>"
+    assert f"user\n{image}Picture 2: {image}Picture 3: {image}<|im_end|>" in text
