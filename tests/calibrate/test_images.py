@@ -16,6 +16,7 @@ from PIL import Image
 from vlmforge.calibrate import coco
 from vlmforge.calibrate.images import SYNTHETIC, collect_images, find_images, require_images
 from vlmforge.errors import CalibrationError
+from vlmforge.images.layout import DYNAMIC
 
 
 @pytest.fixture(autouse=True)
@@ -108,6 +109,13 @@ def test_scenes_depend_only_on_the_seed(tmp_path: Path) -> None:
         (tmp_path / name / "image_0000.jpg").read_bytes() for name in ("a", "b", "c")
     )
     assert first == same != other
+
+
+def test_scenes_that_keep_their_sizes_lie_on_canvases(tmp_path: Path) -> None:
+    collect_images(tmp_path / "images", 20, SYNTHETIC, layout=DYNAMIC)
+    sizes = [Image.open(path).size for path in (tmp_path / "images").glob("*.jpg")]
+    assert 2 < sizes.count((224, 224)) < 12 and len(set(sizes)) > 8
+    assert all(224 <= side <= 448 for size in sizes for side in size)
 
 
 def test_a_coco_that_breaks_off_leaves_no_mixture(

@@ -14,7 +14,7 @@ from typing import Any
 from PIL import Image
 
 from vlmforge.calibrate.coco import DATASET, SPLIT, coco_images, require_coco
-from vlmforge.calibrate.scenes import draw_scene
+from vlmforge.calibrate.scenes import SIDE, SQUARE, draw_scene
 from vlmforge.errors import CalibrationError, ImageError
 from vlmforge.formats.atomic import atomic_directory
 from vlmforge.formats.kinds import IMAGES, IMAGES_RECORD
@@ -137,12 +137,20 @@ def _write_scenes(
     output: Path, count: int, seed: int, layout: Layout, progress: Progress | None
 ) -> Path:
     facts = {"source": "scenes", "seed": seed}
-    return _write(output, _scenes(count, seed), facts, count, layout, progress)
+    return _write(output, _scenes(count, seed, layout), facts, count, layout, progress)
 
 
-def _scenes(count: int, seed: int) -> Iterator[Named]:
-    """Synthetic scenes of consecutive seeds."""
-    return ((f"scene {seed + index}", draw_scene(seed + index).image) for index in range(count))
+def _scenes(count: int, seed: int, layout: Layout) -> Iterator[Named]:
+    """Synthetic scenes of consecutive seeds.
+
+    Where images keep their sizes, about two of three lie on shaded canvases of sizes of their own.
+    """
+    for number in range(seed, seed + count):
+        chance, canvas = random.Random(number), SQUARE
+        shaded = not layout.fixed and chance.random() < 2 / 3
+        if shaded:
+            canvas = (chance.randint(SIDE, 2 * SIDE), chance.randint(SIDE, 2 * SIDE))
+        yield f"scene {number}", draw_scene(number, canvas=canvas, shaded=shaded).image
 
 
 def _sized(image: Image.Image, layout: Layout) -> Image.Image:
