@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from training import vision
+from training.questions import ORDINALS
 from training.schedule import Stage
 from training.shown import Shown, conversations, encoded, joined, mixed, squares
 from training.text import accuracy, answer
@@ -21,27 +23,36 @@ def train(model: nn.Module, stage: Stage) -> None:
     """Train `model` for the steps of `stage`, resuming where its checkpoint stands."""
     visual = model.model.visual.requires_grad_(True)
     heads = vision.Heads(visual.config.hidden_size, vision.CLASSES | vision.PLACES)
-    module = nn.ModuleDict({"sample": model, "heads": heads})
+    orders = nn.Linear(model.config.text_config.hidden_size, len(ORDINALS))
+    module = nn.ModuleDict({"sample": model, "heads": heads, "order_heads": orders})
     for step in stage.steps(module):
         shown = mixed(stage.seeds(step))
-        answered, read = _losses(model, heads, shown)
+        answered, read = _losses(module, shown)
         (answered + READING * read).backward()
         if stage.reporting(step):
             numbers = {"answers": answered.item(), "reading": read.item()}
             stage.report(step, numbers | _accuracy(model, stage))
 
 
-def _losses(model: nn.Module, heads: vision.Heads, shown: Shown) -> tuple[Tensor, Tensor]:
-    """Return the loss of the answers, and the mean over the images of that of the readers."""
-    scenes = shown.scenes()
+def _losses(module: nn.ModuleDict, shown: Shown) -> tuple[Tensor, Tensor]:
+    """Return the loss of the answers and that of the readers, a mean over the images."""
+    scenes, model = shown.scenes(), module["sample"]
     images = encoded(model.model.visual, scenes, shown.canvases)
-    answered = answer(model, conversations(shown, scenes), joined(images)).loss()
+    answers = answer(model, conversations(shown, scenes), joined(images))
     columns = [[scene.items for scene in column] for column in zip(*scenes, strict=True)]
     read = [
-        vision.loss(heads(tokens), vision.targets_of(items, canvas))
+        vision.loss(module["heads"](tokens), vision.targets_of(items, canvas))
         for tokens, items, canvas in zip(images, columns, shown.canvases, strict=True)
     ]
-    return answered, torch.stack(read).mean()
+    order = _order_loss(module["order_heads"](answers.images), shown)
+    return answers.loss(), torch.stack(read).mean() + order
+
+
+def _order_loss(logits: Tensor, shown: Shown) -> Tensor:
+    """Return the cross entropy of which picture each token is of, halfway in the text model."""
+    orders = [torch.full((canvas.tokens,), i) for i, canvas in enumerate(shown.canvases)]
+    targets = torch.cat(orders).expand(len(logits), -1)
+    return functional.cross_entropy(logits.flatten(0, 1), targets.flatten())
 
 
 def _accuracy(model: nn.Module, stage: Stage) -> dict[str, float]:

@@ -13,7 +13,7 @@ from training.conversation import Packed, pack
 from training.tower import encode, patches
 from vlmforge.calibrate.scenes import Scene
 
-NUMBERS = (1, 1, 1, 2, 2, 3)
+NUMBERS = (1, 1, 2, 2, 3)
 """Images of a sequence, drawn evenly from these."""
 
 SQUARES = 0.3

@@ -20,12 +20,14 @@ class Answers:
     """What the model says at each answer token of a batch.
 
     logits: float32 `[n, vocabulary]`, before each token. tokens: int64 `[n]`, the right ones.
-    questions: int64 `[n]`, the index of each token's question.
+    questions: int64 `[n]`, the index of each token's question. images: float32
+    `[batch, tokens, hidden]`, the states of image tokens behind half of the layers.
     """
 
     logits: Tensor
     tokens: Tensor
     questions: Tensor
+    images: Tensor
 
     def loss(self) -> Tensor:
         """Return the mean cross entropy, a token weighing less the longer its answer is."""
@@ -48,16 +50,19 @@ def answer(model: nn.Module, packed: Packed, images: Tensor) -> Answers:
     text = model.model.language_model
     embedded = text.embed_tokens(packed.ids)
     image = packed.ids == token_id("<|image_pad|>")
-    states = text(
+    found = text(
         inputs_embeds=embedded.masked_scatter(image[..., None], images),
         position_ids=packed.positions,
         attention_mask={"full_attention": packed.mask},
         use_cache=False,
-    ).last_hidden_state
+        output_hidden_states=True,
+    )
+    halfway = found.hidden_states[len(text.layers) // 2]
     next_answers = packed.answers[:, 1:]
     answered = next_answers >= 0
-    logits = model.lm_head(states[:, :-1][answered])
-    return Answers(logits, packed.ids[:, 1:][answered], next_answers[answered])
+    logits = model.lm_head(found.last_hidden_state[:, :-1][answered])
+    tokens, questions = packed.ids[:, 1:][answered], next_answers[answered]
+    return Answers(logits, tokens, questions, halfway[image].view(images.shape))
 
 
 def tally(packed: Packed, missed: set[int]) -> dict[str, list[bool]]:
