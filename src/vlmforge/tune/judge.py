@@ -14,6 +14,7 @@ from vlmforge.formats.samples import read_samples
 from vlmforge.graph.feeds import row_count
 from vlmforge.graph.residual import STREAM_INPUTS
 from vlmforge.progress import Progress
+from vlmforge.stages.samples import original_picture
 from vlmforge.stages.workspace import Workspace
 from vlmforge.tune.component import Component
 from vlmforge.tune.trial import Trial, run_trials
@@ -124,6 +125,8 @@ class Judge:
         if self.vision is None or not wanted:
             return found
         features: list[list[Given]] = [[{} for _ in self.pixels] for _ in wanted]
+
+        orders = [original_picture(self.vision.graph, feeds).tokens for feeds in self.pixels]
 
         def keep(output: str, trial: int, sample: int, base: Tensor, got: Tensor) -> None:
             features[trial][sample][output] = got[orders[sample].argsort()]
