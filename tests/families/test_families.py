@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import shutil
 import string
 from collections.abc import Iterator
@@ -155,6 +156,12 @@ def pixels(model: Path, image: Image.Image, ids: torch.Tensor) -> dict[str, torc
 
 def test_every_configuration_is_of_a_family() -> None:
     assert {file.stem for file in CONFIGS.glob("*.json")} == set(FAMILIES)
+
+
+def test_the_page_of_checkpoints_lists_every_family() -> None:
+    page = (ROOT / "docs" / "checkpoints.md").read_text("utf-8")
+    listed = re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)
+    assert set(listed) == set(registry.families())
 
 
 def test_a_family_that_is_not_known_is_refused() -> None:
