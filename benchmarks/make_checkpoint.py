@@ -1,4 +1,4 @@
-"""Write a Qwen2-VL checkpoint with random weights, shard by shard, of any size.
+"""Write a Qwen2-VL or Qwen2.5-VL checkpoint with random weights, shard by shard, of any size.
 
     python benchmarks/make_checkpoint.py --shape qwen2-vl-2b OUT [--tokenizer DIRECTORY]
 
@@ -16,8 +16,8 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
-from transformers import Qwen2VLConfig, Qwen2VLForConditionalGeneration
 
+from vlmforge.families.registry import families
 from vlmforge.sample import checkpoint
 
 SPECIAL_TOKENS = {
@@ -46,7 +46,30 @@ SHAPES = {
         "vocab_size": 151936,
         "vision": {"depth": 32, "embed_dim": 1280, "num_heads": 16},
     },
+    "qwen2.5-vl-3b": {
+        "hidden_size": 2048,
+        "intermediate_size": 11008,
+        "num_hidden_layers": 36,
+        "num_attention_heads": 16,
+        "num_key_value_heads": 2,
+        "vocab_size": 151936,
+        "architecture": "Qwen2_5_VLForConditionalGeneration",
+        "vision": {
+            "depth": 32,
+            "hidden_size": 1280,
+            "intermediate_size": 3420,
+            "num_heads": 16,
+            "hidden_act": "silu",
+            "out_hidden_size": 2048,
+            "window_size": 112,
+            "fullatt_block_indexes": [7, 15, 23, 31],
+            "tokens_per_second": 2,
+        },
+    },
 }
+
+PATCHES = ("in_channels", "patch_size", "spatial_merge_size", "temporal_patch_size")
+"""What the sample's encoder says of patches, and any other takes on."""
 
 SHARD = 512 << 20
 
@@ -54,7 +77,7 @@ SHARD = 512 << 20
 def config_of(shape: str, tokens: dict[str, int]) -> dict[str, object]:
     """The configuration of a shape; ``tokens`` maps the tokenizer's special tokens to ids."""
     sizes = dict(SHAPES[shape])
-    vision = sizes.pop("vision")
+    vision, architecture = sizes.pop("vision"), sizes.pop("architecture", None)
     section = sizes["hidden_size"] // sizes["num_attention_heads"] // 16
     config = json.loads((checkpoint() / "config.json").read_text("utf-8"))
     text = {
@@ -70,9 +93,18 @@ def config_of(shape: str, tokens: dict[str, int]) -> dict[str, object]:
             "mrope_section": [2 * section, 3 * section, 3 * section],
         },
     }
-    vision = {**config["vision_config"], **vision, "hidden_size": sizes["hidden_size"]}
     special = {name: tokens[token] for name, token in SPECIAL_TOKENS.items()}
-    return {**config, **special, "text_config": text, "vision_config": vision}
+    if architecture is None:
+        vision = {**config["vision_config"], **vision, "hidden_size": sizes["hidden_size"]}
+        return {**config, **special, "text_config": text, "vision_config": vision}
+    kind = families()[architecture].model_class.config_class.model_type
+    vision = {**{name: config["vision_config"][name] for name in PATCHES}, **vision}
+    named = {"architectures": [architecture], "model_type": kind}
+    parts = {
+        "text_config": {**text, "model_type": f"{kind}_text"},
+        "vision_config": {**vision, "model_type": f"{kind}_vision"},
+    }
+    return {**config, **special, **named, **parts}
 
 
 def copy_files(tokenizer: Path, tokens: dict[str, int], out: Path) -> None:
@@ -92,8 +124,9 @@ def write_json(path: Path, value: object) -> None:
 
 def write(config: dict[str, object], out: Path) -> None:
     """Write random weights, under the names of the Hub's checkpoints, in shards and an index."""
+    kind = families()[config["architectures"][0]].model_class
     with torch.device("meta"):
-        model = Qwen2VLForConditionalGeneration(Qwen2VLConfig.from_dict(config))
+        model = kind(kind.config_class.from_dict(config))
     shard: dict[str, torch.Tensor] = {}
     index: dict[str, str] = {}
     size = number = 0

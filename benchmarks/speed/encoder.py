@@ -3,7 +3,8 @@
     python benchmarks/speed/encoder.py --patches 256,1024,4096 --layers 4 --threads 1
 
 The program is an encoder of Qwen2-VL's kind: LayerNorms, rotary embedding, attention among all
-patches, quick GELU, and a merger of 2x2 patches. One program runs all sizes. A round runs each size
+patches, quick GELU, and a merger of 2x2 patches. With ``--window 64`` patches attend to those of
+their window, as in most layers of Qwen2.5-VL. One program runs all sizes. A round runs each size
 once, small ones as often as the largest has their patches, so that each takes as long and meets the
 same neighbours on a busy machine. Figures are medians over the rounds; seconds are processor time,
 so they say most with one thread. Memory is what the first run of a machine takes at its height,
@@ -36,11 +37,13 @@ ROWS = "4*groups"
 class Builder:
     """Collects instructions on rows of a number of channels."""
 
-    def __init__(self) -> None:
+    def __init__(self, windowed: bool) -> None:
+        self.sees = ("visible",) if windowed else ()
         self.rng = np.random.default_rng(0)
         self.buffers = {
             "patches": Buffer("patches", (ROWS, PIXELS), "float32"),
             "position_ids": Buffer("position_ids", (3, ROWS), "int64"),
+            **{name: Buffer(name, (ROWS, 2), "int64") for name in self.sees},
         }
         self.instructions: list[Instruction] = []
         self.tensors: dict[str, np.ndarray] = {}
@@ -93,7 +96,8 @@ class Builder:
             "multiplier": np.full(HIDDEN, 4.0, np.float32),
         }
         heads = {"heads": HEADS, "kv_heads": HEADS, "head_dim": HEAD_DIM}
-        a = self.add("attention", (q, k, v), HIDDEN, "int8", scales, causal=False, **heads)
+        read = (q, k, v, *self.sees)
+        a = self.add("attention", read, HIDDEN, "int8", scales, causal=False, **heads)
         h = self.residual(h, self.linear(a, HIDDEN, "int16"))
         x = self.linear(self.norm(h), MLP, "int16")
         x = self.add("quick_gelu", (x,), MLP, "int8", scale=2.0**-11, inverse_scale=40.0)
@@ -103,9 +107,10 @@ class Builder:
         return self.add("add", (h, x), HIDDEN, "int16", multiplier_a=1.0, multiplier_b=0.5)
 
 
-def encoder(layers: int) -> Program:
+def encoder(layers: int, windowed: bool = False) -> Program:
     """The program; features ``["groups", OUT]``."""
-    b = Builder()
+    b = Builder(windowed)
+    inputs = tuple(b.buffers)
     x = b.add("quantize", ("patches",), PIXELS, "int8", inverse_scale=40.0)
     angles = np.outer(np.arange(POSITIONS), 1e4 ** -np.linspace(0, 1, HEAD_DIM // 2))
     tables = {"cos": np.cos(angles).astype(np.float32), "sin": np.sin(angles).astype(np.float32)}
@@ -121,18 +126,22 @@ def encoder(layers: int) -> Program:
     x = b.add("gelu", (x,), 4 * HIDDEN, "int8", scale=2.0**-11, inverse_scale=40.0)
     last = b.linear(x, OUT, "float32")
     steps = tuple(b.instructions)
-    program = Program("vision", ("patches", "position_ids"), (last,), b.buffers, steps, b.tensors)
+    program = Program("vision", inputs, (last,), b.buffers, steps, b.tensors)
     verify(program)
     return program
 
 
-def inputs_of(patches: int) -> dict[str, np.ndarray]:
-    """Noise, and the positions of rows of 32 patches."""
+def inputs_of(patches: int, window: int = 0) -> dict[str, np.ndarray]:
+    """Noise, the positions of rows of 32 patches, and windows of so many patches, if any."""
     places = np.arange(patches)
-    return {
+    feeds = {
         "patches": np.random.default_rng(0).standard_normal((patches, PIXELS)).astype(np.float32),
         "position_ids": np.stack([places // 32 % POSITIONS, places % 32, 0 * places]),
     }
+    if window:
+        first = places // window * window
+        feeds["visible"] = np.stack([first, np.minimum(first + window, patches)], axis=1)
+    return feeds
 
 
 def resident_bytes(field: str) -> int:
@@ -155,7 +164,7 @@ def measure(program: Program, args: argparse.Namespace) -> dict[int, dict[str, f
     def opened() -> NativeMachine:
         return NativeMachine(program, args.threads, args.isa)
 
-    feeds = {size: inputs_of(size) for size in args.patches}
+    feeds = {size: inputs_of(size, args.window) for size in args.patches}
     found = {size: {"bytes": float(memory(opened(), feeds[size]))} for size in args.patches}
     machine = opened()
     rounds = [one_round(machine, feeds) for _ in range(args.rounds)]
@@ -195,12 +204,13 @@ def main() -> None:
         "--patches", type=patch_counts, default="256,1024,4096", help="multiples of 4"
     )
     parser.add_argument("--layers", type=int, default=4, help="Qwen2-VL has 32")
+    parser.add_argument("--window", type=int, default=0, help="patches that see each other; 0: all")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--isa")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
-    found = measure(encoder(args.layers), args)
+    found = measure(encoder(args.layers, args.window > 0), args)
     if args.json:
         print(json.dumps(found))
         return

@@ -55,6 +55,16 @@ def test_every_size_is_measured(printed: Callable[..., str]) -> None:
         assert row["seconds"] > 0 and row["bytes"] >= 0 and 0 < row["attention"] < 1
 
 
+def test_windows_are_measured(printed: Callable[..., str], encoder: ModuleType) -> None:
+    found = json.loads(printed("--json", "--window", "12"))
+    assert list(found) == ["8", "16"]
+    whole, windowed = encoder.inputs_of(16), encoder.inputs_of(16, 12)
+    assert windowed["visible"].tolist() == [[0, 12]] * 12 + [[12, 16]] * 4
+    (all_see,) = ReferenceMachine(encoder.encoder(1)).run(whole).values()
+    (few_see,) = ReferenceMachine(encoder.encoder(1, windowed=True)).run(windowed).values()
+    assert all_see.shape == few_see.shape and not np.array_equal(all_see, few_see)
+
+
 def test_the_table_has_a_line_for_each(printed: Callable[..., str]) -> None:
     lines = printed().splitlines()
     assert [line.split()[0] for line in lines] == ["patches", "8", "16"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -9,13 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
+from tests.conftest import write_json
 from tests.dialogues import assistant, picture, user, video
 from tests.families.models import settings_of, write_model
 from tests.families.test_families import FINE
 from tests.graphs import relative_error
 from vlmforge.capture.check import check
+from vlmforge.capture.component import capture
 from vlmforge.capture.vision import capture_tower
 from vlmforge.decode.generate import Options
 from vlmforge.errors import RunError, SourceError
@@ -103,6 +107,33 @@ def require_agreement(
     report = check(graph, feeds, partial(run_tower, streamed, tower, *order))
     assert report["worst"]["relative"] < 1e-5
     assert report["compared"] == 1 + 3 * 11 + 4
+
+
+def published(model: Path, directory: Path, dtype: torch.dtype) -> Path:
+    """The checkpoint as it is published: flat settings, and older names of weights."""
+    shutil.copytree(model, directory)
+    write_json(directory / "config.json", settings_of(FAMILY))
+    weights = {}
+    for name, tensor in load_file(model / "model.safetensors").items():
+        older = name.removeprefix("model.").replace("language_model.", "model.")
+        weights[older] = tensor.to(dtype)
+    assert {name.split(".")[0] for name in weights} == {"model", "visual"}
+    save_file(weights, directory / "model.safetensors", {"format": "pt"})
+    return directory
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+def test_older_spellings_are_the_same_model(
+    model: Path, tmp_path: Path, dtype: torch.dtype
+) -> None:
+    older = Checkpoint.open(str(published(model, tmp_path / "Older-VL", dtype)))
+    newer = Checkpoint.open(str(model))
+    for component in newer.components:
+        pictures = pictures_for(newer, DYNAMIC)
+        one, other = (capture(each, component, pictures) for each in (newer, older))
+        assert one.nodes == other.nodes and one.inputs == other.inputs
+        for name, weight in one.weights.items():
+            assert torch.equal(weight.load(), other.weights[name].load()), name
 
 
 def test_windows_see_no_more_than_themselves(model: Path) -> None:
