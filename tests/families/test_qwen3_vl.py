@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -13,9 +15,11 @@ import pytest
 import torch
 from PIL import Image
 from torch import Tensor
+from transformers import AutoModelForImageTextToText, AutoProcessor
 from transformers.models.qwen3_vl.modeling_qwen3_vl import Qwen3VLModel
 from transformers.models.qwen3_vl.processing_qwen3_vl import Qwen3VLProcessor
 
+import vlmforge.integrations.transformers  # noqa: F401 - tells the Auto classes of packages
 from tests.families.models import write_model
 from tests.graphs import language_feeds, relative_error
 from tests.transform import test_exactness as passes
@@ -23,6 +27,7 @@ from vlmforge.capture.check import check
 from vlmforge.capture.component import capture
 from vlmforge.capture.vision import position_tables
 from vlmforge.config import CompileConfig, EquivalentTransformationConfig
+from vlmforge.decode.generate import Options
 from vlmforge.errors import GraphError, SourceError
 from vlmforge.families.qwen3_vl import FAMILY
 from vlmforge.graph.core import Graph, Weight
@@ -187,6 +192,15 @@ def test_mixtures_of_experts_are_refused(model: Path) -> None:
         Checkpoint.open(str(model / "moe"))
 
 
+def test_more_further_features_than_layers_are_refused(model: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(model, tmp_path / "copy", ignore=shutil.ignore_patterns("moe"))
+    config = json.loads((copy / "config.json").read_text("utf-8"))
+    config["vision_config"]["deepstack_visual_indexes"] = [0, 1, 2, 3]
+    (copy / "config.json").write_text(json.dumps(config), "utf-8")
+    with pytest.raises(SourceError, match="names 4 blocks, and the decoder has 3 layers"):
+        Checkpoint.open(str(copy))
+
+
 def noise(seed: int, *shape: int) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (*shape, 3), np.uint8)
 
@@ -284,3 +298,22 @@ def test_it_predicts_what_transformers_does(session: Session, model: Path) -> No
     again = Conversation(session)
     again.restore(conversation.snapshot())
     np.testing.assert_array_equal(again.teacher_forced(MESSAGES, answer), logits)
+
+
+def test_hugging_face_classes_read_and_answer_the_same(session: Session) -> None:
+    pytest.importorskip("vlmforge.integrations.transformers")
+    directory = str(session.package.dir)
+    processor: Any = AutoProcessor.from_pretrained(directory)
+    model: Any = AutoModelForImageTextToText.from_pretrained(directory)
+    text = processor.apply_chat_template(MESSAGES, tokenize=False, add_generation_prompt=True)
+    parts = MESSAGES[0]["content"]
+    stills = [part["image"] for part in parts if part["type"] == "image"]
+    clips = [np.stack(part["video"]) for part in parts if part["type"] == "video"]
+    batch = processor(text=[text], images=stills, videos=clips, return_tensors="pt")
+    length = batch["input_ids"].shape[1]
+    wanted = session.prompts.encode(MESSAGES).token_ids
+    np.testing.assert_array_equal(batch["input_ids"][0].numpy(), wanted)
+    greedy = {"do_sample": False, "repetition_penalty": 1.0, "max_new_tokens": 6}
+    found = model.generate(**batch, **greedy)[0, length:].tolist()
+    answer = Conversation(session).generate(MESSAGES, Options(max_new_tokens=6))
+    assert found == list(answer.token_ids)

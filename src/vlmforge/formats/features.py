@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
+from vlmforge.dims import Dim
 from vlmforge.errors import PackageError
 from vlmforge.program.core import Program
 
@@ -34,23 +34,19 @@ def require_features(text: Program, vision: Program | None, directory: Path) -> 
             raise _refused(f"the vision transformer has no table for {name!r}", directory)
 
 
-def _is_input(program: Program, name: str, width: object) -> bool:
+def _is_input(program: Program, name: str, width: Dim) -> bool:
     buffer = program.buffers.get(name) if name in program.inputs else None
     return buffer is not None and buffer.dtype == "float32" and buffer.shape[-1] == width
 
 
 def _has_table(program: Program, name: str, constant: str | None) -> bool:
-    """Whether an input's rows can be read between those of a constant, a square grid."""
+    """Whether an input's rows can be read between those of a constant."""
     steps = {step.name: step for step in program.instructions if step.op == "constant"}
     if constant not in steps:
         return False
     rows = program.buffers[constant]
-    square = len(rows.shape) == 2 and isinstance(side := rows.shape[0], int) and _is_square(side)
-    return bool(square) and rows.dtype == "float32" and _is_input(program, name, rows.shape[1])
-
-
-def _is_square(number: int) -> bool:
-    return math.isqrt(number) ** 2 == number
+    listed = len(rows.shape) == 2 and rows.dtype == "float32"
+    return listed and _is_input(program, name, rows.shape[1])
 
 
 def _refused(what: str, directory: Path) -> PackageError:

@@ -65,6 +65,17 @@ def require_sizes(
         _require_layers(_path(key, part.depth), getattr(found, part.depth), stack, shapes, where)
         for size in part.stored(found):
             _require_size(size, key, shapes.get(size.weight, ()), where)
+    if family.tower is not None:
+        _require_deepstack(family.decoder, family.tower, settings, where)
+
+
+def _require_deepstack(decoder: Decoder, tower: Tower, settings: Any, where: object) -> None:
+    """Each of the further features of a tower is added by a layer of its own."""
+    features = len(tower.sizes(tower.part(settings)).mergers)
+    layers = getattr(decoder.part(settings), decoder.depth)
+    if features > layers:
+        what = f"{tower.settings}.deepstack_visual_indexes names {features} blocks"
+        raise SourceError(f"{what}, and the decoder has {layers} layers", where=where, mend=BELONGS)
 
 
 def _stacks(family: Family) -> Iterator[tuple[Decoder | Tower, str]]:
