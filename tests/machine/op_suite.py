@@ -7,7 +7,6 @@ class TestNative(OpSuite):
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -610,21 +609,6 @@ class OpSuite(OperationTests):
             requests.append(Request(feeds))
         for request, outputs in zip(requests, machine.run_batch(requests), strict=True):
             np.testing.assert_array_equal(outputs["y"], machine.run(request.inputs)["y"])
-
-    def test_windows_pass_over_what_no_row_sees(self) -> None:
-        machine, rows = self.open_machine(windowed("4*groups", 16, 1)), 2048
-        rng = np.random.default_rng(0)
-        feeds = {name: codes(rng, (rows, 16), "int8") for name in "qkv"}
-        start = np.arange(rows) // 64 * 64
-        windows = np.stack([start, start + 64], axis=1)
-
-        def seconds(visible: np.ndarray) -> float:
-            began = time.perf_counter()
-            machine.run({**feeds, "visible": visible})
-            return time.perf_counter() - began
-
-        whole = np.stack([np.zeros_like(start), np.full(rows, rows)], axis=1)
-        assert min(seconds(windows) for _ in range(4)) < min(seconds(whole) for _ in range(2)) / 3
 
     def test_attention_among_many_rows_needs_memory_for_each(self) -> None:
         rows, head_dim = 6000, 4
