@@ -19,7 +19,6 @@ from tests.images.original import TIMED, original
 from vlmforge.errors import ImageError, VideoError
 from vlmforge.formats.settings import VideoSettings
 from vlmforge.images.clip import ClipBudget, EvenSampling, clip_resize, moments, told
-from vlmforge.images.grid import Grid
 from vlmforge.images.patches import PatchLayout
 from vlmforge.images.pictures import FixedSize, NativeResolution
 from vlmforge.images.video import Video
@@ -119,7 +118,7 @@ def test_slices_are_shown_as_images_of_their_own(count: int) -> None:
     slices = -(-count // 2)
     assert video.grid.frames == slices == len(video.moments) == len(video.parts)
     for index, part in enumerate(video.parts):
-        assert part.grid == Grid(1, *video.grid[1:]) and part.parts == (part,)
+        assert part.grid == video.grid._replace(frames=1) and part.parts == (part,)
         np.testing.assert_array_equal(part.slice(0), video.slice(index))
     assert len({part.key for part in video.parts}) == slices
     still = Image.fromarray(pixels[0])
@@ -144,3 +143,9 @@ def test_files_say_their_rate(tmp_path: Path) -> None:
     file = film(tmp_path / "a.mp4", frames=10, size=(64, 64))
     video = PREPROCESS(Video(file, num_frames=4))
     assert [told(each) for each in video.moments] == ["<0.1 seconds>", "<0.8 seconds>"]
+
+
+def test_frames_are_told_theirs() -> None:
+    frames = list(np.zeros((4, 64, 64, 3), np.uint8))
+    video = PREPROCESS(Video(frames, sample_fps=2))
+    assert [told(each) for each in video.moments] == ["<0.2 seconds>", "<1.2 seconds>"]

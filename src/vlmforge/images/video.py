@@ -23,7 +23,7 @@ class Video:
         num_frames: frames that are taken of a file, whatever its length.
         min_frames, max_frames: bounds of what ``fps`` gives.
         min_pixels, max_pixels: of a frame.
-        sample_fps: how many a second frames were taken at, for models whose positions tell time;
+        sample_fps: how many a second frames were taken at, for models that tell the time;
             None if unknown.
     """
 

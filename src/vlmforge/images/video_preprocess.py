@@ -76,7 +76,7 @@ class VideoPreprocessor:
             if excess := tokens_beyond(self.images.layout.grid(len(indexes), *size), room):
                 raise VideoError(f"the video has {excess}", mend=FEWER)
             frames = [self.images.resize(frame, size) for frame in footage.chosen(indexes)]
-            rate = footage.rate
+            rate = footage.rate if video.is_file else video.sample_fps
             time = self.images.layout.temporal_patch_size
             pace = self.pace(time / _rate(video, footage, indexes))
         found = self.images.frames(frames + frames[-1:] * (-len(frames) % time), pace)
