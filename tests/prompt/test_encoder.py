@@ -374,6 +374,8 @@ def test_videos_equal_hugging_face(
         (asking(fps=float("nan")), "fps of a video is nan"),
         (asking(fps="2"), "fps of a video is '2'"),
         (asking(fps=True), "fps of a video is True"),
+        (asking(sample_fps=2), "sample_fps is that of frames"),
+        ([{"role": "user", "content": [{**VIDEO, "sample_fps": 0}]}], "sample_fps of a video is 0"),
         (asking(num_frames=2.0), "num_frames of a video is 2.0"),
         (asking(max_pixels=-1), "max_pixels of a video is -1"),
         (asking(fps=1, num_frames=2), "both fps and num_frames"),
