@@ -376,7 +376,7 @@ def test_outputs_are_checked_before_the_model_is_looked_for(tmp_path: Path) -> N
 
 
 def test_an_unsupported_architecture_names_the_supported(tmp_path: Path) -> None:
-    config = {"architectures": ["LlamaForCausalLM"], "model_type": "llama"}
+    config = {"architectures": ["GemmaForCausalLM"], "model_type": "gemma"}
     (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
     save_file({"x": torch.zeros(1)}, tmp_path / "model.safetensors")
     with pytest.raises(SourceError, match="Qwen2VLForConditionalGeneration"):

@@ -105,6 +105,9 @@ def request(program: Program, rows: int = 12) -> dict[str, np.ndarray]:
         shape = resolve(buffer.shape, dict.fromkeys(names(buffer.shape), rows))
         whole = buffer.dtype == "int64"
         feeds[name] = rng.integers(0, rows, shape) if whole else rng.standard_normal(shape)
+        if name == "visible":
+            first = rng.integers(0, shape[0], shape[0])
+            feeds[name] = np.stack([first, rng.integers(first + 1, shape[0] + 1)], axis=1)
     return {name: f if f.dtype == np.int64 else f.astype(np.float32) for name, f in feeds.items()}
 
 

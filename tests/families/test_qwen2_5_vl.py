@@ -260,7 +260,8 @@ def test_hugging_faces_classes_answer_as_a_session(package: Path, session: Sessi
     inputs = processor(text=[text], images=[image], videos=[frames], return_tensors="pt")
     assert inputs["second_per_grid_ts"].tolist() == [float(np.float32(2 / 24))]
 
-    output = model.generate(**inputs, max_new_tokens=6, do_sample=False)
+    greedy = {"do_sample": False, "repetition_penalty": 1.0, "max_new_tokens": 6}
+    output = model.generate(**inputs, **greedy)
 
     expected = Conversation(session).generate(talk, Options(max_new_tokens=6))
     found = output[0, inputs["input_ids"].shape[1] :].tolist()

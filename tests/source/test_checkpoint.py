@@ -148,7 +148,7 @@ def test_fingerprint_is_computed_once(copy: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"architectures": ["LlamaForCausalLM"]}, "LlamaForCausalLM are not supported"),
+        ({"architectures": ["GemmaForCausalLM"]}, "GemmaForCausalLM are not supported"),
         ({"architectures": None}, "names no architecture"),
         ({"architectures": "Qwen2VLForConditionalGeneration"}, "names no architecture"),
         ({"quantization_config": {"bits": 4}}, "quantized already"),

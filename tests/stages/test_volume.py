@@ -38,7 +38,8 @@ def test_images_are_as_large_as_those_recorded(
     assert found.tokens == found.prompt + calibration.max_new_tokens
 
 
-def test_a_text_is_as_long_as_asked_for(checkpoint: Checkpoint) -> None:
+def test_a_text_is_as_long_as_asked_for(tiny_decoder: Path) -> None:
+    checkpoint = Checkpoint.open(str(tiny_decoder))
     found = Volume.of(checkpoint, Calibration(text=TextCalibration([], 64)))
     assert (found.tokens, found.patches) == (64, 0)
     assert found.nbytes == FLOAT32 * 64 * checkpoint.shape(EMBEDDING)[1]

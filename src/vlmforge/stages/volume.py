@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from vlmforge.calibrate.drawing import drawn_pixels
-from vlmforge.families.family import VISION
 from vlmforge.images.patches import COLORS
 from vlmforge.source.checkpoint import EMBEDDING, Checkpoint
 from vlmforge.source.pictures import pictures_for
-from vlmforge.stages.calibration import Calibration
+from vlmforge.stages.calibration import Calibration, require_calibration
 
 FLOAT32 = 4
 QUESTION_TOKENS = 64
@@ -38,13 +37,14 @@ class Volume:
         """The volume of a sample of each component of the model.
 
         Raises:
+            CalibrationError: the model is calibrated with something else.
             SourceError: the layout leaves no size of images.
         """
+        require_calibration(checkpoint, calibration.text)
         _, hidden = checkpoint.shape(EMBEDDING)
         if calibration.text is not None:
             length = calibration.text.length
             return Volume(0, length, 0, length * hidden * FLOAT32)
-        assert VISION in checkpoint.components, "other models are calibrated with texts"
         pictures = pictures_for(checkpoint, calibration.layout)
         layout, indices = pictures.layout, range(calibration.num_samples)
         pixels = fmean(drawn_pixels(index, pictures) for index in indices)

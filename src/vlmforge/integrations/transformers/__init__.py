@@ -74,9 +74,10 @@ def _register(family: Family) -> None:
     AutoImageProcessor.register(
         config, image_processor_classes={"pil": MobilintQwen2VLImageProcessor}, exist_ok=True
     )
-    processor = processor_class(family.processor)
-    _REGISTERED[processor.__name__] = processor
-    AutoProcessor.register(config, processor, exist_ok=True)
+    name = family.processor.package_classes["processor_class"]
+    if name not in _REGISTERED:
+        _REGISTERED[name] = processor_class(family.processor)
+    AutoProcessor.register(config, _REGISTERED[name], exist_ok=True)
     AutoModelForImageTextToText.register(config, model, exist_ok=True)
 
 
