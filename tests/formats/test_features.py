@@ -56,6 +56,7 @@ def test_what_fits_is_taken(tmp_path: Path) -> None:
         ({"stream_inputs": ["logits_index"]}, {}, "no input 'logits_index'"),
         ({"stream_inputs": ["inputs_embeds"]}, {}, "gives 0 further features, .* adds 1"),
         ({}, {"stream_inputs": ["rows"]}, "no table for 'rows'"),
+        ({}, {"tables": {"rows": "patches"}}, "no table for 'rows'"),
         ({}, {"stream_inputs": ["patches"], "tables": {"patches": "a"}}, "no table for 'patches'"),
     ],
 )

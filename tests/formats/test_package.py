@@ -78,10 +78,14 @@ def test_a_dynamic_program_says_its_bounds(package: Path, fact: str, value: obje
         (vision_program(), VISION, {"layout": "tiles"}, "layout"),
         (vision_program(), VISION, {"layout": "dynamic"}, "min_pixels"),
         (dynamic_vision_program(), VISION, {"layout": "fixed"}, "image_size"),
+        (vision_program(), VISION, {"window": -1}, "window"),
+        (vision_program(), VISION, {"window": "a"}, "window"),
+        (vision_program(), VISION, {"tokens_per_second": 10**400}, "tokens_per_second"),
+        (vision_program(), VISION, {"tables": {"rows": "patches"}}, "no table for 'rows'"),
     ],
 )
 def test_kinds_nobody_knows(
-    package: Path, program: Program, file: str, changes: dict[str, str], what: str
+    package: Path, program: Program, file: str, changes: dict[str, Any], what: str
 ) -> None:
     write(package / file, with_meta(program, **changes))
 

@@ -29,7 +29,7 @@ def require_features(text: Program, vision: Program | None, directory: Path) -> 
         what = f"the vision transformer gives {further} further features, the text model adds"
         raise _refused(f"{what} {len(added)}", directory)
     tables = vision.meta.get("tables", {})
-    for name in vision.meta.get("stream_inputs", []):
+    for name in sorted({*vision.meta.get("stream_inputs", []), *tables}):
         if not _has_table(vision, name, tables.get(name)):
             raise _refused(f"the vision transformer has no table for {name!r}", directory)
 

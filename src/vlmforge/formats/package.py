@@ -57,6 +57,10 @@ LONGEST_NAME = 255
 """Bytes of a file's name; file systems have none longer."""
 
 
+MOST = 1 << 16
+"""Cells of a window's side, and positions of a second."""
+
+
 class _TextMeta(Document):
     """Facts the run time needs of a language program.
 
@@ -84,6 +88,8 @@ class _VisionMeta(Document):
         stream_inputs: what is added to the patches.
         tables: of these, the constant whose rows each is read between.
         videos: how they are shown, where not at once.
+        window: cells along a side of a window; 0 for none.
+        tokens_per_second: positions of a second of a video, where they tell the time.
     """
 
     model_config = ConfigDict(extra="allow")
@@ -97,6 +103,8 @@ class _VisionMeta(Document):
     stream_inputs: list[str] = Field(default_factory=list)
     tables: dict[str, str] = Field(default_factory=dict)
     videos: Literal["timed"] | None = None
+    window: int = Field(default=0, ge=0, le=MOST)
+    tokens_per_second: int | None = Field(default=None, ge=1, le=MOST)
 
 
 class _FixedMeta(_VisionMeta):
