@@ -47,20 +47,15 @@ def row_readers(graph: Graph, name: str) -> Iterator[Node]:
 
 def row_source(graph: Graph, name: str) -> Node | None:
     """The node whose rows the value has, neither cut nor joined; None for a graph input."""
+    return graph.nodes.get(row_origin(graph, name))
+
+
+def row_origin(graph: Graph, name: str) -> str:
+    """The node or graph input whose rows the value has, neither cut nor joined."""
     while name in graph.nodes:
         node = graph.nodes[name]
         if node.op not in MOVES or rows_joined(graph, node) != 1:
-            return node
-        name = node.inputs[0]
-    return None
-
-
-def row_input(graph: Graph, name: str) -> str | None:
-    """The graph input whose rows the value has, neither cut nor joined; None for a node's."""
-    while name in graph.nodes:
-        node = graph.nodes[name]
-        if node.op not in MOVES or rows_joined(graph, node) != 1:
-            return None
+            break
         name = node.inputs[0]
     return name
 

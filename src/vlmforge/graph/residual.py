@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from vlmforge.errors import GraphError
 from vlmforge.graph.core import Graph, Node
-from vlmforge.graph.flow import keeps_rows, readers, row_input
+from vlmforge.graph.flow import keeps_rows, readers, row_origin
 from vlmforge.graph.ops import NORMS, PRODUCTS
 
 STREAM_INPUTS = "stream_inputs"
@@ -55,10 +55,10 @@ def residual(graph: Graph) -> Residual:
             for name in node.inputs:
                 if name in stream:
                     continue
-                if (given := row_input(graph, name)) is not None:
-                    inputs[_added(graph, node, given)] = None
-                else:
+                if (given := row_origin(graph, name)) in graph.nodes:
                     writers[name] = graph.nodes[name]
+                else:
+                    inputs[_added(graph, node, given)] = None
         elif keeps_rows(graph, node) and node.inputs[0] in stream:
             stream[node.name] = None
     reading = [
