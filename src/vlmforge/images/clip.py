@@ -18,7 +18,7 @@ TIMED = "timed"
 """What a vision program's ``meta`` says of ``videos`` that are clips."""
 
 USUAL_RATE = 24.0
-"""Frames a second of a video that does not say."""
+"""Frames a second of a video that does not say, as in transformers."""
 
 
 @dataclass(frozen=True)

@@ -10,15 +10,12 @@ import numpy as np
 
 from vlmforge.errors import VideoError
 from vlmforge.formats.settings import VideoSettings
-from vlmforge.images.clip import TIMED, ClipBudget, EvenSampling, moments
+from vlmforge.images.clip import TIMED, USUAL_RATE, ClipBudget, EvenSampling, moments
 from vlmforge.images.footage import Footage, open_video
 from vlmforge.images.preprocess import LONGER, ImagePreprocessor, tokens_beyond
 from vlmforge.images.sampling import USUAL_FPS, FrameSampling
 from vlmforge.images.video import Video
 from vlmforge.images.visual import Frames
-
-ASSUMED_FPS = 24.0
-"""Frames a second of a video that does not tell, as in transformers."""
 
 FEWER = f"give the video a smaller max_frames, fps or max_pixels, cut it, or {LONGER}"
 
@@ -78,7 +75,8 @@ class VideoPreprocessor:
             frames = [self.images.resize(frame, size) for frame in footage.chosen(indexes)]
             rate = footage.rate if video.is_file else video.sample_fps
             time = self.images.layout.temporal_patch_size
-            pace = self.pace(time / _rate(video, footage, indexes))
+            share = len(indexes) / footage.frames
+            pace = self.pace(time / (share * rate if rate else USUAL_RATE))
         found = self.images.frames(frames + frames[-1:] * (-len(frames) % time), pace)
         if self.clip is None:
             return found
@@ -119,10 +117,3 @@ def _timed(images: ImagePreprocessor, settings: VideoSettings) -> VideoPreproces
     tokens = settings.max_video_tokens if settings.cap_pixels_per_frame else None
     budget = ClipBudget(settings.least_pixels, settings.most_pixels, tokens)
     return VideoPreprocessor(images, sampling, clip=budget)
-
-
-def _rate(video: Video, footage: Footage, indexes: np.ndarray) -> float:
-    """Frames that are taken of a second."""
-    if not video.is_file:
-        return video.sample_fps or ASSUMED_FPS
-    return len(indexes) / footage.frames * footage.rate if footage.rate else ASSUMED_FPS
