@@ -10,7 +10,7 @@ from vlmforge.errors import SourceError
 from vlmforge.families import qwen2_vl
 from vlmforge.families.fields import ANY, DECODER, Fields
 from vlmforge.families.size import Size
-from vlmforge.families.tower import BLOCKS, TowerSizes
+from vlmforge.families.tower import BLOCKS, TowerSizes, stated_sizes
 
 
 def _decoder_rotary(settings: Any) -> Any:
@@ -27,17 +27,8 @@ def _tower_rotary(settings: Any) -> Any:
 
 def _tower_sizes(part: Any) -> TowerSizes:
     whole = tuple(part.fullatt_block_indexes)
-    return TowerSizes(
-        embed=part.hidden_size,
-        depth=part.depth,
-        heads=part.num_heads,
-        mlp=part.intermediate_size,
-        hidden=part.out_hidden_size,
-        patch=part.patch_size,
-        channels=part.in_channels,
-        frames=part.temporal_patch_size,
-        merge=part.spatial_merge_size,
-        activation=part.hidden_act,
+    return replace(
+        stated_sizes(part),
         window=0 if {*range(part.depth)} <= {*whole} else _window(part),
         whole=whole,
         tokens_per_second=part.tokens_per_second,

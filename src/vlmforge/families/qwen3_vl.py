@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from vlmforge.families.decoder import Decoder, stated_biases
@@ -20,7 +21,7 @@ from vlmforge.families.fields import (
 )
 from vlmforge.families.processor import Processor
 from vlmforge.families.size import Size
-from vlmforge.families.tower import BLOCKS, Tower, TowerSizes
+from vlmforge.families.tower import BLOCKS, Tower, TowerSizes, stated_sizes
 
 PROCESSING = "transformers.models.qwen3_vl.processing_qwen3_vl"
 
@@ -38,17 +39,8 @@ def _tower_rotary(settings: Any) -> Any:
 
 
 def _tower_sizes(part: Any) -> TowerSizes:
-    return TowerSizes(
-        embed=part.hidden_size,
-        depth=part.depth,
-        heads=part.num_heads,
-        mlp=part.intermediate_size,
-        hidden=part.out_hidden_size,
-        patch=part.patch_size,
-        channels=part.in_channels,
-        frames=part.temporal_patch_size,
-        merge=part.spatial_merge_size,
-        activation=part.hidden_act,
+    return replace(
+        stated_sizes(part),
         patch_bias=True,
         positions=part.num_position_embeddings,
         deepstack=tuple(part.deepstack_visual_indexes),

@@ -67,6 +67,22 @@ class TowerSizes:
         return [self.window > 0 and block not in self.whole for block in range(self.depth)]
 
 
+def stated_sizes(part: Any) -> TowerSizes:
+    """The sizes in settings that call them as Qwen2.5-VL and its successors do."""
+    return TowerSizes(
+        embed=part.hidden_size,
+        depth=part.depth,
+        heads=part.num_heads,
+        mlp=part.intermediate_size,
+        hidden=part.out_hidden_size,
+        patch=part.patch_size,
+        channels=part.in_channels,
+        frames=part.temporal_patch_size,
+        merge=part.spatial_merge_size,
+        activation=part.hidden_act,
+    )
+
+
 @dataclass(frozen=True)
 class Tower:
     """A pre-norm encoder of patches with axial RoPE, whose merger joins groups of patches.
