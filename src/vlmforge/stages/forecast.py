@@ -68,16 +68,16 @@ def forecast(checkpoint: Checkpoint, calibration: Calibration, device: str = "cp
     """
     volume, place = Volume.of(checkpoint, calibration), torch_device(device)
     decoder, tower = (Stack.of(checkpoint, begin, place) for begin in (LAYERS, BLOCKS))
-    rows = ((decoder, volume.tokens), (tower, volume.patches))
-    pass_seconds = sum(stack.seconds(torch.float32) * count for stack, count in rows)
+    row, patch = decoder.seconds(torch.float32), tower.seconds(torch.float32)
+    pass_seconds = row * volume.tokens + patch * volume.patches
     quantize = PASSES * calibration.num_samples * pass_seconds
     dtype = calibration.dtype or answering_dtype(checkpoint, device)
     seconds, answers = 0.0, 0
     if calibration.text is None:
         answers = calibration.num_samples
-        reading = decoder.seconds(DTYPES[dtype]) * volume.prompt
-        seeing = tower.seconds(DTYPES[dtype]) * volume.patches
-        seconds = answers * (reading + seeing)
+        if dtype != "float32":
+            row, patch = decoder.seconds(DTYPES[dtype]), tower.seconds(DTYPES[dtype])
+        seconds = answers * (row * volume.prompt + patch * volume.patches)
         seconds += _writing(checkpoint, calibration, decoder, DTYPES[dtype])
     parameters = sum(prod(checkpoint.shape(name)) for name in checkpoint.names())
     return Forecast(checkpoint.name, parameters, answers, seconds, quantize, dtype)
