@@ -25,7 +25,7 @@ def recipe(folder: Path) -> dict[str, Stage]:
         Stage("vision", folder, 1200, 1200, batch=16, lr=2e-3, first_seed=0, every=50),
         Stage("text", folder, 1800, 700, batch=8, lr=2e-3, first_seed=100_000_000),
         Stage("joint", folder, 200, 200, batch=8, lr=3e-4, first_seed=200_000_000),
-        Stage("canvas", folder, 2000, 1200, batch=8, lr=1e-3, first_seed=300_000_000, warmup=20),
+        Stage("canvas", folder, 2600, 1800, batch=8, lr=1e-3, first_seed=300_000_000, warmup=20),
     )
     return {stage.name: stage for stage in stages}
 
