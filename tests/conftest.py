@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -177,8 +178,8 @@ GENERATION = {
 }
 
 
-def make_tokenizer() -> Tokenizer:
-    """A byte-level BPE tokenizer with Qwen2-VL's special tokens."""
+def make_tokenizer(further: Sequence[str] = ()) -> Tokenizer:
+    """A byte-level BPE tokenizer with Qwen2-VL's special tokens, and further ones."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.normalizer = normalizers.NFC()
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
@@ -194,7 +195,7 @@ def make_tokenizer() -> Tokenizer:
         show_progress=False,
     )
     tokenizer.train_from_iterator([TEXT] * 4, trainer)
-    tokenizer.add_special_tokens(list(SPECIAL))
+    tokenizer.add_special_tokens([*SPECIAL, *further])
     assert tokenizer.token_to_id(SPECIAL[0]) == WORDS
     return tokenizer
 
@@ -246,9 +247,14 @@ def _spread(name: str, parameter: torch.Tensor) -> float:
     return float(parameter[0].numel() ** -0.5) * (1.5 if sharp else 1.0)
 
 
-def write_tokenizer(directory: Path, template: str = TEMPLATE) -> None:
-    """Write ``tokenizer.json`` and ``tokenizer_config.json`` with the chat template."""
-    make_tokenizer().save(str(directory / "tokenizer.json"))
+def write_tokenizer(
+    directory: Path, template: str = TEMPLATE, named: Mapping[str, str] | None = None
+) -> None:
+    """Write ``tokenizer.json`` and ``tokenizer_config.json`` with the chat template.
+
+    Further special tokens may be ``named``, as transformers' processors look for them.
+    """
+    make_tokenizer([*(named or {}).values()]).save(str(directory / "tokenizer.json"))
     settings = {
         "add_prefix_space": False,
         "additional_special_tokens": list(SPECIAL[1:]),
@@ -262,6 +268,7 @@ def write_tokenizer(directory: Path, template: str = TEMPLATE) -> None:
         "split_special_tokens": False,
         "tokenizer_class": "Qwen2Tokenizer",
         "unk_token": None,
+        **({"extra_special_tokens": dict(named)} if named else {}),
     }
     write_json(directory / "tokenizer_config.json", settings)
 

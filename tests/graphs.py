@@ -13,7 +13,9 @@ from vlmforge.capture.vision import capture_tower
 from vlmforge.dims import Shape
 from vlmforge.graph.core import Graph, Node, Value, Weight
 from vlmforge.graph.residual import STREAM_INPUTS
+from vlmforge.images.grid import Grid
 from vlmforge.images.layout import FIXED
+from vlmforge.original.inputs import Picture
 from vlmforge.source.checkpoint import Checkpoint
 from vlmforge.source.pictures import pictures_for
 
@@ -42,6 +44,12 @@ def language_feeds(graph: Graph, seq: int = 20, seed: int = 0) -> dict[str, torc
 def vision_feeds(seed: int = 0) -> dict[str, torch.Tensor]:
     """Random pixels."""
     return {"images": torch.randn(896, 56, 6, generator=torch.Generator().manual_seed(seed))}
+
+
+def in_place(patches: torch.Tensor, grid: Grid) -> Picture:
+    """An image of Qwen2-VL's and its successors', whose patches stand as in the program."""
+    shown = {"pixel_values": patches, "image_grid_thw": torch.tensor([grid.patches(2)])}
+    return Picture(shown, torch.arange(len(patches)), torch.arange(grid.tokens))
 
 
 def merging_graph() -> Graph:

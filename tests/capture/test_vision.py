@@ -13,7 +13,7 @@ import torch
 from transformers import Qwen2VLForConditionalGeneration
 from transformers.vision_utils import get_vision_position_ids
 
-from tests.graphs import captured, language_feeds, relative_error, vision_feeds
+from tests.graphs import captured, in_place, language_feeds, relative_error, vision_feeds
 from vlmforge.capture.check import check
 from vlmforge.capture.vision import capture_tower
 from vlmforge.errors import CaptureError
@@ -26,7 +26,6 @@ from vlmforge.original.streamed import load_streamed, run_decoder, run_tower
 from vlmforge.source.checkpoint import Checkpoint
 from vlmforge.source.pictures import pictures_for
 
-IN_PLACE = torch.arange(256)
 """Patches of an image of 224 x 224 pixels, as the original has them."""
 
 
@@ -47,7 +46,7 @@ def test_vision_agrees_with_the_original(tiny_checkpoint: Path) -> None:
     feeds = vision_feeds()
     pixels = torch.from_numpy(PatchLayout().of_blocks(feeds["images"].numpy()))
     tower, original = checkpoint.family.tower, load_streamed(checkpoint)
-    run = partial(run_tower, original, tower, pixels, torch.tensor([[1, 16, 16]]), IN_PLACE)
+    run = partial(run_tower, original, tower, in_place(pixels, Grid(1, 8, 8)))
     report = check(graph, feeds, run)
     assert report["worst"]["relative"] < 1e-4
     assert report["compared"] == 1 + 2 * 10 + 4
@@ -98,9 +97,8 @@ def test_a_dtype_within_the_settings_does_not_matter(
     check(language, feeds, decoder_of(checkpoint, feeds))
     feeds = vision_feeds()
     pixels = torch.from_numpy(PatchLayout().of_blocks(feeds["images"].numpy()))
-    grid = torch.tensor([[1, 16, 16]])
     original, tower = load_streamed(checkpoint), checkpoint.family.tower
-    check(vision, feeds, partial(run_tower, original, tower, pixels, grid, IN_PLACE))
+    check(vision, feeds, partial(run_tower, original, tower, in_place(pixels, Grid(1, 8, 8))))
 
 
 def test_names_follow_the_modules(tiny_checkpoint: Path) -> None:
@@ -155,9 +153,8 @@ def test_images_of_any_size_agree_with_the_original(tiny_checkpoint: Path, grid:
     count = grid.tokens * 4
     patches = torch.randn(count, 1176, generator=torch.Generator().manual_seed(0))
     positions = torch.from_numpy(pictures.layout.positions(grid))
-    tower, thw = checkpoint.family.tower, torch.tensor([grid.patches(2)])
-    order = torch.arange(count)
-    run = partial(run_tower, load_streamed(checkpoint), tower, patches, thw, order)
+    tower = checkpoint.family.tower
+    run = partial(run_tower, load_streamed(checkpoint), tower, in_place(patches, grid))
     report = check(graph, {"patches": patches, "position_ids": positions}, run)
     assert report["worst"]["relative"] < 1e-4
     assert report["compared"] == 1 + 2 * 10 + 4

@@ -27,7 +27,7 @@ from vlmforge.families.qwen2_5_vl import FAMILY
 from vlmforge.formats.kv import Snapshot
 from vlmforge.graph.core import Graph
 from vlmforge.graph.evaluate import evaluate
-from vlmforge.images.feeds import VisionFeeds
+from vlmforge.images.feeds import vision_feeds
 from vlmforge.images.grid import Grid
 from vlmforge.images.layout import DYNAMIC, Layout
 from vlmforge.integrations.transformers import register
@@ -74,7 +74,7 @@ def pixels(grid: Grid) -> np.ndarray:
 
 
 def feeds_of(graph: Graph, grid: Grid) -> dict[str, torch.Tensor]:
-    ways = VisionFeeds.of(graph.meta)
+    ways = vision_feeds(graph.meta)
     return {name: torch.from_numpy(x) for name, x in ways(pixels(grid), grid).items()}
 
 
@@ -101,10 +101,9 @@ def require_agreement(
     model: Path, graph: Graph, feeds: dict[str, torch.Tensor], patches: np.ndarray
 ) -> None:
     shown = original_picture(graph, feeds)
-    np.testing.assert_array_equal(shown.pixel_values.numpy(), patches)
+    np.testing.assert_array_equal(shown.arguments["pixel_values"].numpy(), patches)
     tower, streamed = FAMILY.tower, load_streamed(Checkpoint.open(str(model)))
-    order = (shown.pixel_values, shown.grid_thw, shown.order)
-    report = check(graph, feeds, partial(run_tower, streamed, tower, *order))
+    report = check(graph, feeds, partial(run_tower, streamed, tower, shown))
     assert report["worst"]["relative"] < 1e-5
     assert report["compared"] == 1 + 3 * 11 + 4
 
@@ -174,7 +173,7 @@ def test_every_machine_gives_every_code(session: Session) -> None:
     program = session.vision.machine.program
     assert program.meta["window"] == 3 and program.meta["tokens_per_second"] == 2
     assert sum(step.op == "hadamard" for step in program.instructions) == 3
-    ways = VisionFeeds.of(program.meta)
+    ways = vision_feeds(program.meta)
     machines = [open_machine(program, "reference")]
     if "native" in IMPLEMENTATIONS:
         from vlmforge.machine.native.machine import NativeMachine, instruction_sets

@@ -21,7 +21,7 @@ from transformers.models.qwen3_vl.processing_qwen3_vl import Qwen3VLProcessor
 
 import vlmforge.integrations.transformers  # noqa: F401 - tells the Auto classes of packages
 from tests.families.models import write_model
-from tests.graphs import language_feeds, relative_error
+from tests.graphs import in_place, language_feeds, relative_error
 from tests.transform import test_exactness as passes
 from vlmforge.capture.check import check
 from vlmforge.capture.component import capture
@@ -94,16 +94,14 @@ def test_the_tower_is_captured(checkpoint: Checkpoint, layout: Any) -> None:
     pictures = pictures_for(checkpoint, layout)
     graph = capture(checkpoint, "vision", pictures)
     grid = GRID if layout is DYNAMIC else pictures.layout.grid(1, *pictures.size(0, 0))
-    feeds, thw = tower_feeds(checkpoint, grid), torch.tensor([grid.patches(2)])
+    feeds = tower_feeds(checkpoint, grid)
     patches = feeds["patches"]
     if layout is FIXED:
         blocks = torch.from_numpy(pictures.layout.blocks(patches.numpy()))
         feeds = {"images": blocks, "position_rows": feeds["position_rows"]}
     original, tower = load_streamed(checkpoint), FAMILY.tower
     assert tower is not None
-    report = check(
-        graph, feeds, partial(run_tower, original, tower, patches, thw, torch.arange(len(patches)))
-    )
+    report = check(graph, feeds, partial(run_tower, original, tower, in_place(patches, grid)))
     assert report["worst"]["relative"] < 1e-5 and len(graph.outputs) == 3
 
 

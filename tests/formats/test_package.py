@@ -71,11 +71,16 @@ def test_a_dynamic_program_says_its_bounds(package: Path, fact: str, value: obje
     refused(package, fact)
 
 
+TILED = {"layout": "tiles", "tile": [28, 28], "min_tiles": 1, "max_tiles": 2, "class_token": True}
+
+
 @pytest.mark.parametrize(
     ("program", "file", "changes", "what"),
     [
         (text_program(), TEXT, {"positions": "spiral"}, "positions"),
-        (vision_program(), VISION, {"layout": "tiles"}, "layout"),
+        (vision_program(), VISION, {"layout": "spiral"}, "layout"),
+        (vision_program(), VISION, {"layout": "tiles"}, "tile"),
+        (vision_program(), VISION, TILED, "does not read tiles of 28 × 28"),
         (vision_program(), VISION, {"layout": "dynamic"}, "min_pixels"),
         (dynamic_vision_program(), VISION, {"layout": "fixed"}, "image_size"),
         (vision_program(), VISION, {"window": -1}, "window"),

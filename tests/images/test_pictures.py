@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from PIL.Image import Resampling
 from transformers.models.qwen2_vl import image_processing_pil_qwen2_vl as original
 
@@ -14,7 +15,13 @@ from vlmforge.errors import ImageError
 from vlmforge.formats.settings import ProcessorSettings, SizeSettings
 from vlmforge.images.grid import Grid
 from vlmforge.images.patches import PatchLayout
-from vlmforge.images.pictures import FixedSize, NativeResolution, pictures_of, smart_resize
+from vlmforge.images.pictures import (
+    FixedSize,
+    NativeResolution,
+    Pictures,
+    pictures_of,
+    smart_resize,
+)
 
 SIZES = {"patch_size": 14, "merge_size": 2, "temporal_patch_size": 2}
 FIXED = {**SIZES, "image_size": [56, 112]}
@@ -101,3 +108,15 @@ def test_images_that_may_not_be_resized_have_to_fit(size: tuple[int, int]) -> No
     assert native.size(28, 56) == (28, 56)
     with pytest.raises(ImageError, match="multiples of 28"):
         native.size(*size)
+
+
+@pytest.mark.parametrize(
+    "pictures",
+    [FixedSize(PatchLayout(), 28, 56), NativeResolution(PatchLayout(), 784, 100_000, 64)],
+    ids=["fixed", "native"],
+)
+def test_images_get_their_size(pictures: Pictures) -> None:
+    image = Image.new("RGB", (50, 20), (9, 9, 9))
+    (only,) = pictures.frames(image)
+    assert only.size == pictures.given(image).size == (56, 28)
+    assert pictures.grid(20, 50) == Grid(1, 1, 2)

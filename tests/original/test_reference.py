@@ -35,8 +35,7 @@ def original_logits(reference: ReferenceModel, inputs: object) -> torch.Tensor:
     with torch.inference_mode():
         output = reference.model(
             input_ids=inputs.input_ids,
-            pixel_values=inputs.pixel_values,
-            image_grid_thw=inputs.grid,
+            **inputs.pictures,
             mm_token_type_ids=inputs.token_types,
         )
     return output.logits[0]
@@ -136,9 +135,9 @@ def test_images_of_their_own_size(tiny_checkpoint: Path, dynamic_session: Sessio
     inputs = reference.inputs("Hi.", [picture])
 
     visual = dynamic_session.preprocess(picture)
-    assert inputs.pixel_values is not None and inputs.grid is not None
-    assert inputs.grid.tolist() == [list(visual.grid.patches(2))] != [[1, 16, 16]]
-    assert np.array_equal(inputs.pixel_values.numpy(), visual.slice(0))
+    grid, pixels = inputs.pictures["image_grid_thw"], inputs.pictures["pixel_values"]
+    assert grid.tolist() == [list(visual.grid.patches(2))] != [[1, 16, 16]]
+    assert np.array_equal(pixels.numpy(), visual.slice(0))
 
 
 def test_missing_weights_are_refused(tiny_checkpoint: Path, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from vlmforge.graph.core import Graph, Weight
 from vlmforge.graph.evaluate import evaluate
 from vlmforge.graph.ops import NORMS
 from vlmforge.graph.residual import residual, stream_width
-from vlmforge.images.feeds import VisionFeeds
+from vlmforge.images import feeds as program_feeds
 from vlmforge.images.grid import Grid
 from vlmforge.images.layout import DYNAMIC
 from vlmforge.source.checkpoint import Checkpoint
@@ -98,7 +98,7 @@ def windowed(model: Path) -> Component:
     checkpoint, grid = Checkpoint.open(str(model)), Grid(1, 4, 5)
     graph = capture(checkpoint, "vision", pictures_for(checkpoint, DYNAMIC))
     patches = np.random.default_rng(0).standard_normal((4 * grid.tokens, 1176), np.float32)
-    feeds = VisionFeeds.of(graph.meta)(patches, grid)
+    feeds = program_feeds.vision_feeds(graph.meta)(patches, grid)
     return graph, {name: torch.from_numpy(array) for name, array in feeds.items()}
 
 

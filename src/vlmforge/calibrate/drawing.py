@@ -13,6 +13,7 @@ import random
 from PIL import Image
 
 from vlmforge.images.pictures import NativeResolution, Pictures
+from vlmforge.images.tiles import Tiles
 
 STRATA = 3
 FLATTEST = 3.0
@@ -27,7 +28,7 @@ def drawn(image: Image.Image, index: int, pictures: Pictures) -> Image.Image:
         index: of the sample, which decides size and shape.
         pictures: with the bounds of pixels.
     """
-    if not isinstance(pictures, NativeResolution):
+    if not isinstance(pictures, NativeResolution | Tiles):
         return image
     shape, pixels = _chosen(index, pictures)
     shaped = _cut(image, shape) if index % 2 else image
@@ -36,15 +37,19 @@ def drawn(image: Image.Image, index: int, pictures: Pictures) -> Image.Image:
     return shaped.resize(size, pictures.resample)
 
 
-def drawn_pixels(index: int, pictures: Pictures) -> float:
-    """About how many pixels the image of sample ``index`` has, once it is divided into patches."""
-    if isinstance(pictures, NativeResolution):
-        return _chosen(index, pictures)[1]
-    height, width = pictures.size(1, 1)
-    return height * width
+def drawn_size(index: int, pictures: Pictures) -> tuple[int, int]:
+    """About the height and width in pixels of what :func:`drawn` gives for sample ``index``.
+
+    Those of a square where the image's own shape decides, or all images get one size.
+    """
+    if not isinstance(pictures, NativeResolution | Tiles):
+        return pictures.size(1, 1)
+    shape, pixels = _chosen(index, pictures)
+    width = math.sqrt(pixels * (shape if index % 2 else 1))
+    return max(1, round(pixels / width)), max(1, round(width))
 
 
-def _chosen(index: int, pictures: NativeResolution) -> tuple[float, float]:
+def _chosen(index: int, pictures: NativeResolution | Tiles) -> tuple[float, float]:
     """Times as wide as high, and pixels."""
     chance = random.Random(index)
     shape = math.exp(chance.uniform(-1, 1) * math.log(FLATTEST))

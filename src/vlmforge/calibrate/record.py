@@ -21,10 +21,10 @@ from vlmforge.capture.vision import position_tables
 from vlmforge.errors import CalibrationError
 from vlmforge.formats.kinds import IMAGES_RECORD
 from vlmforge.formats.samples import SampleWriter
-from vlmforge.images.feeds import VisionFeeds
+from vlmforge.images.feeds import Feeds, vision_feeds
 from vlmforge.images.layout import FIXED, Layout
-from vlmforge.images.pictures import NativeResolution, Pictures
-from vlmforge.images.resizing import resize_image
+from vlmforge.images.pictures import Pictures
+from vlmforge.images.received import received
 from vlmforge.original.reference import ReferenceModel
 from vlmforge.progress import Progress
 from vlmforge.source.checkpoint import Checkpoint
@@ -129,18 +129,17 @@ def record_vision(
     A sample is ``images`` float32 ``[896, 56, 6]`` for 224 × 224; where images keep their sizes,
     ``patches`` float32 ``[patches, 1176]`` and ``position_ids`` int64 ``[3, patches]``. Where the
     encoder attends within windows, there is ``visible`` int64 ``[patches, 2]``, too, and of a tower
-    with learned positions ``position_rows`` float32 ``[patches, embed]``. The model itself does not
-    run. Arguments and errors are those of :func:`record_language`; the samples go to ``vision``.
+    with learned positions ``position_rows`` float32 ``[patches, embed]``. Where images are cut into
+    tiles, each sample is one of the tiles of its image. The model itself does not run. Arguments
+    and errors are those of :func:`record_language`; the samples go to ``vision``.
     """
     count, pictures = _count(images_dir, num_samples), pictures_for(checkpoint, layout)
     processor = load_image_processor(checkpoint.path, checkpoint.family.processor)
-    fixed = not isinstance(pictures, NativeResolution)
-    ways = VisionFeeds(pictures.layout, fixed, position_tables(checkpoint))
+    ways = vision_feeds(pictures.facts(), position_tables(checkpoint))
     facts = _facts(checkpoint, images_dir, layout, progress)
     with SampleWriter(Path(output_dir), "vision", facts) as writer:
         for question in _questions(Path(images_dir), count, pictures):
-            image = resize_image(question.image, pictures)
-            writer.add(_vision_inputs(processor, image, ways), **question.facts)
+            writer.add(_vision_inputs(processor, question, pictures, ways), **question.facts)
             if progress is not None:
                 progress("vision samples", question.index + 1, count)
     return writer.path
@@ -179,11 +178,15 @@ def _answered(
         yield arrays, prompt.length
 
 
-def _vision_inputs(processor: Any, image: Image.Image, ways: VisionFeeds) -> dict[str, np.ndarray]:
-    """The vision encoder's inputs, of an image that has its final size."""
-    batch = processor(images=[image], do_resize=False, return_tensors="np")
-    grid = ways.layout.grid(1, image.height, image.width)
-    return ways(batch["pixel_values"], grid)
+def _vision_inputs(
+    processor: Any, question: Question, pictures: Pictures, ways: Feeds
+) -> dict[str, np.ndarray]:
+    """The vision encoder's inputs of an image; of one that is cut, those of a tile."""
+    images = [pictures.given(question.image)]
+    batch = processor(images=images, return_tensors="np", **pictures.asked)
+    found = received(batch["pixel_values"], batch.get("image_grid_thw"), ways.layout)
+    shown = found[question.index % len(found)]
+    return ways(shown.patches, shown.grid)
 
 
 def _questions(images_dir: Path, count: int, pictures: Pictures) -> Iterator[Question]:

@@ -70,7 +70,7 @@ def deepstack_inputs(checkpoint: Checkpoint) -> tuple[str, ...]:
     tower = checkpoint.family.tower
     if tower is None:
         return ()
-    mergers = tower.sizes(tower.part(checkpoint.settings)).mergers
+    mergers = tower.sizes(checkpoint.settings).mergers
     return tuple(f"{DEEPSTACK}{number}" for number in range(len(mergers)))
 
 

@@ -12,27 +12,29 @@ from vlmforge.capture.modules import (
     RMSNorm,
     Rope,
     RopeTable,
+    Unturned,
 )
 from vlmforge.families.tower import MLPKind, NormKind, Tower, TowerSizes
 
 
-def _norm(kind: NormKind, sizes: TowerSizes, rows: int = 1) -> nn.Module:
-    width = sizes.embed * rows
-    if kind == "rms_norm":
-        return RMSNorm(width, sizes.eps)
-    return nn.LayerNorm(width, eps=sizes.eps)
+def _norm(kind: NormKind, width: int, eps: float) -> nn.Module:
+    return RMSNorm(width, eps) if kind == "rms_norm" else nn.LayerNorm(width, eps=eps)
 
 
 class VisionAttention(nn.Module):
     """Bidirectional attention with q, k and v split."""
 
-    def __init__(self, sizes: TowerSizes) -> None:
+    def __init__(self, sizes: TowerSizes, *, turned: bool) -> None:
         super().__init__()
-        self.q, self.k, self.v, self.proj = (nn.Linear(sizes.embed, sizes.embed) for _ in range(4))
-        self.q_rope, self.k_rope = Rope(sizes.head_dim), Rope(sizes.head_dim)
+        width, bias = sizes.embed, sizes.input_bias
+        self.q, self.k, self.v = (nn.Linear(width, width, bias=bias) for _ in range(3))
+        self.proj = nn.Linear(width, width)
+        self.q_rope, self.k_rope = (
+            Rope(sizes.head_dim) if turned else Unturned() for _ in range(2)
+        )
         self.attention = Attention(sizes.heads, sizes.heads, sizes.head_dim, causal=False)
 
-    def forward(self, x: Tensor, rows: Tensor, visible: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, rows: Tensor | None, visible: Tensor | None) -> Tensor:
         query, key = self.q_rope(self.q(x), rows), self.k_rope(self.k(x), rows)
         return self.proj(self.attention(query, key, self.v(x), visible))
 
@@ -61,12 +63,11 @@ class VisionBlock(nn.Module):
 
     def __init__(self, sizes: TowerSizes, tower: Tower) -> None:
         super().__init__()
-        self.norm1 = _norm(tower.norm, sizes)
-        self.attn = VisionAttention(sizes)
-        self.norm2 = _norm(tower.norm, sizes)
+        self.norm1, self.norm2 = (_norm(tower.norm, sizes.embed, sizes.eps) for _ in range(2))
+        self.attn = VisionAttention(sizes, turned=tower.rotary is not None)
         self.mlp = _mlp(tower.mlp, sizes)
 
-    def forward(self, x: Tensor, rows: Tensor, visible: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, rows: Tensor | None, visible: Tensor | None) -> Tensor:
         x = x + self.attn(self.norm1(x), rows, visible)
         return x + self.mlp(self.norm2(x))
 
@@ -77,14 +78,22 @@ class PatchMerger(nn.Module):
     The patches are normalized before they are joined, or as one row behind it.
     """
 
-    def __init__(self, sizes: TowerSizes, norm: NormKind, *, grouped: bool = False) -> None:
+    def __init__(
+        self,
+        sizes: TowerSizes,
+        norm: NormKind,
+        *,
+        grouped: bool,
+        width: int | None = None,
+        eps: float | None = None,
+    ) -> None:
         super().__init__()
-        group = sizes.merge**2
-        self.joined, self.grouped = sizes.embed * group, grouped
-        self.ln_q = _norm(norm, sizes, group if grouped else 1)
-        self.fc1 = nn.Linear(self.joined, self.joined)
+        self.joined, self.grouped = sizes.embed * sizes.merge**2, grouped
+        self.ln_q = _norm(norm, self.joined if grouped else sizes.embed, eps or sizes.eps)
+        width = width or self.joined
+        self.fc1 = nn.Linear(self.joined, width)
         self.act = nn.GELU()
-        self.fc2 = nn.Linear(self.joined, sizes.hidden)
+        self.fc2 = nn.Linear(width, sizes.hidden)
 
     def forward(self, x: Tensor) -> Tensor:
         if self.grouped:
@@ -97,7 +106,8 @@ class PatchMerger(nn.Module):
 class VisionTransformer(nn.Module):
     """Patch embedding, blocks and mergers: features, and those of the mergers between blocks.
 
-    Some blocks see of each patch what is ``visible``.
+    Some blocks see of each patch what is ``visible``. Where some rows are not ``merged``, an index
+    says which are.
     """
 
     def __init__(self, sizes: TowerSizes, tower: Tower, patch_embed: nn.Module) -> None:
@@ -105,13 +115,20 @@ class VisionTransformer(nn.Module):
         self.patch_embed = patch_embed
         self.blocks = nn.ModuleList([VisionBlock(sizes, tower) for _ in range(sizes.depth)])
         self.windowed = sizes.windowed
-        self.merger = PatchMerger(sizes, tower.norm)
+        self.merger = PatchMerger(
+            sizes, tower.norm, grouped=tower.grouped, width=sizes.merger, eps=sizes.merger_eps
+        )
         self.behind = {sizes.deepstack[merger]: merger for merger in sizes.mergers}
         mergers = {str(i): PatchMerger(sizes, tower.norm, grouped=True) for i in sizes.mergers}
         self.deepstack = nn.ModuleDict(mergers)
 
     def forward(
-        self, pixels: Tensor, rows: Tensor, visible: Tensor | None, position_rows: Tensor | None
+        self,
+        pixels: Tensor,
+        rows: Tensor | None = None,
+        visible: Tensor | None = None,
+        position_rows: Tensor | None = None,
+        merged: Tensor | None = None,
     ) -> tuple[Tensor, ...]:
         x, further = self.patch_embed(pixels), []
         if position_rows is not None:
@@ -120,7 +137,7 @@ class VisionTransformer(nn.Module):
             x = block(x, rows, visible if self.windowed[index] else None)
             if index in self.behind:
                 further.append(self.deepstack[str(self.behind[index])](x))
-        return self.merger(x), *further
+        return self.merger(x if merged is None else x.index_select(0, merged)), *further
 
 
 class FixedEncoder(nn.Module):
@@ -166,3 +183,20 @@ class DynamicEncoder(nn.Module):
         position_rows: Tensor | None = None,
     ) -> tuple[Tensor, ...]:
         return self.model(patches, self.rotary_emb(position_ids), visible, position_rows)
+
+
+class TileEncoder(nn.Module):
+    """Patches ``[rows, channels * frames * patch^2]`` of a tile to features ``[groups, hidden]``.
+
+    ``position_rows`` is ``[rows, embed]``; ``merged`` ``[merge^2 * groups]`` says which rows, none
+    of them the class token's, are joined into groups.
+    """
+
+    def __init__(self, sizes: TowerSizes, tower: Tower) -> None:
+        super().__init__()
+        width = sizes.channels * sizes.frames * sizes.patch**2
+        embed = nn.Linear(width, sizes.embed, bias=sizes.patch_bias)
+        self.model = VisionTransformer(sizes, tower, embed)
+
+    def forward(self, patches: Tensor, position_rows: Tensor, merged: Tensor) -> tuple[Tensor, ...]:
+        return self.model(patches, position_rows=position_rows, merged=merged)

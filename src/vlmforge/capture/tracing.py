@@ -10,13 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from vlmforge.capture.modules import RopeTable
-from vlmforge.capture.tower import DynamicEncoder, FixedEncoder
+from vlmforge.capture.tower import DynamicEncoder, FixedEncoder, TileEncoder
 from vlmforge.dims import Dim, Shape, multiple, parts, resolve
 from vlmforge.errors import CaptureError
 from vlmforge.families.tower import Tower, TowerSizes
 from vlmforge.graph.core import Weight
-from vlmforge.images.feeds import POSITION_ROWS, VisionFeeds
+from vlmforge.images.feeds import MERGED, POSITION_ROWS, VisionFeeds
 from vlmforge.images.patches import PatchLayout
+from vlmforge.images.tiles import Tiles
 
 GROUPS = "groups"
 """The dynamic dimension: tokens of an image."""
@@ -33,8 +34,8 @@ class Traced:
         exported: from ``torch.export.export``.
         inputs: name to shape.
         constants: path to the tensor of a buffer.
-        patch_weight: the checkpoint's patch convolution ``[out, channels, frames, p, p]`` as the
-            encoder's patch embedding reads it.
+        patch_weight: the checkpoint's patch convolution ``[out, channels, (frames,) p, p]`` as
+            the encoder's patch embedding reads it.
     """
 
     exported: torch.export.ExportedProgram
@@ -78,6 +79,20 @@ def trace_dynamic(sizes: TowerSizes, tower: Tower, rotary: Any, max_patches: int
     exported = _exported(module, inputs, most=max_patches**2)
     constants = {"rotary_emb.cos": cos, "rotary_emb.sin": sin}
     return Traced(exported, _shapes(inputs), constants, _folded)
+
+
+def trace_tiles(sizes: TowerSizes, tower: Tower, tiles: Tiles) -> Traced:
+    """The encoder of tiles, all of one size, with a class token behind the patches of each."""
+    patches, width = tiles.patches, sizes.channels * sizes.frames * sizes.patch**2
+    rows = patches + (tower.class_token is not None)
+    with torch.device("meta"):
+        module = TileEncoder(sizes, tower)
+    inputs: Inputs = {
+        "patches": ((rows, width), torch.float32),
+        POSITION_ROWS: ((rows, sizes.embed), torch.float32),
+        MERGED: ((patches,), torch.int64),
+    }
+    return Traced(_exported(module, inputs, most=patches), _shapes(inputs), {}, _folded)
 
 
 def _beside(sizes: TowerSizes, patches: Dim) -> Inputs:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vlmforge.decode.lock import Lock
-from vlmforge.images.feeds import VisionFeeds
+from vlmforge.images.feeds import vision_feeds
 from vlmforge.images.grid import Grid
 from vlmforge.images.position_table import PositionTable
 from vlmforge.images.visual import Visual
@@ -49,7 +49,7 @@ class VisionEncoder:
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
         program = machine.program
-        self._feeds = VisionFeeds.of(program.meta, _position_tables(program))
+        self._feeds = vision_feeds(program.meta, _position_tables(program))
         self._remembered: OrderedDict[int, ImageFeatures] = OrderedDict()
         self._lock = Lock()
 

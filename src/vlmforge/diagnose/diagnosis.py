@@ -13,7 +13,7 @@ from torch import Tensor
 
 from vlmforge.decode.deepstack import Deepstack
 from vlmforge.decode.inputs import Inputs
-from vlmforge.decode.vision import ImageFeatures
+from vlmforge.decode.vision import ImageFeatures, VisionEncoder
 from vlmforge.diagnose.cases import Case
 from vlmforge.diagnose.node import CLASSES, NodeRecord
 from vlmforge.diagnose.original import Originals
@@ -21,8 +21,9 @@ from vlmforge.diagnose.walk import Side, Walk
 from vlmforge.evaluation.divergence import compare
 from vlmforge.formats.rotation import Rotation
 from vlmforge.images.preprocess import ImagePreprocessor
-from vlmforge.images.reading import ImageSource
-from vlmforge.images.visual import Patches
+from vlmforge.images.reading import ImageSource, read_image
+from vlmforge.images.received import received
+from vlmforge.images.visual import Frames, Patches
 from vlmforge.program.core import Program
 from vlmforge.progress import Progress
 from vlmforge.prompt.positions import positions_kind, positions_of
@@ -134,32 +135,40 @@ def _encode_images(
         visual = preprocess.images(image)
         wanted = Patches(_original_pixels(processor, image, preprocess.images), visual.grid)
         visuals.append(visual)
-        real, codes = encoder.feeds(wanted), encoder.feeds(visual)
-        pixels = program.inputs[0]
-        _compare_inputs(record, real[pixels], codes[pixels], np.zeros(0, np.int8))
-        tensors = {name: torch.from_numpy(array) for name, array in real.items()}
-        sides.append(Side(tensors, codes, np.zeros(0, np.int8)))
+        for index in range(visual.grid.frames):
+            real, codes = encoder.feeds(wanted, index), encoder.feeds(visual, index)
+            pixels = program.inputs[0]
+            _compare_inputs(record, real[pixels], codes[pixels], np.zeros(0, np.int8))
+            tensors = {name: torch.from_numpy(array) for name, array in real.items()}
+            sides.append(Side(tensors, codes, np.zeros(0, np.int8)))
     walk = _walk(originals, program)
     walk.run(sides, progress)
     diagnosis.records += [record, *walk.records]
+    walked = iter(sides)
     features = (
-        Features(
-            encoder.rows(visual, {name: each.numpy() for name, each in side.real.items()}),
-            ImageFeatures(visual.key, encoder.rows(visual, side.codes), visual.grid),
-        )
-        for side, visual in zip(sides, visuals, strict=True)
+        _features(encoder, visual, [next(walked) for _ in range(visual.grid.frames)])
+        for visual in visuals
     )
     return [[next(features) for _ in case.images] for case in cases]
+
+
+def _features(encoder: VisionEncoder, visual: Frames, sides: Sequence[Side]) -> Features:
+    """The features of an image whose slices were walked through, original and computed."""
+    real = [{name: each.numpy() for name, each in side.real.items()} for side in sides]
+    wanted = np.concatenate([encoder.rows(visual, each) for each in real])
+    codes = np.concatenate([encoder.rows(visual, side.codes) for side in sides])
+    return Features(wanted, ImageFeatures(visual.key, codes, visual.grid))
 
 
 def _original_pixels(
     processor: Callable[..., Any], image: ImageSource, preprocess: ImagePreprocessor
 ) -> np.ndarray:
-    """What Hugging Face's processor makes of an image of the package's size."""
-    images = [preprocess.resized(image)]
-    batch = processor(images=images, do_resize=False, return_tensors="np")
-    values: np.ndarray = batch["pixel_values"].astype(np.float32)
-    return values
+    """What Hugging Face's processor makes of an image, float32 ``[patches, ...]`` of all of it."""
+    pictures = preprocess.pictures
+    images = [pictures.given(read_image(image))]
+    batch = processor(images=images, return_tensors="np", **pictures.asked)
+    found = received(batch["pixel_values"], batch.get("image_grid_thw"), pictures.layout)
+    return np.concatenate([each.patches for each in found]).astype(np.float32)
 
 
 def _language_side(

@@ -181,8 +181,9 @@ class Decoder:
             turned=tuple(self.turned(part)),
         )
 
-    def stored(self, part: Any) -> Iterator[Size]:
-        """What its settings ask of the weights."""
+    def stored(self, settings: Any) -> Iterator[Size]:
+        """What the settings of the whole model ask of its weights."""
+        part = self.part(settings)
         sizes = self.sizes(part)
         layer, embedding = f"{LAYERS}0.", "language_model.embed_tokens.weight"
         yield Size("vocab_size", part.vocab_size, embedding)

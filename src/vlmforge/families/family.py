@@ -34,18 +34,25 @@ class Family:
         fields: configuration class to the fate of each of its settings, older spellings included.
             A flat ``config.json`` has the decoder's settings at its root.
         decoder: the text decoder.
+        decoders: those that a checkpoint may have, by the ``model_type`` of their settings; none
+            where all have the same.
         tower: the vision encoder; None for a plain decoder.
         processor: of what the tower sees.
         module: where the class of the original model is.
+        models: names and sizes of those that are published, for people.
+        particular: what sets it apart from others, for people.
     """
 
     architecture: str
     prefixes: tuple[tuple[str, str], ...]
     fields: Mapping[str, Fields]
     decoder: Decoder
+    decoders: Mapping[str, Decoder] = field(default_factory=dict)
     tower: Tower | None = None
     processor: Processor = field(default_factory=Processor)
     module: str = "transformers"
+    models: str = ""
+    particular: str = ""
 
     @property
     def components(self) -> tuple[str, ...]:

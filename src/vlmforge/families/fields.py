@@ -45,6 +45,18 @@ class Whole:
 
 
 @dataclass(frozen=True)
+class Square:
+    """A setting honoured as one whole number above zero, for height and width alike."""
+
+    mend: str = "choose a model with one number for height and width"
+
+    def admits(self, value: Any) -> bool:
+        """Whether the value is such a number, or that number twice."""
+        sides = value if isinstance(value, (list, tuple)) else [value, value]
+        return len(sides) == 2 and sides[0] == sides[1] and type(sides[0]) is int and sides[0] > 0
+
+
+@dataclass(frozen=True)
 class Small:
     """A setting honoured as a finite number that is not negative."""
 
@@ -108,7 +120,7 @@ class Fraction:
         return value is None or (isinstance(value, (int, float)) and 0 < value <= 1)
 
 
-Fate = Rule | Only | Whole | Small | Positive | Token | Reach | Fraction
+Fate = Rule | Only | Whole | Square | Small | Positive | Token | Reach | Fraction
 Fields = Mapping[str, Fate]
 
 ANY, NO_EFFECT = Rule.HONOURED, Rule.NO_EFFECT

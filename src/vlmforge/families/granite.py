@@ -39,4 +39,6 @@ FAMILY = Family(
         }
     },
     decoder=Decoder(_rotary, biases=stated_biases, multipliers=_multipliers),
+    models="Granite 3, 2B and 8B",
+    particular="without experts; multipliers become part of weights",
 )

@@ -29,4 +29,6 @@ FAMILY = Family(
         }
     },
     decoder=Decoder(_rotary, biases=stated_biases),
+    models="Llama 2 and 3, SmolLM2, and others built like them",
+    particular="biases as the settings say; RoPE of kind `llama3`",
 )

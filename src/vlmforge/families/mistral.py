@@ -20,4 +20,6 @@ FAMILY = Family(
     prefixes=(("model.", "language_model."),),
     fields={"MistralConfig": {**DECODER, "sliding_window": Reach()}},
     decoder=Decoder(_rotary, biases=no_biases, limits=window_limit),
+    models="Mistral 7B, Mistral Nemo",
+    particular="heads of a size of their own; a window bounds the package",
 )

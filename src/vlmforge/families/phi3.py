@@ -71,4 +71,6 @@ FAMILY = Family(
         biases=no_biases,
         limits=_limits,
     ),
+    models="Phi-3, Phi-3.5 mini, Phi-4-mini",
+    particular="fused products, heads turned in part, the first table of LongRoPE",
 )

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import Any
-
-from vlmforge.images.clip import TIMED
+from typing import Any, Literal
 
 QWEN2_VL = "transformers.models.qwen2_vl"
 
@@ -21,8 +19,12 @@ class Processor:
         images: of the image processor, which needs no torchvision.
         videos: settings for videos that a checkpoint has of its own: the defaults where they are
             not those of :class:`vlmforge.formats.settings.VideoSettings`.
-        timed: whether the slices of a video are shown one by one, each behind its time, and the
-            pixels of all frames are bounded together: see :mod:`vlmforge.images.clip`.
+        shown: how videos are: whole; ``"timed"``, where their slices are shown one by one, each
+            behind its time, and the pixels of all frames are bounded together (see
+            :mod:`vlmforge.images.clip`); or ``"unseen"``.
+        around: texts of the tokens before those of an image, and behind them, where the template
+            does not write them.
+        settings: of the processor of text and images, that a checkpoint may have of its own.
     """
 
     whole: tuple[str, str] = (f"{QWEN2_VL}.processing_qwen2_vl", "Qwen2VLProcessor")
@@ -31,11 +33,14 @@ class Processor:
         "Qwen2VLImageProcessorPil",
     )
     videos: Mapping[str, Any] = field(default_factory=dict)
-    timed: bool = False
+    shown: Literal["whole", "timed", "unseen"] = "whole"
+    around: tuple[str, str] | None = None
+    settings: tuple[str, ...] = ()
 
     def facts(self) -> dict[str, Any]:
         """What a vision program's ``meta`` says of it."""
-        return {"videos": TIMED} if self.timed else {}
+        facts: dict[str, Any] = {} if self.shown == "whole" else {"videos": self.shown}
+        return facts if self.around is None else {**facts, "around": list(self.around)}
 
     @property
     def whole_class(self) -> type[Any]:

@@ -20,4 +20,6 @@ FAMILY = Family(
     prefixes=(("model.", "language_model."),),
     fields={"Qwen2Config": DECODER},
     decoder=Decoder(_rotary),
+    models="Qwen2 and Qwen2.5, 0.5B to 72B",
+    particular="biases of queries, keys and values",
 )

@@ -25,7 +25,8 @@ def _tower_rotary(settings: Any) -> Any:
     return Qwen2_5_VLVisionRotaryEmbedding(settings)
 
 
-def _tower_sizes(part: Any) -> TowerSizes:
+def _tower_sizes(settings: Any) -> TowerSizes:
+    part = settings.vision_config
     whole = tuple(part.fullatt_block_indexes)
     return replace(
         stated_sizes(part),
@@ -47,8 +48,9 @@ def _window(part: Any) -> int:
     return int(part.window_size // part.spatial_merge_size // part.patch_size)
 
 
-def _tower_stored(part: Any) -> Iterator[Size]:
-    block, width, patch = f"{BLOCKS}0.", part.hidden_size, "visual.patch_embed.proj.weight"
+def _tower_stored(settings: Any) -> Iterator[Size]:
+    part, block, patch = settings.vision_config, f"{BLOCKS}0.", "visual.patch_embed.proj.weight"
+    width = part.hidden_size
     yield Size("hidden_size", width, patch)
     yield Size("temporal_patch_size", part.temporal_patch_size, patch, 2)
     yield Size("patch_size", part.patch_size, patch, 3)
@@ -89,5 +91,9 @@ FAMILY = replace(
         rotary=_tower_rotary,
         norm="rms_norm",
         mlp="gated",
+    ),
+    models="Qwen2.5-VL 3B, 7B, 32B, 72B",
+    particular=(
+        "most blocks of the vision encoder attend within windows; positions of videos tell the time"
     ),
 )

@@ -34,7 +34,8 @@ def _tower_rotary(settings: Any) -> Any:
     return Qwen2VLVisionRotaryEmbedding(settings)
 
 
-def _tower_sizes(part: Any) -> TowerSizes:
+def _tower_sizes(settings: Any) -> TowerSizes:
+    part = settings.vision_config
     return TowerSizes(
         embed=part.embed_dim,
         depth=part.depth,
@@ -49,8 +50,9 @@ def _tower_sizes(part: Any) -> TowerSizes:
     )
 
 
-def _tower_stored(part: Any) -> Iterator[Size]:
-    block, embed, patch = f"{BLOCKS}0.", part.embed_dim, "visual.patch_embed.proj.weight"
+def _tower_stored(settings: Any) -> Iterator[Size]:
+    part, block, patch = settings.vision_config, f"{BLOCKS}0.", "visual.patch_embed.proj.weight"
+    embed = part.embed_dim
     yield Size("embed_dim", embed, patch)
     yield Size("temporal_patch_size", part.temporal_patch_size, patch, 2)
     yield Size("patch_size", part.patch_size, patch, 3)
@@ -107,4 +109,6 @@ FAMILY = Family(
         ),
         fused="attn.qkv",
     ),
+    models="Qwen2-VL 2B, 7B, 72B",
+    particular="M-RoPE",
 )

@@ -20,4 +20,6 @@ FAMILY = Family(
     prefixes=(("model.", "language_model."),),
     fields={"Qwen3Config": {**DECODER, "attention_bias": FLAG}},
     decoder=Decoder(_rotary, biases=stated_biases, head_norms=True),
+    models="Qwen3, 0.6B to 32B",
+    particular="without experts; each head of queries and keys is normalized",
 )

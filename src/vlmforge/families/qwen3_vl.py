@@ -38,7 +38,8 @@ def _tower_rotary(settings: Any) -> Any:
     return Qwen3VLVisionRotaryEmbedding(settings)
 
 
-def _tower_sizes(part: Any) -> TowerSizes:
+def _tower_sizes(settings: Any) -> TowerSizes:
+    part = settings.vision_config
     return replace(
         stated_sizes(part),
         patch_bias=True,
@@ -47,8 +48,9 @@ def _tower_sizes(part: Any) -> TowerSizes:
     )
 
 
-def _tower_stored(part: Any) -> Iterator[Size]:
-    block, embed, patch = f"{BLOCKS}0.", part.hidden_size, "visual.patch_embed.proj.weight"
+def _tower_stored(settings: Any) -> Iterator[Size]:
+    part, block, patch = settings.vision_config, f"{BLOCKS}0.", "visual.patch_embed.proj.weight"
+    embed = part.hidden_size
     yield Size("hidden_size", embed, patch)
     yield Size("temporal_patch_size", part.temporal_patch_size, patch, 2)
     yield Size("patch_size", part.patch_size, patch, 3)
@@ -123,7 +125,7 @@ FAMILY = Family(
     ),
     processor=Processor(
         whole=(PROCESSING, "Qwen3VLProcessor"),
-        timed=True,
+        shown="timed",
         videos={
             "image_mean": _HALVES,
             "image_std": _HALVES,
@@ -133,5 +135,9 @@ FAMILY = Family(
             "max_frames": 768,
             "max_video_tokens": 768,
         },
+    ),
+    models="Qwen3-VL 2B, 4B, 8B, 32B",
+    particular=(
+        "without experts; learned positions; early layers add features of their own (DeepStack)"
     ),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pkgutil
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from importlib import import_module
 from typing import Any
@@ -66,4 +67,19 @@ def family_of(config: Mapping[str, Any], where: object = None) -> Family:
             where=where,
             mend="choose the original checkpoint, in bfloat16, float16 or float32",
         )
-    return supported[named[0]]
+    return _with_decoder(supported[named[0]], config, where)
+
+
+def _with_decoder(family: Family, config: Mapping[str, Any], where: object) -> Family:
+    """The family with the decoder that a ``config.json`` names, where it may have several."""
+    part = config.get(family.decoder.settings)
+    named = part.get("model_type") if isinstance(part, Mapping) else None
+    if not family.decoders or named is None:
+        return family
+    if named not in family.decoders:
+        raise SourceError(
+            f"{family.decoder.settings}.model_type is {named!r}, which is not supported",
+            where=where,
+            mend=f"choose a model whose decoder is one of: {', '.join(family.decoders)}",
+        )
+    return replace(family, decoder=family.decoders[named])

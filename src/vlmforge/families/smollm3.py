@@ -40,4 +40,6 @@ FAMILY = Family(
         }
     },
     decoder=Decoder(_rotary, biases=stated_biases, turned=_turned),
+    models="SmolLM3 3B",
+    particular="layers without RoPE",
 )

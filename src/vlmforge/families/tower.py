@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from vlmforge.families.size import Size
 
 BLOCKS = "visual.blocks."
-"""Begins the canonical names of the weights of blocks."""
+"""Begins the canonical names of the weights of blocks in most towers."""
 
 NormKind = Literal["layer_norm", "rms_norm"]
 
@@ -31,6 +32,11 @@ class TowerSizes:
         whole: the blocks that see whole images although there are windows.
         tokens_per_second: positions that a second of a video takes in the decoder; None where each
             of its slices takes one.
+        tile: height and width in pixels of all that the tower reads; None where it reads pictures
+            of any size.
+        input_bias: whether the products that make queries, keys and values have biases.
+        merger: channels within the last merger; None for those that it joins.
+        merger_eps: of the norm in the last merger; None for ``eps``.
     """
 
     embed: int
@@ -50,6 +56,10 @@ class TowerSizes:
     window: int = 0
     whole: tuple[int, ...] = ()
     tokens_per_second: int | None = None
+    tile: tuple[int, int] | None = None
+    input_bias: bool = True
+    merger: int | None = None
+    merger_eps: float | None = None
 
     @property
     def head_dim(self) -> int:
@@ -85,40 +95,63 @@ def stated_sizes(part: Any) -> TowerSizes:
 
 @dataclass(frozen=True)
 class Tower:
-    """A pre-norm encoder of patches with axial RoPE, whose merger joins groups of patches.
+    """A pre-norm encoder of patches, whose merger joins groups of patches.
 
     Its modules are called as in :mod:`vlmforge.capture.tower`.
 
     Attributes:
-        sizes: the sizes in its settings.
-        stored: what its settings ask of the weights.
-        rotary: makes transformers' rotary embedding of its settings: positions ``[n, 2]`` of rows
-            and columns to cos and sin ``[n, head_dim]``.
+        sizes: the sizes in the settings of the whole model.
+        stored: what these settings ask of the weights.
+        rotary: makes transformers' rotary embedding of its part of the settings: positions
+            ``[n, 2]`` of rows and columns to cos and sin ``[n, head_dim]``. None for a tower of
+            tiles, which knows where a patch is from learned positions alone.
         rotary_name: of that module within the tower's.
         names: of modules that the original calls otherwise, within the tower: a pattern of paths
             in :mod:`vlmforge.capture.tower`, and the original's.
-        positions: the original's module of learned positions.
+        positions: the original's weight of learned positions.
         fused: the original's module of queries, keys and values together, in place of ``q``,
             ``k`` and ``v``; None where it has three.
+        scales: products of a block whose output the original multiplies, channel by channel, and
+            its block's parameter that holds the factors (layer scale, arXiv 2103.17239).
+        class_token: the original's weight, where a token that is no patch stands before them; the
+            first of the learned positions is its own.
         norm: of blocks and merger.
+        grouped: whether the last merger normalizes each group as one row.
         mlp: of blocks.
+        blocks: begins the canonical names of their weights.
+        raw: begins the paths of modules, within the tower's, whose rows stand as the original's
+            pictures do, and not as the program's.
         depth: the setting that counts the blocks.
+        heads: the setting that counts the heads.
         settings: key of its settings in the configuration.
         path: of its module in the original model.
     """
 
     sizes: Callable[[Any], TowerSizes]
     stored: Callable[[Any], Iterator[Size]]
-    rotary: Callable[[Any], Any]
+    rotary: Callable[[Any], Any] | None
     rotary_name: str = "rotary_pos_emb"
     names: tuple[tuple[str, str], ...] = ()
-    positions: str = "pos_embed"
+    positions: str = "pos_embed.weight"
     fused: str | None = None
+    scales: Mapping[str, str] = field(default_factory=dict)
+    class_token: str | None = None
     norm: NormKind = "layer_norm"
+    grouped: bool = False
     mlp: MLPKind = "plain"
+    blocks: str = BLOCKS
+    raw: str = "patch_embed"
     depth: str = "depth"
+    heads: str = "num_heads"
     settings: str = "vision_config"
     path: str = "model.visual"
+
+    def original(self, module: str) -> str:
+        """The original's path, within the tower's, of a module."""
+        for pattern, path in self.names:
+            if found := re.fullmatch(pattern, module):
+                return found.expand(path)
+        return module
 
     def part(self, settings: Any) -> Any:
         """The tower's part of a configuration."""

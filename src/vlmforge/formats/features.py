@@ -28,10 +28,30 @@ def require_features(text: Program, vision: Program | None, directory: Path) -> 
     if further != len(added):
         what = f"the vision transformer gives {further} further features, the text model adds"
         raise _refused(f"{what} {len(added)}", directory)
+    _require_tile(vision, directory)
     tables = vision.meta.get("tables", {})
     for name in sorted({*vision.meta.get("stream_inputs", []), *tables}):
         if not _has_table(vision, name, tables.get(name)):
             raise _refused(f"the vision transformer has no table for {name!r}", directory)
+
+
+def _require_tile(vision: Program, directory: Path) -> None:
+    """A program for tiles reads the patches of one, all rows of its tables, and merges as many."""
+    if vision.meta.get("layout") != "tiles":
+        return
+    height, width = vision.meta["tile"]
+    side = vision.meta["patch_size"] * vision.meta["merge_size"]
+    patches = height * width // vision.meta["patch_size"] ** 2
+    rows = patches + bool(vision.meta["class_token"])
+    constants = {step.name for step in vision.instructions if step.op == "constant"}
+    tables = constants & set(vision.meta.get("tables", {}).values())
+    shapes = {"patches": rows, "merged": patches, **dict.fromkeys(tables, rows)}
+    found = {name: vision.buffers[name].shape[:1] for name in shapes if name in vision.buffers}
+    whole = height % side == width % side == 0
+    if not whole or found != {name: (length,) for name, length in shapes.items()}:
+        raise _refused(
+            f"the vision transformer does not read tiles of {height} × {width}", directory
+        )
 
 
 def _is_input(program: Program, name: str, width: Dim) -> bool:

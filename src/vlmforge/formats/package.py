@@ -84,10 +84,11 @@ class _VisionMeta(Document):
 
     Attributes:
         layout: whether every image has one size, ``image_size``, or its own within bounds:
-            ``min_pixels``, ``max_pixels``, and ``max_patches`` along a side.
+            ``min_pixels``, ``max_pixels``, and ``max_patches`` along a side; or is cut into tiles.
         stream_inputs: what is added to the patches.
         tables: of these, the constant whose rows each is read between.
         videos: how they are shown, where not at once.
+        around: what a prompt has before the tokens of an image, and behind them.
         window: cells along a side of a window; 0 for none.
         tokens_per_second: positions of a second of a video, where they tell the time.
     """
@@ -99,10 +100,11 @@ class _VisionMeta(Document):
     patch_size: PositiveInt
     merge_size: PositiveInt
     temporal_patch_size: PositiveInt
-    layout: Literal["fixed", "dynamic"] = "fixed"
+    layout: Literal["fixed", "dynamic", "tiles"] = "fixed"
     stream_inputs: list[str] = Field(default_factory=list)
     tables: dict[str, str] = Field(default_factory=dict)
-    videos: Literal["timed"] | None = None
+    videos: Literal["timed", "unseen"] | None = None
+    around: tuple[str, str] | None = None
     window: int = Field(default=0, ge=0, le=MOST)
     tokens_per_second: int | None = Field(default=None, ge=1, le=MOST)
 
@@ -121,10 +123,22 @@ class _DynamicMeta(_VisionMeta):
     max_patches: PositiveInt
 
 
+class _TilesMeta(_VisionMeta):
+    """Of a program for tiles, of which an image has at least ``min_tiles``."""
+
+    tile: tuple[PositiveInt, PositiveInt]
+    min_tiles: PositiveInt
+    max_tiles: int = Field(ge=1, le=MOST)
+    class_token: bool = False
+
+
 def _meta_kind(program: Program) -> type[Document]:
     if program.component == "language":
         return _TextMeta
-    return _DynamicMeta if program.meta.get("layout") == "dynamic" else _FixedMeta
+    layout = program.meta.get("layout")
+    if layout == "tiles":
+        return _TilesMeta
+    return _DynamicMeta if layout == "dynamic" else _FixedMeta
 
 
 @dataclass(frozen=True)

@@ -95,6 +95,7 @@ class ProcessorSettings(Settings):
     Attributes:
         min_pixels, max_pixels: of an image; they count before those of ``size``.
         resample: number of a Pillow filter.
+        min_patches, max_patches: tiles of an image, where images are cut into tiles.
     """
 
     image_mean: tuple[float, float, float] = (0.48145466, 0.4578275, 0.40821073)
@@ -111,6 +112,8 @@ class ProcessorSettings(Settings):
     min_pixels: PositiveInt | None = None
     max_pixels: PositiveInt | None = None
     size: SizeSettings = Field(default_factory=SizeSettings)
+    min_patches: PositiveInt = 1
+    max_patches: PositiveInt = 12
 
     @property
     def least_pixels(self) -> int | None:

@@ -80,6 +80,15 @@ class Weight:
             return self
         return self.map_rows(lambda rows: (rows.double() * factor).float())
 
+    def scaled(self, factors: Weight) -> Weight:
+        """The weight, each row multiplied by its factor ``[rows]`` in float64 and rounded once."""
+
+        def read(start: int, stop: int) -> torch.Tensor:
+            rows, own = self.read(start, stop).double(), factors.read(start, stop).double()
+            return (rows * own.view(-1, *[1] * (rows.ndim - 1))).float()
+
+        return Weight(self.shape, read)
+
     @staticmethod
     def of(tensor: torch.Tensor) -> Weight:
         """A weight held in memory."""

@@ -17,6 +17,9 @@ from vlmforge.images.pictures import LONGEST, NativeResolution, Pictures
 TIMED = "timed"
 """What a vision program's ``meta`` says of ``videos`` that are clips."""
 
+UNSEEN = "unseen"
+"""What it says of them where none are seen."""
+
 USUAL_RATE = 24.0
 """Frames a second of a video that does not say, as in transformers."""
 

@@ -13,6 +13,7 @@ from vlmforge.errors import ImageError
 from vlmforge.formats.settings import ProcessorSettings
 from vlmforge.images.grid import Grid
 from vlmforge.images.patches import PatchLayout
+from vlmforge.images.tiles import TILES, Tiles
 
 USED = 0.9
 """The part of the tokens there are that the frames of a video may have."""
@@ -42,6 +43,28 @@ class Pictures(Protocol):
         """
         ...
 
+    def grid(self, height: int, width: int) -> Grid:
+        """The grid that an image of this height and width gets; raises :class:`ImageError`."""
+        ...
+
+    @property
+    def largest(self) -> tuple[int, int]:
+        """Height and width of an image that gets the most tokens, as square as it can be."""
+        ...
+
+    def frames(self, image: Image.Image) -> list[Image.Image]:
+        """What of an image in RGB is divided into patches, all of one size."""
+        ...
+
+    def given(self, image: Image.Image) -> Image.Image:
+        """An image in RGB as transformers' processor is given it."""
+        ...
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """What transformers' processor is asked for beside it, to give the same pixels."""
+        ...
+
     def refusal(self, grid: Grid) -> str | None:
         """Why a vision program for these pictures cannot read a grid; None if it can."""
         ...
@@ -59,8 +82,36 @@ class Pictures(Protocol):
         ...
 
 
+class _Whole:
+    """Pictures that are divided as they are once they have their size."""
+
+    layout: PatchLayout
+    resample: Image.Resampling
+
+    def size(self, height: int, width: int) -> tuple[int, int]:
+        raise NotImplementedError
+
+    def grid(self, height: int, width: int) -> Grid:
+        """See :class:`Pictures`."""
+        return self.layout.grid(1, *self.size(height, width))
+
+    def frames(self, image: Image.Image) -> list[Image.Image]:
+        """See :class:`Pictures`."""
+        return [self.given(image)]
+
+    def given(self, image: Image.Image) -> Image.Image:
+        """See :class:`Pictures`: at its size."""
+        height, width = self.size(image.height, image.width)
+        return image.resize((width, height), self.resample)
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """See :class:`Pictures`: not to resize it again."""
+        return {"do_resize": False}
+
+
 @dataclass(frozen=True)
-class FixedSize:
+class FixedSize(_Whole):
     """Every image gets the one size that the vision program was compiled for, by Lanczos.
 
     Attributes:
@@ -72,6 +123,11 @@ class FixedSize:
     height: int
     width: int
     resample: Image.Resampling = Image.Resampling.LANCZOS
+
+    @property
+    def largest(self) -> tuple[int, int]:
+        """See :class:`Pictures`."""
+        return self.height, self.width
 
     def size(self, height: int, width: int) -> tuple[int, int]:
         """See :class:`Pictures`."""
@@ -98,7 +154,7 @@ class FixedSize:
 
 
 @dataclass(frozen=True)
-class NativeResolution:
+class NativeResolution(_Whole):
     """An image keeps about its size and shape, within bounds.
 
     Attributes:
@@ -128,6 +184,12 @@ class NativeResolution:
             Image.Resampling(settings.resample),
             settings.do_resize,
         )
+
+    @property
+    def largest(self) -> tuple[int, int]:
+        """See :class:`Pictures`."""
+        side = math.isqrt(self.max_pixels) // self.layout.side * self.layout.side
+        return side, side
 
     def size(self, height: int, width: int) -> tuple[int, int]:
         """See :class:`Pictures`."""
@@ -192,11 +254,14 @@ def pictures_of(meta: Mapping[str, Any], settings: ProcessorSettings) -> Picture
     Args:
         meta: ``Program.meta`` of the vision program: ``patch_size``, ``merge_size``,
             ``temporal_patch_size`` and, with ``layout`` ``"fixed"`` (or none), ``image_size``; with
-            ``"dynamic"`` ``min_pixels``, ``max_pixels`` and ``max_patches``.
+            ``"dynamic"`` ``min_pixels``, ``max_pixels`` and ``max_patches``; with ``"tiles"``
+            ``tile``, ``min_tiles``, ``max_tiles`` and ``class_token``.
         settings: of the processor; its bounds count within those of the program.
     """
     if meta.get("layout", "fixed") == "fixed":
         return FixedSize(PatchLayout.of(meta), *meta["image_size"])
+    if meta["layout"] == TILES:
+        return Tiles.of(meta, settings)
     return NativeResolution.of(meta, settings)
 
 

@@ -16,7 +16,6 @@ from vlmforge.images.normalization import Normalization
 from vlmforge.images.patches import PatchLayout
 from vlmforge.images.pictures import Pictures, pictures_of
 from vlmforge.images.reading import ImageSource, read_image
-from vlmforge.images.resizing import resize_image
 from vlmforge.images.visual import Frames
 
 LONGER = "open the package with a larger max_length (at most the compiled cache length)"
@@ -65,15 +64,10 @@ class ImagePreprocessor:
                 has more tokens than there is room for.
         """
         found = read_image(image)
-        size = self.pictures.size(found.height, found.width)
-        if excess := tokens_beyond(self.layout.grid(1, *size), room):
+        if excess := tokens_beyond(self.pictures.grid(found.height, found.width), room):
             mend = f"show smaller or fewer images, or {LONGER}"
             raise ImageError(f"the image has {excess}", mend=mend)
-        return self.frames([self.resize(found, size)])
-
-    def resized(self, image: ImageSource) -> Image.Image:
-        """An image in RGB at the size it is divided at; raises :class:`ImageError`."""
-        return resize_image(image, self.pictures)
+        return self.frames(self.pictures.frames(found))
 
     def resize(self, image: Image.Image, size: tuple[int, int]) -> Image.Image:
         """An image in RGB with another height and width."""

@@ -19,7 +19,7 @@ def left_padded(questions: Sequence[ReferenceInputs], pad: int) -> dict[str, Ten
 
     Returns:
         ``input_ids``, ``attention_mask`` and ``mm_token_type_ids``, int64 ``[questions, longest]``,
-        and where there are images ``pixel_values`` and ``image_grid_thw`` of all, in order.
+        and where there are images the pictures of all, in order.
     """
     longest = max(each.length for each in questions)
     batch = {
@@ -31,10 +31,9 @@ def left_padded(questions: Sequence[ReferenceInputs], pad: int) -> dict[str, Ten
         batch["input_ids"][row, longest - each.length :] = each.input_ids[0]
         batch["attention_mask"][row, longest - each.length :] = 1
         batch["mm_token_type_ids"][row, longest - each.length :] = each.token_types[0]
-    pixels = [each.pixel_values for each in questions if each.pixel_values is not None]
-    grids = [each.grid for each in questions if each.grid is not None]
-    if pixels:
-        batch |= {"pixel_values": torch.cat(pixels), "image_grid_thw": torch.cat(grids)}
+    shown = [each.pictures for each in questions if each.pictures]
+    for name in shown[0] if shown else ():
+        batch[name] = torch.cat([pictures[name] for pictures in shown])
     return batch
 
 

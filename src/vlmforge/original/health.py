@@ -49,8 +49,9 @@ def _expected_shapes(checkpoint: Checkpoint) -> dict[str, Shape]:
     """Canonical name to shape of every weight of the model that the settings describe."""
     canonical, model = checkpoint.family.canonical, empty_model(checkpoint)
     for part in checkpoint.family.parts:
-        rotary = model.get_submodule(f"{part.path}.{part.rotary_name}")
-        _require_finite_rope(rotary, checkpoint.path / "config.json")
+        if part.rotary is not None:
+            rotary = model.get_submodule(f"{part.path}.{part.rotary_name}")
+            _require_finite_rope(rotary, checkpoint.path / "config.json")
     weights = model.state_dict()
     return {canonical(name): tuple(tensor.shape) for name, tensor in weights.items()}
 

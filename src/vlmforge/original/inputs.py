@@ -9,20 +9,38 @@ import torch
 
 
 @dataclass(frozen=True)
+class Picture:
+    """An image, or a tile of one, as the original vision encoder reads it.
+
+    Attributes:
+        arguments: of transformers' ``get_image_features``.
+        order: int64 ``[rows]``: which of the original's rows stands at each place of the program.
+        tokens: int64 ``[tokens]``: which token is that of each row of its output.
+    """
+
+    arguments: Mapping[str, torch.Tensor]
+    order: torch.Tensor
+    tokens: torch.Tensor
+
+
+PIXELS = ("pixel_values", "image_grid_thw")
+"""The arguments of an original that say what is shown, as its processor gives them."""
+
+
+@dataclass(frozen=True)
 class ReferenceInputs:
     """Token ids and the pixels that go with them, one sequence.
 
     Attributes:
         input_ids: int64 ``[1, seq]``; each image is a run of image tokens.
         token_types: int64 ``[1, seq]``: 0 text, 1 image.
-        pixel_values: float32 ``[patches, channels * temporal * patch * patch]``, if any image.
-        grid: int64 ``[images, 3]``: time, rows and columns of patches, if any image.
+        pictures: of :data:`PIXELS` those that the original takes; the first dimension of each
+            runs through the images.
     """
 
     input_ids: torch.Tensor
     token_types: torch.Tensor
-    pixel_values: torch.Tensor | None = None
-    grid: torch.Tensor | None = None
+    pictures: Mapping[str, torch.Tensor] = field(default_factory=dict)
 
     @property
     def length(self) -> int:

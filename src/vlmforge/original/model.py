@@ -71,5 +71,6 @@ def empty_model(checkpoint: Checkpoint) -> PreTrainedModel:
 def _compute_rope(model: Any, family: Family, config: Any) -> None:
     """Give a model its RoPE, which no checkpoint stores."""
     for part in family.parts:
-        module = model.get_submodule(part.path)
-        setattr(module, part.rotary_name, part.rotary(part.part(config)))
+        if part.rotary is not None:
+            module = model.get_submodule(part.path)
+            setattr(module, part.rotary_name, part.rotary(part.part(config)))

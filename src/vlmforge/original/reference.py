@@ -10,21 +10,16 @@ from typing import Any
 import torch
 from PIL import Image
 from torch import Tensor
-from transformers import (
-    GenerationConfig,
-    Qwen2VLForConditionalGeneration,
-    StoppingCriteriaList,
-)
+from transformers import GenerationConfig, StoppingCriteriaList
 
 from vlmforge.capture.text import deepstack_inputs
 from vlmforge.errors import SourceError
 from vlmforge.images.layout import FIXED, Layout
 from vlmforge.images.pictures import Pictures
 from vlmforge.images.reading import read_image
-from vlmforge.images.resizing import resize_image
 from vlmforge.original.batch import answers, left_padded
 from vlmforge.original.deepstack import deepstack_arguments
-from vlmforge.original.inputs import Embedded, ReferenceInputs
+from vlmforge.original.inputs import PIXELS, Embedded, ReferenceInputs
 from vlmforge.original.model import load_model
 from vlmforge.source.checkpoint import Checkpoint
 from vlmforge.source.pictures import pictures_for
@@ -54,12 +49,14 @@ class ReferenceModel:
         model: transformers' model.
         processor: makes token ids and pixels of text and images.
         pictures: the sizes of images.
+        typed: whether the model is told what each token stands for.
         deepstack: names of the inputs that the first layers of the captured decoder add.
     """
 
-    model: Qwen2VLForConditionalGeneration
+    model: Any
     processor: Any
     pictures: Pictures
+    typed: bool = True
     deepstack: tuple[str, ...] = ()
 
     @staticmethod
@@ -85,7 +82,8 @@ class ReferenceModel:
         model: Any = load_model(checkpoint, dtype).to(target)
         model.generation_config = _greedy(model.generation_config)
         pictures = pictures_for(checkpoint, layout)
-        return ReferenceModel(model, processor, pictures, deepstack_inputs(checkpoint))
+        typed = checkpoint.family.decoder.positions == "mrope"
+        return ReferenceModel(model, processor, pictures, typed, deepstack_inputs(checkpoint))
 
     def inputs(self, prompt: str, images: Sequence[Image.Image] = ()) -> ReferenceInputs:
         """One user message: the images, resized, and then the prompt; ready to be answered."""
@@ -95,16 +93,13 @@ class ReferenceModel:
         )
         batch = self.processor(
             text=[text],
-            images=[resize_image(image, self.pictures) for image in images] or None,
-            do_resize=False,
+            images=[self.pictures.given(read_image(image)) for image in images] or None,
             return_tensors="pt",
+            **(self.pictures.asked if images else {}),
         )
-        return ReferenceInputs(
-            batch["input_ids"],
-            batch["mm_token_type_ids"].long(),
-            batch.get("pixel_values"),
-            batch.get("image_grid_thw"),
-        )
+        types = (batch["input_ids"] == self.processor.image_token_id).long()
+        shown = {name: batch[name] for name in PIXELS if name in batch}
+        return ReferenceInputs(batch["input_ids"], types, shown)
 
     @torch.inference_mode()
     def embed(self, inputs: ReferenceInputs) -> Embedded:
@@ -112,20 +107,28 @@ class ReferenceModel:
         ids = inputs.input_ids.to(self.model.device)
         embeds = self.model.get_input_embeddings()(ids)
         deepstack = {name: torch.zeros_like(embeds) for name in self.deepstack}
-        if inputs.pixel_values is not None and inputs.grid is not None:
-            features = self.model.get_image_features(
-                inputs.pixel_values.to(ids.device), inputs.grid.to(ids.device)
-            )
+        if inputs.pictures:
+            shown = {name: each.to(ids.device) for name, each in inputs.pictures.items()}
+            features = self.model.get_image_features(**shown)
             places = inputs.token_types.to(ids.device) == 1
-            embeds[places] = torch.cat(features.pooler_output)
+            embeds[places] = torch.cat(tuple(features.pooler_output))
             for name, further in zip(self.deepstack, _further(features), strict=True):
                 deepstack[name][places] = torch.cat(tuple(further))
-        positions, _ = self.model.model.get_rope_index(
-            inputs.input_ids, mm_token_type_ids=inputs.token_types, image_grid_thw=inputs.grid
-        )
         types = inputs.token_types[0].to(torch.int8)
         added = {name: rows.float().cpu() for name, rows in deepstack.items()}
-        return Embedded(embeds.float().cpu(), positions[:, 0], types, added)
+        return Embedded(embeds.float().cpu(), self._positions(inputs), types, added)
+
+    def _positions(self, inputs: ReferenceInputs) -> torch.Tensor:
+        """int64 ``[3, seq]``; where the original has one axis, all three count up."""
+        if not self.typed:
+            return torch.arange(inputs.length).expand(3, -1)
+        positions, _ = self.model.model.get_rope_index(
+            inputs.input_ids,
+            mm_token_type_ids=inputs.token_types,
+            image_grid_thw=inputs.pictures.get("image_grid_thw"),
+        )
+        found: torch.Tensor = positions[:, 0]
+        return found
 
     def generate(self, inputs: ReferenceInputs, max_new_tokens: int) -> list[int]:
         """The greedy answer's token ids, at most ``max_new_tokens``, the end token included."""
@@ -151,6 +154,8 @@ class ReferenceModel:
         stop = _token_ids(config.eos_token_id)
         pad = [*_token_ids(config.pad_token_id), *stop, 0][0]
         batch = left_padded(questions, pad)
+        if not self.typed:
+            del batch["mm_token_type_ids"]
         start = batch["input_ids"].shape[1]
 
         def told(ids: Tensor, scores: object, **_: object) -> Tensor:
@@ -184,9 +189,10 @@ class ReferenceModel:
         """
         added = [rows.to(self.model.dtype) for rows in (deepstack or {}).values()]
         device = self.model.device
+        positions = position_ids[:, None] if self.typed else position_ids[:1]
         output = self.model.model.language_model(
             inputs_embeds=inputs_embeds.to(device, self.model.dtype),
-            position_ids=position_ids[:, None].to(device),
+            position_ids=positions.to(device),
             use_cache=False,
             **deepstack_arguments([rows.to(device) for rows in added]),
         )

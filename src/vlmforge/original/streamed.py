@@ -13,6 +13,7 @@ from vlmforge.capture.text import DEEPSTACK
 from vlmforge.families.decoder import Decoder
 from vlmforge.families.tower import Tower
 from vlmforge.original.deepstack import deepstack_arguments
+from vlmforge.original.inputs import Picture
 from vlmforge.original.model import empty_model
 from vlmforge.source.checkpoint import Checkpoint
 
@@ -72,35 +73,48 @@ def run_decoder(
 
 
 @torch.no_grad()
-def run_tower(
-    model: PreTrainedModel,
-    tower: Tower,
-    pixel_values: Tensor,
-    grid: Tensor,
-    order: Tensor,
-    observe: Observer,
-) -> None:
-    """Run the vision side on ``pixel_values`` [patches, 1176] with ``grid`` [images, 3].
+def run_tower(model: PreTrainedModel, tower: Tower, picture: Picture, observe: Observer) -> None:
+    """Run the vision side on a picture; ``observe`` sees rows in the order of the program."""
+    scaled = {
+        f"{tower.path}.{tower.original(f'blocks.{block}.{product}')}": parameter
+        for block in range(tower.sizes(model.config).depth)
+        for product, parameter in tower.scales.items()
+    }
 
-    ``order`` [patches] says which patch stands at each place behind the patch embedding, whose own
-    rows ``observe`` sees in it, too.
-    """
+    def seen(path: str, rows: Tensor) -> None:
+        if path in scaled:
+            rows = rows * _parameter(model, path, scaled[path])
+        if path.startswith(f"{tower.path}.{tower.raw}") and len(rows) == len(picture.order):
+            rows = rows[picture.order]
+        observe(path, rows)
 
-    def observe_in_order(path: str, output: Tensor) -> None:
-        embedding = path.startswith(f"{tower.path}.patch_embed")
-        observe(path, output.reshape(len(order), -1)[order] if embedding else output)
+    with _Observed(model, seen, beside=tower.class_token is not None):
+        model.model.get_image_features(**picture.arguments)
 
-    with _Observed(model, observe_in_order):
-        model.get_submodule(tower.path)(pixel_values, grid_thw=grid)
+
+def _parameter(model: PreTrainedModel, path: str, name: str) -> Tensor:
+    """The parameter of the nearest module around another that has one of this name."""
+    while not hasattr(module := model.get_submodule(path), name):
+        path = path.rpartition(".")[0]
+    found: Tensor = getattr(module, name)
+    return found
 
 
 class _Observed:
-    def __init__(self, model: nn.Module, observe: Observer) -> None:
-        self.model, self.observe = model, observe
+    """Observes the modules of a model while it runs.
+
+    Args:
+        model: whose modules.
+        observe: is called with each module's path and output, flattened to rows.
+        beside: whether the rows of a convolution stand behind that of a patch of zeros.
+    """
+
+    def __init__(self, model: nn.Module, observe: Observer, *, beside: bool = False) -> None:
+        self.model, self.observe, self.beside = model, observe, beside
 
     def __enter__(self) -> None:
         self.handles = [
-            module.register_forward_hook(self._hook(path))
+            module.register_forward_hook(self._hook(path), prepend=True)
             for path, module in self.model.named_modules()
         ]
 
@@ -108,9 +122,18 @@ class _Observed:
         def hook(module: nn.Module, arguments: object, output: object) -> None:
             tensor = output[0] if isinstance(output, tuple) else output
             if isinstance(tensor, Tensor):
-                self.observe(path, tensor.flatten(0, -2))
+                self.observe(path, self._rows(module, tensor))
 
         return hook
+
+    def _rows(self, module: nn.Module, output: Tensor) -> Tensor:
+        if not isinstance(module, (nn.Conv2d, nn.Conv3d)):
+            return output.flatten(0, -2)
+        rows = output.flatten(2).transpose(1, 2).flatten(0, 1)
+        if not self.beside:
+            return rows
+        zeros = torch.zeros_like(rows[:1]) if module.bias is None else module.bias[None]
+        return torch.cat([zeros, rows])
 
     def __exit__(self, *exception: object) -> None:
         for handle in self.handles:

@@ -17,15 +17,20 @@ from vlmforge.formats.settings import (
     read_settings,
 )
 from vlmforge.images.pictures import NativeResolution
+from vlmforge.images.tiles import TILES
 from vlmforge.source.checkpoint import Checkpoint
 from vlmforge.source.processor import (
     image_settings,
     load_template,
     load_tokenizer,
     load_video_settings,
+    whole_settings,
 )
 
 GENERATION_FILE = "generation_config.json"
+
+TILE_SETTINGS = {"layout": "layout", "min_patches": "min_tiles", "max_patches": "max_tiles"}
+"""Settings of an image processor to what a vision program's ``meta`` says of its tiles."""
 
 _LOADING = ("is_local", "local_files_only")
 """How a tokenizer was loaded, which transformers writes down among its settings."""
@@ -71,7 +76,8 @@ def write_processor_config(checkpoint: Checkpoint, path: Path, vision: Mapping[s
     """Write ``preprocessor_config.json``, which names the processor of compiled packages."""
     processor = checkpoint.family.processor
     settings = image_settings(checkpoint.path, processor)
-    document = {**settings, **processor.package_classes, **_layout(settings, vision)}
+    own = whole_settings(checkpoint.path, processor)
+    document = {**settings, **own, **processor.package_classes, **_layout(settings, vision)}
     if (videos := load_video_settings(checkpoint.path, processor)) is not None:
         document["video_processor"] = videos
     path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
@@ -79,6 +85,8 @@ def write_processor_config(checkpoint: Checkpoint, path: Path, vision: Mapping[s
 
 def _layout(settings: Mapping[str, Any], vision: Mapping[str, Any]) -> dict[str, Any]:
     """Which sizes images get, within the bounds of the vision program."""
+    if vision.get("layout") == TILES:
+        return {name: vision[fact] for name, fact in TILE_SETTINGS.items()}
     if vision.get("layout") != "dynamic":
         return {}
     known = ProcessorSettings(size=SizeSettings.model_validate(settings["size"]))

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from tokenizers import Tokenizer
 
 from vlmforge.errors import RunError
-from vlmforge.images.clip import told
+from vlmforge.images.clip import UNSEEN, told
 from vlmforge.images.reading import ImageSource
 from vlmforge.images.video import Video
 from vlmforge.images.visual import Frames, Visual
@@ -49,19 +50,32 @@ class Placeholders:
     """The tokens that stand for rows of features.
 
     Attributes:
-        image, video: token ids.
+        image, video: token ids; None where no videos are seen.
+        around: what is put before the tokens of an image, and behind them.
     """
 
     image: int
-    video: int
+    video: int | None
+    around: tuple[str, str] = ("", "")
 
-    def of(self, shown: ImageSource | Video) -> int:
-        """The token that stands for it."""
-        return self.video if isinstance(shown, Video) else self.image
+    @staticmethod
+    def of(settings: Any, meta: Mapping[str, Any]) -> Placeholders:
+        """Those that settings name, where a vision program's ``meta`` says what is seen."""
+        video = None if meta.get("videos") == UNSEEN else settings.video_token_id
+        before, behind = meta.get("around", ("", ""))
+        return Placeholders(settings.image_token_id, video, (before, behind))
+
+    def token(self, shown: ImageSource | Video) -> int:
+        """The token that stands for it; RunError for a video where none are seen."""
+        if not isinstance(shown, Video):
+            return self.image
+        if self.video is None:
+            raise RunError("the package sees no videos", mend="show frames of it as images")
+        return self.video
 
     def types(self, token_ids: np.ndarray) -> np.ndarray:
         """What each token of a prompt stands for, int8 ``[seq]``."""
-        kinds = [token_ids == self.image, token_ids == self.video]
+        kinds = [token_ids == self.image, np.isin(token_ids, [self.video or []])]
         return np.select(kinds, [IMAGE, VIDEO], TEXT).astype(np.int8)
 
 
@@ -102,7 +116,8 @@ class PromptEncoder:
     ) -> None:
         self.tokenizer, self.template, self.placeholders = tokenizer, template, placeholders
         self._look = look
-        texts = {tokenizer.id_to_token(i): i for i in (placeholders.image, placeholders.video)}
+        ids = [i for i in (placeholders.image, placeholders.video) if i is not None]
+        texts = {tokenizer.id_to_token(i): i for i in ids}
         self._texts: dict[str, int] = {text: i for text, i in texts.items() if text}
         self._placeholder = re.compile("|".join(map(re.escape, self._texts)) or "(?!)")
         self._tokens, rules = Tokens(tokenizer), rules or PromptRules()
@@ -179,7 +194,7 @@ class PromptEncoder:
         found = [self._texts[text] for text in self._placeholders_in(pieces)]
         given: dict[int, list[ImageSource | Video]] = {i: [] for i in self._texts.values()}
         for each in shown:
-            given.setdefault(self.placeholders.of(each), []).append(each)
+            given.setdefault(self.placeholders.token(each), []).append(each)
         for token, own in given.items():
             if (count := found.count(token)) != len(own):
                 name = "image" if token == self.placeholders.image else "video"
@@ -206,12 +221,12 @@ class PromptEncoder:
         That of a video whose slices are shown one by one becomes as many runs, each behind its
         time, as in transformers' ``Qwen3VLProcessor``.
         """
-        following = iter(visuals)
+        following, (before, behind) = iter(visuals), self.placeholders.around
 
         def run(match: re.Match[str]) -> str:
             shown, token = next(following), match.group()
             if not shown.moments:
-                return token * shown.grid.tokens
+                return before + token * shown.grid.tokens + behind
             runs = (token * part.grid.tokens for part in shown.parts)
             timed = zip(shown.moments, runs, strict=True)
             return "".join(f"{told(moment)}{BEFORE}{own}{BEHIND}" for moment, own in timed)

@@ -165,7 +165,7 @@ def _prompt_encoder(
     return PromptEncoder(
         load_tokenizer(package.dir),
         ChatTemplate.load(package.dir, processor=preprocess is not None),
-        Placeholders(package.settings.image_token_id, package.settings.video_token_id),
+        Placeholders.of(package.settings, package.vision.meta if package.vision else {}),
         preprocess,
         rules,
     )

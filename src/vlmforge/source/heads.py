@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any
 
 from vlmforge.errors import SourceError
-from vlmforge.families.tower import TowerSizes
+from vlmforge.families.tower import Tower
 
 PLANE = 2
 """Channels that one frequency turns."""
@@ -14,18 +14,20 @@ PLANE = 2
 BELONGS = "take the config.json that belongs to the weights"
 
 
-def require_encoder_heads(name: str, sizes: TowerSizes, where: object) -> None:
-    """A vision encoder's heads, half of whose channels are turned by the height of a patch.
+def require_encoder_heads(name: str, tower: Tower, settings: Any, where: object) -> None:
+    """A vision encoder's heads; RoPE turns half of their channels by the height of a patch.
 
     Args:
         name: key of the part in ``config.json``.
-        sizes: that its settings ask for.
+        tower: the encoder.
+        settings: of the whole model.
         where: the path of ``config.json``, for messages.
 
     Raises:
         SourceError: heads of this number or size cannot be meant.
     """
-    _require_whole(f"{name}.num_heads", sizes.heads, sizes.embed, 2 * PLANE, where)
+    sizes, multiple = tower.sizes(settings), 1 if tower.rotary is None else 2 * PLANE
+    _require_whole(f"{name}.{tower.heads}", sizes.heads, sizes.embed, multiple, where)
 
 
 def require_decoder_heads(name: str, part: Any, where: object) -> None:

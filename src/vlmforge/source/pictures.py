@@ -11,6 +11,7 @@ from vlmforge.formats.settings import ProcessorSettings
 from vlmforge.images.layout import MOST_CELLS, Layout
 from vlmforge.images.patches import PatchLayout
 from vlmforge.images.pictures import FixedSize, NativeResolution, Pictures, longest_side
+from vlmforge.images.tiles import Tiles
 from vlmforge.source.checkpoint import Checkpoint
 from vlmforge.source.processor import image_settings
 
@@ -24,8 +25,11 @@ def pictures_for(checkpoint: Checkpoint, layout: Layout) -> Pictures:
     """
     tower = checkpoint.family.tower
     assert tower is not None, "the model sees"
-    sizes = tower.sizes(tower.part(checkpoint.settings))
+    sizes = tower.sizes(checkpoint.settings)
     patches = PatchLayout(sizes.patch, sizes.merge, sizes.frames, sizes.window)
+    if sizes.tile is not None:
+        tiles = _tiles(checkpoint, patches, sizes.tile, class_token=tower.class_token is not None)
+        return _bounded(checkpoint, tiles, layout)
     if layout.image_size is not None:
         return _fixed(patches, *layout.image_size)
     return _native(checkpoint, patches, layout.max_pixels)
@@ -41,13 +45,47 @@ def _fixed(patches: PatchLayout, height: int, width: int) -> FixedSize:
     return FixedSize(patches, height, width)
 
 
+def _tiles(
+    checkpoint: Checkpoint, patches: PatchLayout, tile: tuple[int, int], *, class_token: bool
+) -> Tiles:
+    settings, resample = _settings(checkpoint), Image.Resampling
+    least, most = settings.min_patches, settings.max_patches
+    if least > most:
+        raise SourceError(
+            f"images of at least {least} and at most {most} tiles are none",
+            where=checkpoint.path,
+            mend="take the settings of the processor that the model was published with",
+        )
+    return Tiles(patches, *tile, least, most, class_token, resample(settings.resample))
+
+
+def _bounded(checkpoint: Checkpoint, tiles: Tiles, layout: Layout) -> Tiles:
+    """The tiles of a layout."""
+    side = f"{tiles.height} × {tiles.width} pixels"
+    if layout.image_size is not None:
+        raise SourceError(
+            f"the model cuts images into tiles of {side}, and has no layout of one size",
+            where=checkpoint.path,
+            mend="choose --layout dynamic; --max-pixels bounds the tiles of an image",
+        )
+    if layout.max_pixels is not None and layout.max_pixels < tiles.height * tiles.width:
+        raise SourceError(
+            f"the model cuts images into tiles of {side}, and {layout.max_pixels} pixels are none",
+            where=checkpoint.path,
+            mend=f"choose --max-pixels of {tiles.height * tiles.width} or more",
+        )
+    return tiles.bounded(None, layout.max_pixels)
+
+
+def _settings(checkpoint: Checkpoint) -> ProcessorSettings:
+    found = image_settings(checkpoint.path, checkpoint.family.processor)
+    return validate(ProcessorSettings, found, checkpoint.path / PROCESSOR_FILE)
+
+
 def _native(
     checkpoint: Checkpoint, patches: PatchLayout, max_pixels: int | None
 ) -> NativeResolution:
-    file = checkpoint.path / PROCESSOR_FILE
-    settings = validate(
-        ProcessorSettings, image_settings(checkpoint.path, checkpoint.family.processor), file
-    )
+    settings = _settings(checkpoint)
     cell = patches.side**2
     least = max(settings.least_pixels or cell, cell)
     most = settings.most_pixels or MOST_CELLS * cell

@@ -30,9 +30,9 @@ def image_text_class(processor: type[Any]) -> type[Any]:
     """
 
     def create(
-        self: Any, image_processor: Any = None, tokenizer: Any = None, chat_template: Any = None
+        self: Any, image_processor: Any = None, tokenizer: Any = None, **settings: Any
     ) -> None:
-        processor.__init__(self, image_processor, tokenizer, chat_template=chat_template)
+        processor.__init__(self, image_processor, tokenizer, **settings)
 
     facts = {"__module__": __name__, "__init__": create}
     return type(processor.__name__, (processor,), facts)
@@ -55,7 +55,28 @@ def load_processor(path: Path, kind: Processor) -> Any:
             "the model has no chat template", where=path, mend="choose an instruction-tuned model"
         )
     images = load_image_processor(path, kind)
-    return image_text_class(kind.whole_class)(images, tokenizer, chat_template=template)
+    own = whole_settings(path, kind)
+    return image_text_class(kind.whole_class)(images, tokenizer, chat_template=template, **own)
+
+
+def whole_settings(path: Path, kind: Processor) -> dict[str, Any]:
+    """What the checkpoint says of the settings of its processor of text and images.
+
+    Raises:
+        SourceError: the file that may hold them is malformed.
+    """
+    file = path / "processor_config.json"
+    if not kind.settings or not file.is_file():
+        return {}
+    try:
+        found = parse_object(file.read_bytes(), file.name, file)
+    except (OSError, FormatError) as error:
+        raise SourceError(
+            f"the processor's settings cannot be read: {getattr(error, 'what', error)}",
+            where=file,
+            mend="take the file that the model was published with",
+        ) from error
+    return {name: found[name] for name in kind.settings if name in found}
 
 
 def load_image_processor(path: Path, kind: Processor) -> Any:

@@ -66,6 +66,7 @@ class _Part:
         fields: the fate of each of its settings.
         rope_fields: the same of those of its RoPE.
         tower: the tower it describes, if any.
+        whole: the configuration that it is a part of.
     """
 
     name: str
@@ -73,6 +74,7 @@ class _Part:
     fields: Fields
     rope_fields: Fields
     tower: Tower | None
+    whole: Any
 
     def stored(self, settings: Mapping[str, Any]) -> Mapping[str, Any]:
         """Its settings as they are stored: none of a decoder's in a flat ``config.json``."""
@@ -80,7 +82,7 @@ class _Part:
 
     def require_heads(self, where: object) -> None:
         if self.tower is not None:
-            require_encoder_heads(self.name, self.tower.sizes(self.config), where)
+            require_encoder_heads(self.name, self.tower, self.whole, where)
         elif not self.config.sub_configs_defaults:
             require_decoder_heads(self.name, self.config, where)
 
@@ -92,7 +94,7 @@ def _parts(family: Family, config: PreTrainedConfig) -> Iterator[_Part]:
         sees = family.tower is not None and name == family.tower.settings
         fields = family.fields[type(found).__name__]
         rope = ROPE_FIELDS["vision"] if sees else family.decoder.rope_fields
-        yield _Part(name, found, fields, rope, family.tower if sees else None)
+        yield _Part(name, found, fields, rope, family.tower if sees else None, config)
 
 
 def _require_honoured(part: _Part, settings: Mapping[str, Any], where: object) -> None:

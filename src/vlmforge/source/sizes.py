@@ -9,7 +9,7 @@ from vlmforge.errors import SourceError
 from vlmforge.families.decoder import LAYERS, Decoder
 from vlmforge.families.family import Family
 from vlmforge.families.size import Size
-from vlmforge.families.tower import BLOCKS, Tower
+from vlmforge.families.tower import Tower
 from vlmforge.source.heads import BELONGS
 
 Shape = tuple[int, ...]
@@ -63,7 +63,7 @@ def require_sizes(
     for part, stack in _stacks(family):
         found, key = part.part(settings), _stored_key(part, config)
         _require_layers(_path(key, part.depth), getattr(found, part.depth), stack, shapes, where)
-        for size in part.stored(found):
+        for size in part.stored(settings):
             _require_size(size, key, shapes.get(size.weight, ()), where)
     if family.tower is not None:
         _require_deepstack(family.decoder, family.tower, settings, where)
@@ -71,7 +71,7 @@ def require_sizes(
 
 def _require_deepstack(decoder: Decoder, tower: Tower, settings: Any, where: object) -> None:
     """Each of the further features of a tower is added by a layer of its own."""
-    features = len(tower.sizes(tower.part(settings)).mergers)
+    features = len(tower.sizes(settings).mergers)
     layers = getattr(decoder.part(settings), decoder.depth)
     if features > layers:
         what = f"{tower.settings}.deepstack_visual_indexes names {features} blocks"
@@ -82,7 +82,7 @@ def _stacks(family: Family) -> Iterator[tuple[Decoder | Tower, str]]:
     """The parts of a family, and what begins the names of the weights of their layers."""
     yield family.decoder, LAYERS
     if family.tower is not None:
-        yield family.tower, BLOCKS
+        yield family.tower, family.tower.blocks
 
 
 def _stored_key(part: Decoder | Tower, config: Mapping[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +16,8 @@ from vlmforge.errors import SourceError, VlmforgeError, is_failure
 from vlmforge.formats.package import PROCESSOR_FILE
 from vlmforge.formats.settings import VisualSettings, read_settings
 from vlmforge.images.layout import Layout
-from vlmforge.images.pictures import NativeResolution
+from vlmforge.images.pictures import NativeResolution, Pictures
+from vlmforge.images.received import received
 from vlmforge.images.visual_preprocess import VisualPreprocessor
 from vlmforge.package.settings import write_settings
 from vlmforge.prompt.encoder import Placeholders, PromptEncoder
@@ -38,7 +40,7 @@ TEXTS = (
 )
 """Plain words; white space and numbers; other scripts."""
 
-PICTURE = (224, 224)
+PICTURE, WIDE = (224, 224), (150, 420)
 """Height and width of the pictures shown."""
 
 REPORT = "report it with the model's tokenizer and processor settings"
@@ -83,22 +85,7 @@ def _require_same_texts(checkpoint: Checkpoint, directory: Path) -> None:
 
 def _require_same_numbers(checkpoint: Checkpoint) -> None:
     """What the settings of the model and those of its processor both say."""
-    settings, processor = (
-        checkpoint.settings,
-        load_processor(checkpoint.path, checkpoint.family.processor),
-    )
-    vision, pictures = settings.vision_config, processor.image_processor
-    numbers = (
-        ("vision_config.patch_size", vision.patch_size, pictures.patch_size),
-        ("vision_config.spatial_merge_size", vision.spatial_merge_size, pictures.merge_size),
-        (
-            "vision_config.temporal_patch_size",
-            vision.temporal_patch_size,
-            pictures.temporal_patch_size,
-        ),
-        ("image_token_id", settings.image_token_id, processor.image_token_id),
-    )
-    for key, ours, theirs in numbers:
+    for key, ours, theirs in _numbers(checkpoint):
         if ours != theirs:
             raise SourceError(
                 f"{key} is {ours} in config.json, and {theirs} by the settings of the processor",
@@ -107,24 +94,48 @@ def _require_same_numbers(checkpoint: Checkpoint) -> None:
             )
 
 
+def _numbers(checkpoint: Checkpoint) -> Iterator[tuple[str, Any, Any]]:
+    """The path of each in ``config.json``, what is there, and what the processor says."""
+    settings, tower = checkpoint.settings, checkpoint.family.tower
+    assert tower is not None, "the model sees"
+    processor = load_processor(checkpoint.path, checkpoint.family.processor)
+    vision, pictures = tower.part(settings), processor.image_processor
+    yield "image_token_id", settings.image_token_id, processor.image_token_id
+    sizes = tower.sizes(settings)
+    if sizes.tile is not None:
+        tokens = math.prod(sizes.tile) // (sizes.patch * sizes.merge) ** 2
+        size = (pictures.size["height"], pictures.size["width"])
+        yield f"{tower.settings}.image_size", sizes.tile, size
+        yield "image_seq_length", tokens, processor.image_seq_length
+        return
+    names = {"patch_size": "patch_size", "spatial_merge_size": "merge_size"}
+    names["temporal_patch_size"] = "temporal_patch_size"
+    for key, name in names.items():
+        yield f"{tower.settings}.{key}", getattr(vision, key), getattr(pictures, name)
+
+
 def _require_same_pixels(checkpoint: Checkpoint, preprocess: VisualPreprocessor) -> None:
     original = load_processor(checkpoint.path, checkpoint.family.processor).image_processor
-    with _transformers(checkpoint, "image processor", PROCESSOR_FILE):
-        batch = original(images=[_picture(0)], return_tensors="np", **_resizing(preprocess))
-    visual, merge = preprocess(_picture(0)), preprocess.images.layout.merge_size
-    if batch["image_grid_thw"].tolist() != [list(visual.grid.patches(merge))]:
-        raise _differs(checkpoint, "the patches of an image")
-    if not np.array_equal(visual.slice(0), batch["pixel_values"]):
-        raise _differs(checkpoint, "the pixels of an image")
-
-
-def _resizing(preprocess: VisualPreprocessor) -> dict[str, Any]:
-    """How transformers resizes pictures that are shown to it at the one size, or at any."""
     pictures = preprocess.images.pictures
+    for picture in (_picture(0), _picture(0, WIDE)):
+        given, asked = _shown(pictures, picture)
+        with _transformers(checkpoint, "image processor", PROCESSOR_FILE):
+            batch = original(images=[given], return_tensors="np", **asked)
+        visual = preprocess(picture)
+        found = received(batch["pixel_values"], batch.get("image_grid_thw"), pictures.layout)
+        if [each.grid.area for each in found] != [visual.grid.area] * visual.grid.frames:
+            raise _differs(checkpoint, "the patches of an image")
+        for index, each in enumerate(found):
+            if not np.array_equal(visual.slice(index), each.patches):
+                raise _differs(checkpoint, "the pixels of an image")
+
+
+def _shown(pictures: Pictures, picture: Image.Image) -> tuple[Image.Image, dict[str, Any]]:
+    """What transformers' processor is given of a picture, and what it is asked for."""
     if not isinstance(pictures, NativeResolution):
-        return {"do_resize": False}
+        return pictures.given(picture), pictures.asked
     bounds = {"shortest_edge": pictures.min_pixels, "longest_edge": pictures.max_pixels}
-    return {"size": bounds}
+    return picture, {"size": bounds}
 
 
 @contextmanager
@@ -193,14 +204,16 @@ def _seeing_readers(
     encoder = PromptEncoder(
         load_tokenizer(directory),
         ChatTemplate.load(directory),
-        Placeholders(checkpoint.settings.image_token_id, checkpoint.settings.video_token_id),
+        Placeholders.of(checkpoint.settings, checkpoint.family.processor.facts()),
         preprocess,
     )
 
     def original(messages: Messages) -> list[int]:
         text = processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-        pictures = list(shown_in(messages))
-        batch = processor(text=[text], images=pictures or None, **_resizing(preprocess))
+        given = [picture for picture in shown_in(messages) if isinstance(picture, Image.Image)]
+        shown = [_shown(preprocess.images.pictures, picture) for picture in given]
+        asked = shown[0][1] if shown else {}
+        batch = processor(text=[text], images=[each for each, _ in shown] or None, **asked)
         return list(batch["input_ids"][0])
 
     return lambda messages: encoder.encode(messages).token_ids.tolist(), original
@@ -254,8 +267,8 @@ def _talks_of_pictures() -> list[Messages]:
     return [[asked(0, TEXTS[0])], [asked(TEXTS[2], 1, 2, TEXTS[0]), answer, asked(3, TEXTS[1])]]
 
 
-def _picture(seed: int) -> Image.Image:
-    pixels = np.random.default_rng(seed).integers(0, 256, (*PICTURE, 3), np.uint8)
+def _picture(seed: int, size: tuple[int, int] = PICTURE) -> Image.Image:
+    pixels = np.random.default_rng(seed).integers(0, 256, (*size, 3), np.uint8)
     return Image.fromarray(pixels)
 
 

@@ -9,7 +9,6 @@ import torch
 
 from vlmforge.calibrate.record import BATCH, DTYPES
 from vlmforge.families.decoder import LAYERS
-from vlmforge.families.tower import BLOCKS
 from vlmforge.original.reference import torch_device
 from vlmforge.source.checkpoint import LM_HEAD, Checkpoint
 from vlmforge.stages.calibration import Calibration, answering_dtype
@@ -67,7 +66,8 @@ def forecast(checkpoint: Checkpoint, calibration: Calibration, device: str = "cp
         device: ``"cpu"`` or ``"gpu"``.
     """
     volume, place = Volume.of(checkpoint, calibration), torch_device(device)
-    decoder, tower = (Stack.of(checkpoint, begin, place) for begin in (LAYERS, BLOCKS))
+    sees, decoder = checkpoint.family.tower, Stack.of(checkpoint, LAYERS, place)
+    tower = Stack(0, (), place) if sees is None else Stack.of(checkpoint, sees.blocks, place)
     row, patch = decoder.seconds(torch.float32), tower.seconds(torch.float32)
     pass_seconds = row * volume.tokens + patch * volume.patches
     quantize = PASSES * calibration.num_samples * pass_seconds

@@ -2,34 +2,34 @@
 
 from __future__ import annotations
 
-import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
 
-from vlmforge.images.pictures import NativeResolution
+from vlmforge.images.pictures import FixedSize
 from vlmforge.run.session import Session
 
 
 @dataclass(frozen=True)
 class LargestImage:
-    """A square image of as many pixels as are taken.
+    """An image of as many pixels as are taken, as square as it can be.
 
     Attributes:
-        side: in pixels.
+        height, width: in pixels.
         tokens: it has in a prompt.
         seconds: its encoding takes on this computer.
     """
 
-    side: int
+    height: int
+    width: int
     tokens: int
     seconds: float
 
     def sentence(self) -> str:
         """One line for people."""
-        size = f"{self.side} × {self.side} pixels"
+        size = f"{self.height} × {self.width} pixels"
         return f"An image of {size} is {self.tokens} tokens, and takes {self.seconds:.1f} s here."
 
 
@@ -39,11 +39,10 @@ def largest_image(package: Path) -> LargestImage | None:
     if session.preprocess is None:
         return None
     pictures = session.preprocess.images.pictures
-    if not isinstance(pictures, NativeResolution):
+    if isinstance(pictures, FixedSize):
         return None
-    cell = pictures.layout.side
-    side = math.isqrt(pictures.max_pixels) // cell * cell
-    visual = session.preprocess.images(Image.new("RGB", (side, side), "gray"))
+    height, width = pictures.largest
+    visual = session.preprocess.images(Image.new("RGB", (width, height), "gray"))
     start = time.perf_counter()
     session.encode([visual])
-    return LargestImage(side, visual.grid.tokens, time.perf_counter() - start)
+    return LargestImage(height, width, visual.grid.tokens, time.perf_counter() - start)

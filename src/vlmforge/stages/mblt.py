@@ -55,9 +55,7 @@ def mblt_compile(
     if not sees or family.tower is None:
         run: Callable[[Observer], None] = partial(run_decoder, original, family.decoder, feeds)
     else:
-        shown = original_picture(graph, feeds)
-        picture = (shown.pixel_values, shown.grid_thw, shown.order)
-        run = partial(run_tower, original, family.tower, *picture)
+        run = partial(run_tower, original, family.tower, original_picture(graph, feeds))
     with ContainerWriter(save_path.with_suffix(".infer"), "infer") as writer:
         for name, value in feeds.items():
             writer.add(name, value.numpy())

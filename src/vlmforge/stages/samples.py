@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,10 +13,13 @@ from vlmforge.families.family import VISION
 from vlmforge.formats.samples import Sample, Samples, read_samples
 from vlmforge.graph.core import Graph
 from vlmforge.graph.residual import residual
-from vlmforge.images.feeds import VisionFeeds
+from vlmforge.images.feeds import vision_feeds
 from vlmforge.images.grid import Grid
 from vlmforge.images.layout import Layout
+from vlmforge.images.patches import PatchLayout
 from vlmforge.images.pictures import Pictures
+from vlmforge.images.tiles import TILES
+from vlmforge.original.inputs import Picture
 from vlmforge.source.checkpoint import Checkpoint
 from vlmforge.source.pictures import pictures_for
 
@@ -52,27 +55,12 @@ def rotated_feeds(
     return feeds
 
 
-@dataclass(frozen=True)
-class Picture:
-    """An image as the original vision encoder reads it.
-
-    Attributes:
-        pixel_values: float32 ``[patches, 3 * time * patch²]``.
-        grid_thw: int64 ``[1, 3]``.
-        order: int64 ``[patches]``: which of these patches stands at each place of the program.
-        tokens: int64 ``[tokens]``: which token is that of each row of its output.
-    """
-
-    pixel_values: torch.Tensor
-    grid_thw: torch.Tensor
-    order: torch.Tensor
-    tokens: torch.Tensor
-
-
 def original_picture(graph: Graph, feeds: Mapping[str, torch.Tensor]) -> Picture:
-    """The one image in a vision encoder's feeds."""
-    meta, ways = graph.meta, VisionFeeds.of(graph.meta)
-    if ways.fixed:
+    """The one image, or the one tile, in a vision encoder's feeds."""
+    meta, ways = graph.meta, vision_feeds(graph.meta)
+    if meta.get("layout") == TILES:
+        return _original_tile(ways.layout, meta, feeds["patches"].numpy())
+    if "images" in feeds:
         values = ways.layout.of_blocks(feeds["images"].numpy())
         rows, columns = (side // meta["patch_size"] for side in meta["image_size"])
     else:
@@ -84,7 +72,20 @@ def original_picture(graph: Graph, feeds: Mapping[str, torch.Tensor]) -> Picture
         torch.from_numpy(ways.to_program(np.arange(count), grid))
         for count in (rows * columns, grid.tokens)
     )
-    return Picture(pixels, torch.tensor([[1, rows, columns]]), order, tokens)
+    arguments = {"pixel_values": pixels, "image_grid_thw": torch.tensor([[1, rows, columns]])}
+    return Picture(arguments, order, tokens)
+
+
+def _original_tile(layout: PatchLayout, meta: Mapping[str, Any], patches: np.ndarray) -> Picture:
+    height, width = meta["tile"]
+    grid = layout.grid(1, height, width)
+    further, count = int(meta["class_token"]), grid.tokens * layout.cell_patches
+    pixels = layout.unfold(patches[:count], grid).transpose(0, 3, 1, 2)
+    rows, columns, _ = layout.positions(grid)
+    order = further + rows * (grid.columns * layout.merge_size) + columns
+    behind = np.concatenate([order, np.arange(further)])
+    arguments = {"pixel_values": torch.from_numpy(np.ascontiguousarray(pixels))}
+    return Picture(arguments, torch.from_numpy(behind), torch.arange(grid.tokens))
 
 
 def sample_pictures(checkpoint: Checkpoint, directory: Path | str) -> Pictures:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from statistics import fmean
 
-from vlmforge.calibrate.drawing import drawn_pixels
-from vlmforge.images.patches import COLORS
+from vlmforge.calibrate.drawing import drawn_size
 from vlmforge.source.checkpoint import EMBEDDING, Checkpoint
 from vlmforge.source.pictures import pictures_for
 from vlmforge.stages.calibration import Calibration, require_calibration
@@ -47,9 +46,10 @@ class Volume:
             return Volume(0, length, 0, length * hidden * FLOAT32)
         pictures = pictures_for(checkpoint, calibration.layout)
         layout, indices = pictures.layout, range(calibration.num_samples)
-        pixels = fmean(drawn_pixels(index, pictures) for index in indices)
-        prompt = QUESTION_TOKENS + pixels / layout.side**2
-        tokens = prompt + calibration.max_new_tokens
-        image = pixels * COLORS * layout.temporal_patch_size
+        grids = [pictures.grid(*drawn_size(index, pictures)) for index in indices]
+        shown = fmean(grid.tokens for grid in grids)
+        tokens = QUESTION_TOKENS + shown + calibration.max_new_tokens
+        slices = fmean(grid.tokens / grid.frames for grid in grids)
+        image = slices * layout.cell_patches * layout.patch_values
         nbytes = FLOAT32 * (tokens * hidden + image)
-        return Volume(prompt, tokens, pixels / layout.patch_size**2, nbytes)
+        return Volume(QUESTION_TOKENS + shown, tokens, shown * layout.cell_patches, nbytes)

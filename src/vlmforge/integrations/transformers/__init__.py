@@ -34,12 +34,15 @@ from vlmforge.integrations.transformers.cache import MobilintCache
 from vlmforge.integrations.transformers.config import config_class
 from vlmforge.integrations.transformers.model import MobilintModel, model_class
 from vlmforge.integrations.transformers.processor import (
+    IMAGE_PROCESSORS,
+    MobilintGotOcr2ImageProcessor,
     MobilintQwen2VLImageProcessor,
     processor_class,
 )
 
 __all__ = [
     "MobilintCache",
+    "MobilintGotOcr2ImageProcessor",
     "MobilintModel",
     "MobilintQwen2VLImageProcessor",
     "register",
@@ -71,10 +74,9 @@ def _register(family: Family) -> None:
     if family.tower is None:
         AutoModelForCausalLM.register(config, model, exist_ok=True)
         return
-    AutoImageProcessor.register(
-        config, image_processor_classes={"pil": MobilintQwen2VLImageProcessor}, exist_ok=True
-    )
-    name = family.processor.package_classes["processor_class"]
+    classes = family.processor.package_classes
+    images, name = IMAGE_PROCESSORS[classes["image_processor_type"]], classes["processor_class"]
+    AutoImageProcessor.register(config, image_processor_classes={"pil": images}, exist_ok=True)
     if name not in _REGISTERED:
         _REGISTERED[name] = processor_class(family.processor)
     AutoProcessor.register(config, _REGISTERED[name], exist_ok=True)

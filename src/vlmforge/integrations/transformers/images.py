@@ -10,7 +10,9 @@ import torch
 
 from vlmforge.errors import RunError
 from vlmforge.images.grid import Grid
+from vlmforge.images.patches import COLORS, PatchLayout
 from vlmforge.images.pictures import Pictures
+from vlmforge.images.received import TILE_AXES, received
 from vlmforge.images.visual import Patches
 from vlmforge.prompt.encoder import Placeholders
 from vlmforge.prompt.spans import IMAGE, VIDEO
@@ -36,6 +38,29 @@ MODALITIES: Final = (
     Modality(IMAGE, "pixel_values", "image_grid_thw"),
     Modality(VIDEO, "pixel_values_videos", "video_grid_thw", "second_per_grid_ts"),
 )
+
+
+def as_patches(values: dict[str, Any], modality: Modality, layout: PatchLayout) -> dict[str, Any]:
+    """The values of a modality with tiles, if they are such, as patches with a grid of each.
+
+    Args:
+        values: pixels, of tiles float32 ``[tiles, 3, height, width]``, and perhaps grids.
+        modality: whose names they have.
+        layout: divides them.
+    """
+    pixels = values.get(modality.pixels)
+    if pixels is None or pixels.ndim != TILE_AXES:
+        return values
+    height, width = pixels.shape[2:]
+    if height % layout.side or width % layout.side or pixels.shape[1] != COLORS:
+        raise RunError(
+            f"{modality.pixels} is {list(pixels.shape)}, which the vision program cannot read",
+            mend="use AutoProcessor.from_pretrained(PACKAGE)",
+        )
+    tiles = received(pixels.float().cpu().numpy(), None, layout)
+    patches = torch.from_numpy(np.concatenate([tile.patches for tile in tiles]))
+    grids = torch.tensor([tile.grid.patches(layout.merge_size) for tile in tiles])
+    return {**values, modality.pixels: patches, modality.grids: grids}
 
 
 def visuals(

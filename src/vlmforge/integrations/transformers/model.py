@@ -24,6 +24,7 @@ from vlmforge.integrations.transformers.images import (
     MODALITIES,
     Modality,
     Shown,
+    as_patches,
     popped,
     type_ids,
     visuals,
@@ -102,8 +103,9 @@ class MobilintModel(PreTrainedModel, GenerationMixin):
             input_ids: int64 ``[batch, seq]``; the sequences run side by side.
             attention_mask: ``[batch, past + seq]``, 0 where padded.
             past_key_values: read and extended.
-            pixel_values: float32 ``[patches, channels * temporal * patch²]`` of the processor.
-            image_grid_thw: int64 ``[images, 3]``: of each 1, rows and columns of patches.
+            pixel_values: float32 ``[patches, channels * temporal * patch²]`` of the processor, or
+                of tiles ``[tiles, 3, height, width]``.
+            image_grid_thw: int64 ``[images, 3]``, not of tiles: 1, rows and columns of patches.
             pixel_values_videos, video_grid_thw: the same of videos, of each the slices first.
             second_per_grid_ts: float32 ``[videos]``: seconds a slice, for models that ask; else 1.
             mm_token_type_ids: int64 ``[batch, seq]``, 1 where a token stands for an image, 2 for a
@@ -171,8 +173,11 @@ class MobilintModel(PreTrainedModel, GenerationMixin):
     ) -> deque[ImageFeatures]:
         if pixels is None:
             return deque()
+        shown: dict[str, Any] = {modality.pixels: pixels, modality.grids: grids}
+        shown = as_patches(shown, modality, self._pictures.layout)
         paces = self._paces(grids, seconds) if modality.seconds else None
-        found = visuals(pixels, grids, self._pictures, modality.grids, paces)
+        given = (shown[modality.pixels], shown[modality.grids])
+        found = visuals(*given, self._pictures, modality.grids, paces)
         if modality.kind == VIDEO and self._timed:
             found = [part for each in found for part in each.slices]
         return deque(self.session.encode(found))
@@ -219,7 +224,7 @@ class MobilintModel(PreTrainedModel, GenerationMixin):
         """Repeat sequences for ``num_return_sequences`` and beams, each with what it shows."""
         repeated: dict[str, Any] = {}
         for modality in MODALITIES:
-            if (values := popped(kwargs, modality)) and input_ids is not None:
+            if (values := self._popped(kwargs, modality)) and input_ids is not None:
                 types = self._types(input_ids, kwargs.get("mm_token_type_ids"))
                 kwargs["mm_token_type_ids"] = types
                 repeated |= self._shown(modality, values, types).repeated(expand_size)
@@ -256,10 +261,16 @@ class MobilintModel(PreTrainedModel, GenerationMixin):
         """What of the images and videos, taken from the arguments, the cache does not hold."""
         unread: dict[str, Any] = {}
         for modality in MODALITIES:
-            if values := popped(kwargs, modality):
+            if values := self._popped(kwargs, modality):
                 shown = self._shown(modality, values, types)
                 unread |= shown.remaining(types[:, :held]) if held else values
         return unread
+
+    def _popped(self, kwargs: dict[str, Any], modality: Modality) -> dict[str, Any]:
+        """What is shown of a modality, taken from the arguments; tiles as patches."""
+        if kwargs.get(modality.pixels) is not None:
+            kwargs |= as_patches(kwargs, modality, self._pictures.layout)
+        return popped(kwargs, modality)
 
     def _types(self, input_ids: torch.Tensor, types: torch.Tensor | None) -> torch.Tensor:
         return type_ids(input_ids, types, self.session.prompts.placeholders)
@@ -270,13 +281,18 @@ class MobilintModel(PreTrainedModel, GenerationMixin):
 
 def model_class(family: Family, config: type[PreTrainedConfig]) -> type[MobilintModel]:
     """The model of a family's packages, called as their ``config.json`` does."""
-    sees = family.tower is not None
     facts = {
         "__module__": __name__,
         "config_class": config,
-        "input_modalities": ("image", "video", "text") if sees else ("text",),
+        "input_modalities": _modalities(family),
     }
     return type(family.package_architecture, (MobilintModel,), facts)
+
+
+def _modalities(family: Family) -> tuple[str, ...]:
+    if family.tower is None:
+        return ("text",)
+    return ("image", "text") if family.processor.shown == "unseen" else ("image", "video", "text")
 
 
 def _refuse(kwargs: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ from PIL.Image import Resampling
 from transformers import BatchFeature
 from transformers.image_processing_backends import PilBackend
 from transformers.image_utils import SizeDict
+from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import GotOcr2ImageProcessorPil
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 from transformers.processing_utils import VideosKwargs
 from transformers.video_utils import VideoMetadata, make_batched_videos
@@ -17,6 +18,7 @@ from transformers.video_utils import VideoMetadata, make_batched_videos
 from vlmforge.families.processor import Processor
 from vlmforge.formats.settings import VisualSettings
 from vlmforge.images.patches import COLORS
+from vlmforge.images.tiles import TILES
 from vlmforge.images.video import Video
 from vlmforge.images.video_preprocess import VideoPreprocessor
 
@@ -54,6 +56,18 @@ class MobilintQwen2VLImageProcessor(Qwen2VLImageProcessorPil):
         if self.layout == "dynamic":
             return int(super().get_number_of_image_patches(height, width, images_kwargs))
         return (IMAGE_SIZE.height // self.patch_size) * (IMAGE_SIZE.width // self.patch_size)
+
+
+class MobilintGotOcr2ImageProcessor(GotOcr2ImageProcessorPil):
+    """The image processor of packages that cut images into tiles."""
+
+    layout = TILES
+
+
+IMAGE_PROCESSORS: dict[str, type[Any]] = {
+    kind.__name__: kind for kind in (MobilintQwen2VLImageProcessor, MobilintGotOcr2ImageProcessor)
+}
+"""The image processors of packages, by the names that their settings say."""
 
 
 class VideoKwargs(VideosKwargs, total=False):  # type: ignore[call-arg]
@@ -147,15 +161,17 @@ def processor_class(kind: Processor) -> type[Any]:
 
     def create(
         self: Any,
-        image_processor: MobilintQwen2VLImageProcessor,
+        image_processor: Any,
         tokenizer: Any,
         chat_template: str | None = None,
     ) -> None:
         chat_template = chat_template or tokenizer.chat_template
-        whole.__init__(self, image_processor, tokenizer, chat_template=chat_template)
+        own = {name: getattr(image_processor, name) for name in kind.settings}
+        whole.__init__(self, image_processor, tokenizer, chat_template=chat_template, **own)
 
-    videos = property(
-        lambda self: MobilintQwen2VLVideoProcessor(self.image_processor, kind.facts())
-    )
-    facts = {"__module__": __name__, "__init__": create, "video_processor": videos}
+    facts = {"__module__": __name__, "__init__": create}
+    if kind.shown != "unseen":
+        facts["video_processor"] = property(
+            lambda self: MobilintQwen2VLVideoProcessor(self.image_processor, kind.facts())
+        )
     return type(name, (whole,), facts)

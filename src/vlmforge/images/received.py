@@ -1,0 +1,35 @@
+"""Pixels as transformers' processors give them, divided as a vision program reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from vlmforge.images.grid import Grid
+from vlmforge.images.patches import PatchLayout
+from vlmforge.images.visual import Patches
+
+TILE_AXES = 4
+"""Of the pixels of tiles; those of patches have two."""
+
+
+def received(
+    pixels: np.ndarray, grids: Sequence[Sequence[int]] | None, layout: PatchLayout
+) -> list[Patches]:
+    """The images of what a processor gives; each tile is one.
+
+    Args:
+        pixels: float32 ``[patches, 3 * time * patch²]``, or of tiles
+            ``[tiles, 3, height, width]``.
+        grids: ``[images, 3]``, frames, rows and columns of patches; tiles need none.
+        layout: divides tiles.
+    """
+    if pixels.ndim == TILE_AXES:
+        height, width = pixels.shape[2:]
+        grid = layout.grid(1, height, width)
+        return [Patches(layout.fold(tile[None]), grid) for tile in pixels.transpose(0, 2, 3, 1)]
+    assert grids is not None, "patches come with grids"
+    found = [Grid.of_patches([int(size) for size in grid], layout.merge_size) for grid in grids]
+    ends = np.cumsum([grid.tokens * layout.cell_patches for grid in found])
+    return [Patches(*each) for each in zip(np.split(pixels, ends[:-1]), found, strict=True)]

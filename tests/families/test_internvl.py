@@ -1,0 +1,251 @@
+"""InternVL: its tower on tiles, its decoders, and a package that sees several images."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+from transformers import (
+    AutoModelForImageTextToText,
+    AutoProcessor,
+    InternVLForConditionalGeneration,
+)
+
+import vlmforge.integrations.transformers  # noqa: F401 - tells the Auto classes of packages
+from tests.families.models import settings_of, write_model
+from tests.graphs import relative_error
+from tests.transform import test_exactness as passes
+from vlmforge.capture.check import check
+from vlmforge.capture.component import capture
+from vlmforge.capture.vision import position_tables
+from vlmforge.config import CompileConfig
+from vlmforge.decode.generate import Options
+from vlmforge.errors import RunError, SourceError
+from vlmforge.families.internvl import FAMILY
+from vlmforge.graph.core import Graph, Weight
+from vlmforge.graph.evaluate import evaluate
+from vlmforge.graph.residual import residual
+from vlmforge.images.feeds import vision_feeds
+from vlmforge.images.layout import DYNAMIC, FIXED, Layout
+from vlmforge.images.tiles import Tiles
+from vlmforge.original.streamed import load_streamed, run_tower
+from vlmforge.pipeline import compile_model
+from vlmforge.run.conversation import Conversation
+from vlmforge.run.session import Session
+from vlmforge.serve.engine import Engine
+from vlmforge.source.checkpoint import Checkpoint
+from vlmforge.source.pictures import pictures_for
+from vlmforge.stages.samples import original_picture
+from vlmforge.transform.choose.rotations import choose_rotations
+from vlmforge.transform.choose.scales import scale
+from vlmforge.transform.hadamard import random_rotation
+from vlmforge.transform.order import preparation, rotations, transform
+from vlmforge.transform.settings import Settings
+
+FINE = CompileConfig.parse({"bit": {"activation16Share": 1.0}, "hessianQuant": {"apply": False}})
+QWEN3 = {"model_type": "qwen3", "head_dim": 24, "architectures": ["Qwen3ForCausalLM"]}
+
+
+def picture(height: int, width: int, seed: int = 0) -> Image.Image:
+    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+    return Image.fromarray(pixels)
+
+
+def changed(text: Mapping[str, Any] = {}, vision: Mapping[str, Any] = {}) -> dict[str, Any]:
+    """The settings of the tiny checkpoint with others of its parts."""
+    settings = settings_of(FAMILY)
+    settings["text_config"] |= text
+    settings["vision_config"] |= vision
+    return settings
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_model(FAMILY, tmp_path_factory.mktemp("internvl") / "Random-Model")
+
+
+def tower(model: Path) -> tuple[Graph, dict[str, Tensor]]:
+    """The captured tower, its weights read, and the feeds of a tile."""
+    checkpoint = Checkpoint.open(str(model))
+    pictures = pictures_for(checkpoint, DYNAMIC)
+    graph = capture(checkpoint, "vision", pictures)
+    graph = graph.with_weights({n: Weight.of(w.load()) for n, w in graph.weights.items()})
+    patches = np.random.default_rng(0).standard_normal((36, 588), np.float32)
+    ways = vision_feeds(graph.meta, position_tables(checkpoint))
+    feeds = ways(patches, pictures.grid(84, 84))
+    return graph, {name: torch.from_numpy(array) for name, array in feeds.items()}
+
+
+def require_agreement(model: Path) -> None:
+    graph, feeds = tower(model)
+    original = load_streamed(Checkpoint.open(str(model)))
+    shown = original_picture(graph, feeds)
+    report = check(graph, feeds, partial(run_tower, original, FAMILY.tower, shown))
+    assert report["worst"]["relative"] < 1e-5
+    assert report["compared"] == 1 + 3 * 10 + 4
+
+
+def test_the_tower_is_captured(model: Path) -> None:
+    require_agreement(model)
+
+
+def test_a_tower_without_biases_is_captured(tmp_path: Path) -> None:
+    settings = changed(vision={"attention_bias": False})
+    require_agreement(write_model(FAMILY, tmp_path / "Random-Model", settings))
+
+
+def test_names_in_memory_are_read_as_those_that_are_saved(model: Path, tmp_path: Path) -> None:
+    """transformers saves the names that were published, and has others in memory."""
+    from safetensors.torch import load_file, save_file
+
+    weights = load_file(model / "model.safetensors")
+    newer = {
+        "language_model.model.": "model.language_model.",
+        "language_model.lm_head.": "lm_head.",
+        "": "model.",
+    }
+    for name in list(weights):
+        begin = next(each for each in newer if name.startswith(each))
+        weights[newer[begin] + name.removeprefix(begin)] = weights.pop(name)
+    for file in model.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    save_file(weights, tmp_path / "model.safetensors", {"format": "pt"})
+    require_agreement(tmp_path)
+    assert Checkpoint.open(str(tmp_path)).names() == Checkpoint.open(str(model)).names()
+
+
+def test_all_transformations_leave_the_tower_as_it_is(model: Path) -> None:
+    graph, feeds = tower(model)
+    settings = Settings(passes.EVERYTHING, passes.eight_bits(graph), seed=3)
+    prepared = transform(graph, preparation(passes.EVERYTHING))
+    chosen = choose_rotations(prepared, [lambda: dict(feeds)], settings, turned=True)
+    assert chosen.residual is not None
+    head = random_rotation(96, 7)
+    order = rotations(passes.EVERYTHING, chosen.residual, chosen.values, head)
+    turned, given = transform(prepared, order), dict(feeds)
+    for name in residual(turned).inputs:
+        given[name] = (feeds[name].double() @ chosen.residual).float()
+    result = scale(turned, [lambda: dict(given)], settings)
+
+    (found,), (wanted,) = evaluate(result, given).values(), evaluate(graph, feeds).values()
+    assert relative_error(found, (wanted.double() @ head).float()) < passes.NOISE
+    assert set(result.meta["aside"]) == {"centring"}
+
+
+@pytest.fixture(scope="module")
+def package(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return compiled(model, tmp_path_factory.mktemp("package") / "package")
+
+
+def compiled(model: Path, package: Path) -> Path:
+    summary = compile_model(
+        str(model), package, images="synthetic", num_samples=4, max_new_tokens=8, config=FINE
+    )
+    assert max(summary.checks.values()) < 1e-4
+    return package
+
+
+TALK: list[dict[str, Any]] = [
+    {
+        "role": "user",
+        "content": [
+            {"type": "image", "image": picture(100, 300)},
+            {"type": "text", "text": "How many? "},
+            {"type": "image", "image": picture(80, 90, 1)},
+        ],
+    }
+]
+
+
+def test_every_door_gives_the_tokens_of_the_integer_program(package: Path) -> None:
+    session, options = Session.open(package), Options(max_new_tokens=12)
+    wanted = list(Conversation(session).generate(TALK, options).token_ids)
+    with Engine(session) as engine:
+        assert list(engine.submit(TALK, options).result().token_ids) == wanted
+
+    model = AutoModelForImageTextToText.from_pretrained(package)
+    processor = AutoProcessor.from_pretrained(package)
+    batch = processor.apply_chat_template(
+        TALK, tokenize=True, return_dict=True, add_generation_prompt=True, return_tensors="pt"
+    )
+    start = batch["input_ids"].shape[1]
+    assert batch["input_ids"][0].tolist() == session.prompts.encode(TALK).token_ids.tolist()
+    plain: dict[str, Any] = {"max_new_tokens": 12, "do_sample": False, "repetition_penalty": 1.0}
+    for further in ({}, {"prompt_lookup_num_tokens": 3}):
+        found = model.generate(**batch, **plain, **further)
+        assert found[0, start:].tolist() == wanted
+    assert model.generate(**batch, **plain, num_beams=2).shape == (1, start + 12)
+
+
+def test_a_package_agrees_with_the_original(model: Path, package: Path) -> None:
+    session, answer = Session.open(package), list(range(40, 60))
+    logits = Conversation(session).teacher_forced(TALK, answer)
+    original = InternVLForConditionalGeneration.from_pretrained(model, dtype=torch.float32).eval()
+    batch = AutoProcessor.from_pretrained(package).apply_chat_template(
+        TALK, tokenize=True, return_dict=True, add_generation_prompt=True, return_tensors="pt"
+    )
+    ids = torch.cat([batch["input_ids"], torch.tensor([answer[:-1]])], dim=1)
+    with torch.inference_mode():
+        found = original(input_ids=ids, pixel_values=batch["pixel_values"]).logits[0]
+    p = found[-len(answer) :].double().log_softmax(-1)
+    q = torch.from_numpy(logits).double().log_softmax(-1)
+    assert float((p.exp() * (p - q)).sum(-1).mean()) < 0.04
+
+
+def test_qwen3_as_its_decoder(tmp_path: Path) -> None:
+    model = write_model(FAMILY, tmp_path / "Random-Model", changed(QWEN3))
+    family = Checkpoint.open(str(model)).family
+    assert family.decoder.head_norms and family.architecture == FAMILY.architecture
+    compiled(model, tmp_path / "package")
+
+
+def test_other_decoders_are_refused(model: Path, tmp_path: Path) -> None:
+    settings = json.loads((model / "config.json").read_text("utf-8"))
+    settings["text_config"]["model_type"] = "gpt_oss"
+    (tmp_path / "config.json").write_text(json.dumps(settings), "utf-8")
+    with pytest.raises(SourceError, match=r"text_config\.model_type is 'gpt_oss'"):
+        Checkpoint.open(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("norm_type", "rms_norm"),
+        ("use_qk_norm", True),
+        ("use_mean_pooling", False),
+        ("image_size", [84, 112]),
+        ("image_size", 98),
+    ],
+)
+def test_other_towers_are_refused(model: Path, tmp_path: Path, key: str, value: Any) -> None:
+    for file in model.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    settings = json.loads((model / "config.json").read_text("utf-8"))
+    settings["vision_config"][key] = value
+    (tmp_path / "config.json").write_text(json.dumps(settings), "utf-8")
+    with pytest.raises(SourceError, match=rf"vision_config\.{key}"):
+        Checkpoint.open(str(tmp_path))
+
+
+def test_layouts(model: Path) -> None:
+    checkpoint = Checkpoint.open(str(model))
+    with pytest.raises(SourceError, match="no layout of one size"):
+        pictures_for(checkpoint, FIXED)
+    with pytest.raises(SourceError, match="7055 pixels are none"):
+        pictures_for(checkpoint, Layout(max_pixels=7055))
+    found = pictures_for(checkpoint, Layout(max_pixels=3 * 7056))
+    assert isinstance(found, Tiles) and found.most == 3
+
+
+def test_videos_are_refused(package: Path) -> None:
+    video = {"type": "video", "video": [picture(84, 84)]}
+    with pytest.raises(RunError, match="sees no videos"):
+        Session.open(package).prompts.encode([{"role": "user", "content": [video]}])
