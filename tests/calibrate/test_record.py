@@ -122,7 +122,9 @@ def test_vision(checkpoint: Checkpoint, images: Path, tmp_path: Path) -> None:
     assert (recorded.shape, recorded.dtype) == ((896, 56, 6), np.float32)
     reference = ReferenceModel.load(checkpoint)
     inputs = reference.inputs("Hi.", [read_image(images / "photo0.png")])
-    assert np.array_equal(PatchLayout().of_blocks(recorded), inputs.pictures["pixel_values"].numpy())
+    assert np.array_equal(
+        PatchLayout().of_blocks(recorded), inputs.pictures["pixel_values"].numpy()
+    )
 
 
 def test_images_that_keep_their_sizes(checkpoint: Checkpoint, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import dataclasses
 
 import pytest
 import transformers
+from transformers import CONFIG_MAPPING, AutoConfig
 
 from vlmforge.families.registry import families
 
@@ -15,12 +16,13 @@ FIELDS = {name: known for each in families().values() for name, known in each.fi
 def config_classes() -> list[type[transformers.PreTrainedConfig]]:
     """The configuration classes of all families and what lies within them."""
     whole = [family.model_class.config_class for family in families().values()]
-    within = [
-        spec.config_class
-        for kind in whole
+    within = {
+        CONFIG_MAPPING[model_type] if spec.config_class is AutoConfig else spec.config_class
+        for family, kind in zip(families().values(), whole, strict=True)
         for spec in kind().sub_configs_defaults.values()
-    ]  # fmt: skip
-    return [*whole, *within]
+        for model_type in family.decoders or [""]
+    }
+    return [*whole, *sorted(within - {*whole}, key=lambda kind: kind.__name__)]
 
 
 @pytest.mark.parametrize("kind", config_classes(), ids=lambda kind: kind.__name__)

@@ -71,7 +71,7 @@ def test_a_dynamic_program_says_its_bounds(package: Path, fact: str, value: obje
     refused(package, fact)
 
 
-TILED = {"layout": "tiles", "tile": [28, 28], "min_tiles": 1, "max_tiles": 2, "class_token": True}
+TILED = {"layout": "tiles", "tile": [28, 28], "cut": "shape", "min_tiles": 1, "max_tiles": 2}
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from tests.images.films import film
 from tests.images.original import TIMED, original
 from vlmforge.errors import ImageError, VideoError
 from vlmforge.formats.settings import VideoSettings
-from vlmforge.images.clip import ClipBudget, EvenSampling, clip_resize, moments, told
+from vlmforge.images.clip import ClipBudget, EvenSampling, clip_resize, moments, timed_labels
 from vlmforge.images.patches import PatchLayout
 from vlmforge.images.pictures import FixedSize, NativeResolution
 from vlmforge.images.video import Video
@@ -108,7 +108,8 @@ def test_times_equal_transformers(indexes: list[int], rate: float | None, time: 
     expected = Qwen3VLProcessor._calculate_timestamps(None, list(indexes), rate or 24, time)
     found = moments(np.array(indexes), rate, time)
     assert list(found) == expected
-    assert [told(each) for each in found] == [f"<{each:.1f} seconds>" for each in expected]
+    times = [f"<{each:.1f} seconds><|vision_start|>" for each in expected]
+    assert "".join(timed_labels(found)) == "<|vision_end|>".join([*times, ""])
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])
@@ -142,10 +143,10 @@ def test_pixels_and_patches_are_those_of_transformers() -> None:
 def test_files_say_their_rate(tmp_path: Path) -> None:
     file = film(tmp_path / "a.mp4", frames=10, size=(64, 64))
     video = PREPROCESS(Video(file, num_frames=4))
-    assert [told(each) for each in video.moments] == ["<0.1 seconds>", "<0.8 seconds>"]
+    assert "0.1 seconds" in video.labels[0] and "0.8 seconds" in video.labels[1]
 
 
 def test_frames_are_told_theirs() -> None:
     frames = list(np.zeros((4, 64, 64, 3), np.uint8))
     video = PREPROCESS(Video(frames, sample_fps=2))
-    assert [told(each) for each in video.moments] == ["<0.2 seconds>", "<1.2 seconds>"]
+    assert "0.2 seconds" in video.labels[0] and "1.2 seconds" in video.labels[1]

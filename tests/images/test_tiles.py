@@ -1,4 +1,4 @@
-"""Tiles are those of transformers' ``GotOcr2ImageProcessorPil``, to the bit."""
+"""Tiles are those of transformers' processors, to the bit."""
 
 from __future__ import annotations
 
@@ -11,9 +11,15 @@ from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import (
     GotOcr2ImageProcessorPil,
     get_optimal_tiled_canvas,
 )
+from transformers.models.smolvlm.image_processing_pil_smolvlm import (
+    SmolVLMImageProcessorPil,
+    get_resize_output_image_size,
+)
+from transformers.models.smolvlm.processing_smolvlm import get_image_prompt_string
 
 from vlmforge.errors import ImageError
 from vlmforge.formats.settings import ProcessorSettings
+from vlmforge.images.cuts import LongestEdge, NearestShape
 from vlmforge.images.grid import Grid
 from vlmforge.images.normalization import Normalization
 from vlmforge.images.patches import PatchLayout
@@ -23,7 +29,7 @@ from vlmforge.images.received import received
 from vlmforge.images.tiles import Tiles
 
 LAYOUT = PatchLayout(patch_size=4, merge_size=2, temporal_patch_size=1)
-TILES = Tiles(LAYOUT, 16, 16, 1, 12)
+TILES = Tiles(LAYOUT, 16, 16, NearestShape())
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 SIDES = st.integers(1, 120)
 
@@ -33,9 +39,9 @@ SIDES = st.integers(1, 120)
 def test_the_arrangement_is_that_of_transformers(
     height: int, width: int, least: int, most: int
 ) -> None:
-    tiles = Tiles(PatchLayout(14, 2, 1), 448, 448, least, most)
     columns, rows = get_optimal_tiled_canvas((height, width), (448, 448), least, most)
-    assert tiles.arrangement(height, width) == (rows, columns)
+    found = NearestShape(least, most).sizes((height, width), (448, 448))
+    assert found == [(rows * 448, columns * 448)]
 
 
 @settings(max_examples=500, deadline=None)
@@ -58,10 +64,47 @@ def test_the_pixels_are_those_of_transformers(
         np.testing.assert_array_equal(visual.slice(index), tile.patches)
 
 
+@settings(max_examples=500, deadline=None)
+@given(
+    SIDES, SIDES, st.sampled_from([16, 40, 48, 64, None]), st.booleans(), st.integers(0, 2**32 - 1)
+)
+def test_the_pixels_and_labels_are_those_of_smolvlm(
+    height: int, width: int, edge: int | None, split: bool, seed: int
+) -> None:
+    pixels = np.random.default_rng(seed).integers(0, 255, (height, width, 3), np.uint8)
+    image, lanczos = Image.fromarray(pixels), Image.Resampling.LANCZOS
+    tiles = Tiles(LAYOUT, 16, 16, LongestEdge(edge, split, 16), resample=lanczos)
+    original = SmolVLMImageProcessorPil(
+        max_image_size={"longest_edge": 16}, image_mean=MEAN, image_std=STD
+    )
+    asked = {**tiles.asked, "return_row_col_info": True}
+    batch = original(images=[image], return_tensors="np", **asked)
+
+    normalize = Normalization.of(ProcessorSettings(image_mean=MEAN, image_std=STD))
+    visual = ImagePreprocessor(tiles, normalize)(image)
+
+    given = batch["pixel_values"][0]
+    assert visual.grid == Grid(len(given), 2, 2) and len(visual.parts) == len(given)
+    for index, tile in enumerate(received(given, None, LAYOUT)):
+        np.testing.assert_array_equal(visual.slice(index), tile.patches)
+    ((rows,),), ((columns,),) = batch["rows"], batch["cols"]
+    tokens = ("<fake_token_around_image>", "<image>", "<global-img>")
+    assert visual.text("<image>") == get_image_prompt_string(rows, columns, 4, *tokens)
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.integers(1, 5000), st.integers(1, 5000), st.integers(2, 12))
+def test_sizes_are_those_of_smolvlm(height: int, width: int, tiles: int) -> None:
+    wanted = get_resize_output_image_size(np.zeros((1, height, width), np.uint8), tiles * 512)
+    first, last = LongestEdge(tiles * 512, True, 512).sizes((height, width), (512, 512))
+    assert first == wanted
+    assert all(side % 512 == 0 for side in last) and max(last) <= 8 * 512
+
+
 def test_the_program_and_the_processor_bound_them() -> None:
     settings = ProcessorSettings(min_patches=2, max_patches=6)
     found = pictures_of(TILES.facts(), settings)
-    assert found == Tiles(LAYOUT, 16, 16, 2, 6)
+    assert found == Tiles(LAYOUT, 16, 16, NearestShape(2, 6))
     assert found.bounded(None, 800).asked["max_patches"] == 3
     assert found.bounded(None, 1).asked == {
         "crop_to_patches": True,

@@ -14,7 +14,7 @@ from vlmforge.capture.modules import (
     RopeTable,
     Unturned,
 )
-from vlmforge.families.tower import MLPKind, NormKind, Tower, TowerSizes
+from vlmforge.families.tower import MLPKind, NormKind, ProjectionKind, Tower, TowerSizes
 
 
 def _norm(kind: NormKind, width: int, eps: float) -> nn.Module:
@@ -84,23 +84,26 @@ class PatchMerger(nn.Module):
         norm: NormKind,
         *,
         grouped: bool,
+        projection: ProjectionKind = "mlp",
         width: int | None = None,
         eps: float | None = None,
     ) -> None:
         super().__init__()
         self.joined, self.grouped = sizes.embed * sizes.merge**2, grouped
         self.ln_q = _norm(norm, self.joined if grouped else sizes.embed, eps or sizes.eps)
+        self.fc1 = None
         width = width or self.joined
-        self.fc1 = nn.Linear(self.joined, width)
-        self.act = nn.GELU()
-        self.fc2 = nn.Linear(width, sizes.hidden)
+        if projection == "mlp":
+            self.fc1 = nn.Linear(self.joined, width)
+            self.act = nn.GELU()
+        self.fc2 = nn.Linear(width, sizes.hidden, bias=projection == "mlp")
 
     def forward(self, x: Tensor) -> Tensor:
         if self.grouped:
             normed = self.ln_q(x.reshape(-1, self.joined))
         else:
             normed = self.ln_q(x).reshape(-1, self.joined)
-        return self.fc2(self.act(self.fc1(normed)))
+        return self.fc2(normed if self.fc1 is None else self.act(self.fc1(normed)))
 
 
 class VisionTransformer(nn.Module):
@@ -116,7 +119,12 @@ class VisionTransformer(nn.Module):
         self.blocks = nn.ModuleList([VisionBlock(sizes, tower) for _ in range(sizes.depth)])
         self.windowed = sizes.windowed
         self.merger = PatchMerger(
-            sizes, tower.norm, grouped=tower.grouped, width=sizes.merger, eps=sizes.merger_eps
+            sizes,
+            tower.norm,
+            grouped=tower.grouped,
+            projection=tower.projection,
+            width=sizes.merger,
+            eps=sizes.merger_eps,
         )
         self.behind = {sizes.deepstack[merger]: merger for merger in sizes.mergers}
         mergers = {str(i): PatchMerger(sizes, tower.norm, grouped=True) for i in sizes.mergers}

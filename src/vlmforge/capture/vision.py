@@ -89,7 +89,11 @@ def _table(checkpoint: Checkpoint, tower: Tower) -> Weight:
         return weight
     layout, grid = tile
     rows, columns, _ = torch.from_numpy(layout.positions(grid))
-    order = rows * (grid.columns * layout.merge_size) + columns
+    side = grid.columns * layout.merge_size
+    if tower.places is not None:
+        places = torch.tensor(tower.places(side))
+        rows, columns = places[rows], places[columns]
+    order = rows * side + columns
     if tower.class_token is None:
         return weight.map(lambda whole: whole.flatten(0, -2)[order], (len(order), weight.shape[-1]))
     first = checkpoint.weight(f"visual.{tower.class_token}")

@@ -172,7 +172,7 @@ FAMILY = Family(
         ),
         shown="unseen",
         around=("<img>", "</img>"),
-        settings=("image_seq_length",),
+        tokens="image_seq_length",
     ),
     models="InternVL3 and 3.5, 1B to 38B, as transformers spells them (`-hf`)",
     particular=(

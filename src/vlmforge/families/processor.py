@@ -24,7 +24,9 @@ class Processor:
             :mod:`vlmforge.images.clip`); or ``"unseen"``.
         around: texts of the tokens before those of an image, and behind them, where the template
             does not write them.
-        settings: of the processor of text and images, that a checkpoint may have of its own.
+        tokens: the setting of the processor of text and images that counts the tokens of a tile,
+            where there are tiles.
+        cut: how images become tiles, by its name in :mod:`vlmforge.images.cuts`.
     """
 
     whole: tuple[str, str] = (f"{QWEN2_VL}.processing_qwen2_vl", "Qwen2VLProcessor")
@@ -35,7 +37,8 @@ class Processor:
     videos: Mapping[str, Any] = field(default_factory=dict)
     shown: Literal["whole", "timed", "unseen"] = "whole"
     around: tuple[str, str] | None = None
-    settings: tuple[str, ...] = ()
+    tokens: str | None = None
+    cut: Literal["shape", "edge"] = "shape"
 
     def facts(self) -> dict[str, Any]:
         """What a vision program's ``meta`` says of it."""

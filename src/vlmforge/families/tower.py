@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -13,6 +13,9 @@ BLOCKS = "visual.blocks."
 """Begins the canonical names of the weights of blocks in most towers."""
 
 NormKind = Literal["layer_norm", "rms_norm"]
+
+ProjectionKind = Literal["mlp", "linear"]
+"""``fc2(act(fc1(x)))``, or ``fc2(x)`` without a bias."""
 
 MLPKind = Literal["plain", "gated"]
 """``fc2(act(fc1(x)))``, or ``down_proj(act_fn(gate_proj(x)) * up_proj(x))``."""
@@ -109,6 +112,8 @@ class Tower:
         names: of modules that the original calls otherwise, within the tower: a pattern of paths
             in :mod:`vlmforge.capture.tower`, and the original's.
         positions: the original's weight of learned positions.
+        places: of a tile of so many patches a side, in which row, and which column, of the table
+            each of a side has its position; None where that is its own.
         fused: the original's module of queries, keys and values together, in place of ``q``,
             ``k`` and ``v``; None where it has three.
         scales: products of a block whose output the original multiplies, channel by channel, and
@@ -117,6 +122,7 @@ class Tower:
             first of the learned positions is its own.
         norm: of blocks and merger.
         grouped: whether the last merger normalizes each group as one row.
+        projection: what the last merger does to groups.
         mlp: of blocks.
         blocks: begins the canonical names of their weights.
         raw: begins the paths of modules, within the tower's, whose rows stand as the original's
@@ -125,6 +131,7 @@ class Tower:
         heads: the setting that counts the heads.
         settings: key of its settings in the configuration.
         path: of its module in the original model.
+        nested: whether the original takes tiles as those of sequences, with one more axis.
     """
 
     sizes: Callable[[Any], TowerSizes]
@@ -133,11 +140,13 @@ class Tower:
     rotary_name: str = "rotary_pos_emb"
     names: tuple[tuple[str, str], ...] = ()
     positions: str = "pos_embed.weight"
+    places: Callable[[int], Sequence[int]] | None = None
     fused: str | None = None
     scales: Mapping[str, str] = field(default_factory=dict)
     class_token: str | None = None
     norm: NormKind = "layer_norm"
     grouped: bool = False
+    projection: ProjectionKind = "mlp"
     mlp: MLPKind = "plain"
     blocks: str = BLOCKS
     raw: str = "patch_embed"
@@ -145,6 +154,7 @@ class Tower:
     heads: str = "num_heads"
     settings: str = "vision_config"
     path: str = "model.visual"
+    nested: bool = False
 
     def original(self, module: str) -> str:
         """The original's path, within the tower's, of a module."""
@@ -152,6 +162,12 @@ class Tower:
             if found := re.fullmatch(pattern, module):
                 return found.expand(path)
         return module
+
+    def given(self, pictures: Mapping[str, Any]) -> dict[str, Any]:
+        """Arguments of the original that say what is shown, tiles those of one sequence."""
+        if not self.nested:
+            return dict(pictures)
+        return {name: values[None] for name, values in pictures.items()}
 
     def part(self, settings: Any) -> Any:
         """The tower's part of a configuration."""

@@ -42,7 +42,7 @@ def _require_tile(vision: Program, directory: Path) -> None:
     height, width = vision.meta["tile"]
     side = vision.meta["patch_size"] * vision.meta["merge_size"]
     patches = height * width // vision.meta["patch_size"] ** 2
-    rows = patches + bool(vision.meta["class_token"])
+    rows = patches + bool(vision.meta.get("class_token", False))
     constants = {step.name for step in vision.instructions if step.op == "constant"}
     tables = constants & set(vision.meta.get("tables", {}).values())
     shapes = {"patches": rows, "merged": patches, **dict.fromkeys(tables, rows)}

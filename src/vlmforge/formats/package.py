@@ -124,12 +124,26 @@ class _DynamicMeta(_VisionMeta):
 
 
 class _TilesMeta(_VisionMeta):
-    """Of a program for tiles, of which an image has at least ``min_tiles``."""
+    """Of a program for tiles."""
 
     tile: tuple[PositiveInt, PositiveInt]
+    class_token: bool = False
+
+
+class _ShapeMeta(_TilesMeta):
+    """Of one for tiles, of which an image has at least ``min_tiles``."""
+
+    cut: Literal["shape"]
     min_tiles: PositiveInt
     max_tiles: int = Field(ge=1, le=MOST)
-    class_token: bool = False
+
+
+class _EdgeMeta(_TilesMeta):
+    """Of one for tiles, of which an image has as many as it fills."""
+
+    cut: Literal["edge"]
+    longest_edge: PositiveInt | None = Field(le=MOST)
+    split: bool
 
 
 def _meta_kind(program: Program) -> type[Document]:
@@ -137,7 +151,7 @@ def _meta_kind(program: Program) -> type[Document]:
         return _TextMeta
     layout = program.meta.get("layout")
     if layout == "tiles":
-        return _TilesMeta
+        return _EdgeMeta if program.meta.get("cut") == "edge" else _ShapeMeta
     return _DynamicMeta if layout == "dynamic" else _FixedMeta
 
 

@@ -89,13 +89,21 @@ class SizeSettings(Settings):
     longest_edge: PositiveInt | None = None
 
 
+class TileSettings(Settings):
+    """Size of a tile: the length of both sides in pixels."""
+
+    longest_edge: PositiveInt = 364
+
+
 class ProcessorSettings(Settings):
     """``preprocessor_config.json``: how pixels become numbers; the defaults are Qwen2-VL's.
 
     Attributes:
         min_pixels, max_pixels: of an image; they count before those of ``size``.
         resample: number of a Pillow filter.
-        min_patches, max_patches: tiles of an image, where images are cut into tiles.
+        min_patches, max_patches: tiles of an image, where images are cut into as many as fit.
+        max_image_size: of a tile, in pixels, where images are cut into as many as they fill.
+        do_image_splitting: whether these are.
     """
 
     image_mean: tuple[float, float, float] = (0.48145466, 0.4578275, 0.40821073)
@@ -114,6 +122,8 @@ class ProcessorSettings(Settings):
     size: SizeSettings = Field(default_factory=SizeSettings)
     min_patches: PositiveInt = 1
     max_patches: PositiveInt = 12
+    max_image_size: TileSettings = Field(default_factory=TileSettings)
+    do_image_splitting: bool = True
 
     @property
     def least_pixels(self) -> int | None:

@@ -7,6 +7,7 @@ together have bounds (transformers' ``Qwen3VLVideoProcessor`` and ``Qwen3VLProce
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -76,9 +77,14 @@ def moments(indexes: np.ndarray, rate: float | None, time: int) -> tuple[float, 
     return tuple((seconds[at] + seconds[at + time - 1]) / 2 for at in starts)
 
 
-def told(moment: float) -> str:
-    """How the time of a slice is told before it."""
-    return f"<{moment:.1f} seconds>"
+BEFORE, BEHIND = "<|vision_start|>", "<|vision_end|>"
+"""Around each slice."""
+
+
+def timed_labels(moments: Sequence[float]) -> tuple[str, ...]:
+    """The text before each slice, which tells its time, and that behind the last."""
+    times = [f"<{moment:.1f} seconds>{BEFORE}" for moment in moments]
+    return (times[0], *(f"{BEHIND}{time}" for time in times[1:]), BEHIND)
 
 
 @dataclass(frozen=True)

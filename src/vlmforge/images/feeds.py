@@ -52,7 +52,7 @@ def vision_feeds(
     """Those of a vision program, by its ``Program.meta``; tables of learned positions by input."""
     layout, kind = PatchLayout.of(meta), meta.get("layout", "fixed")
     if kind == TILES:
-        return TileFeeds(layout, meta["class_token"], tables or {})
+        return TileFeeds(layout, meta.get("class_token", False), tables or {})
     return VisionFeeds(layout, kind == "fixed", tables or {})
 
 

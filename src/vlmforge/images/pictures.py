@@ -56,6 +56,10 @@ class Pictures(Protocol):
         """What of an image in RGB is divided into patches, all of one size."""
         ...
 
+    def labels(self, image: Image.Image) -> tuple[str, ...]:
+        """See :class:`Frames`, of an image in RGB."""
+        ...
+
     def given(self, image: Image.Image) -> Image.Image:
         """An image in RGB as transformers' processor is given it."""
         ...
@@ -98,6 +102,10 @@ class _Whole:
     def frames(self, image: Image.Image) -> list[Image.Image]:
         """See :class:`Pictures`."""
         return [self.given(image)]
+
+    def labels(self, image: Image.Image) -> tuple[str, ...]:
+        """See :class:`Pictures`."""
+        return ()
 
     def given(self, image: Image.Image) -> Image.Image:
         """See :class:`Pictures`: at its size."""
@@ -255,7 +263,7 @@ def pictures_of(meta: Mapping[str, Any], settings: ProcessorSettings) -> Picture
         meta: ``Program.meta`` of the vision program: ``patch_size``, ``merge_size``,
             ``temporal_patch_size`` and, with ``layout`` ``"fixed"`` (or none), ``image_size``; with
             ``"dynamic"`` ``min_pixels``, ``max_pixels`` and ``max_patches``; with ``"tiles"``
-            ``tile``, ``min_tiles``, ``max_tiles`` and ``class_token``.
+            ``tile``, ``class_token``, and the facts of a :class:`Cut`.
         settings: of the processor; its bounds count within those of the program.
     """
     if meta.get("layout", "fixed") == "fixed":

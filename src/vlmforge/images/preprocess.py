@@ -67,7 +67,8 @@ class ImagePreprocessor:
         if excess := tokens_beyond(self.pictures.grid(found.height, found.width), room):
             mend = f"show smaller or fewer images, or {LONGER}"
             raise ImageError(f"the image has {excess}", mend=mend)
-        return self.frames(self.pictures.frames(found))
+        frames = self.frames(self.pictures.frames(found))
+        return replace(frames, labels=self.pictures.labels(found))
 
     def resize(self, image: Image.Image, size: tuple[int, int]) -> Image.Image:
         """An image in RGB with another height and width."""

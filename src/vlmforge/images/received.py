@@ -10,8 +10,8 @@ from vlmforge.images.grid import Grid
 from vlmforge.images.patches import PatchLayout
 from vlmforge.images.visual import Patches
 
-TILE_AXES = 4
-"""Of the pixels of tiles; those of patches have two."""
+TILE_AXES = (4, 5)
+"""Of the pixels of tiles, and of those of several sequences; those of patches have two."""
 
 
 def received(
@@ -21,14 +21,15 @@ def received(
 
     Args:
         pixels: float32 ``[patches, 3 * time * patch²]``, or of tiles
-            ``[tiles, 3, height, width]``.
+            ``[tiles, 3, height, width]``, perhaps with the number of sequences before that; tiles
+            of zeros, which sequences that have fewer are filled with, are none.
         grids: ``[images, 3]``, frames, rows and columns of patches; tiles need none.
         layout: divides tiles.
     """
-    if pixels.ndim == TILE_AXES:
-        height, width = pixels.shape[2:]
-        grid = layout.grid(1, height, width)
-        return [Patches(layout.fold(tile[None]), grid) for tile in pixels.transpose(0, 2, 3, 1)]
+    if pixels.ndim in TILE_AXES:
+        tiles = pixels.reshape(-1, *pixels.shape[-3:]).transpose(0, 2, 3, 1)
+        grid = layout.grid(1, *tiles.shape[1:3])
+        return [Patches(layout.fold(tile[None]), grid) for tile in tiles if tile.any()]
     assert grids is not None, "patches come with grids"
     found = [Grid.of_patches([int(size) for size in grid], layout.merge_size) for grid in grids]
     ends = np.cumsum([grid.tokens * layout.cell_patches for grid in found])

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from PIL import Image
 
-from vlmforge.errors import ImageError
 from vlmforge.formats.settings import ProcessorSettings
+from vlmforge.images.cuts import Cut, cut_of
 from vlmforge.images.grid import Grid
 from vlmforge.images.patches import PatchLayout
 
@@ -21,13 +21,10 @@ TILES = "tiles"
 class Tiles:
     """An image becomes tiles, row by row, and where there are several, a tile of the whole.
 
-    As transformers' ``GotOcr2ImageProcessorPil`` cuts images for InternVL (arXiv 2404.16821,
-    section 3.2): the image is stretched to as many rows and columns of tiles as fit its shape.
-
     Attributes:
         layout: divides a tile.
         height, width: of a tile, in pixels.
-        least, most: tiles that an image is cut into, the tile of the whole not counted.
+        cut: into how many tiles.
         class_token: whether the vision program reads a row of zeros behind the patches of a tile.
         resample: the processor's.
     """
@@ -35,24 +32,17 @@ class Tiles:
     layout: PatchLayout
     height: int
     width: int
-    least: int
-    most: int
+    cut: Cut
     class_token: bool = False
     resample: Image.Resampling = Image.Resampling.BICUBIC
 
     @staticmethod
     def of(meta: Mapping[str, Any], settings: ProcessorSettings) -> Tiles:
         """Those of a vision program and its processor."""
+        layout, resample = PatchLayout.of(meta), Image.Resampling(settings.resample)
         height, width = meta["tile"]
-        least, most = meta["min_tiles"], meta["max_tiles"]
         return Tiles(
-            PatchLayout.of(meta),
-            height,
-            width,
-            min(max(least, settings.min_patches), most),
-            max(min(most, settings.max_patches), 1),
-            meta.get("class_token", False),
-            Image.Resampling(settings.resample),
+            layout, height, width, cut_of(meta, settings), meta.get("class_token", False), resample
         )
 
     @property
@@ -63,71 +53,48 @@ class Tiles:
     @property
     def min_pixels(self) -> int:
         """Of what an image is stretched to."""
-        return self.least * self.height * self.width
+        return self.height * self.width
 
     @property
     def max_pixels(self) -> int:
         """Of what an image is stretched to."""
-        return self.most * self.height * self.width
+        return self.cut.most * self.height * self.width
 
     @property
     def largest(self) -> tuple[int, int]:
         """See :class:`Pictures`."""
-        most = max(columns * rows for columns, rows in self._arrangements())
-        whole = [(rows, c) for c, rows in self._arrangements() if c * rows == most]
-        rows, columns = min(whole, key=lambda sides: abs(sides[0] - sides[1]))
-        return rows * self.height, columns * self.width
-
-    def arrangement(self, height: int, width: int) -> tuple[int, int]:
-        """Rows and columns of tiles for an image of this height and width.
-
-        Those whose shape is nearest to the image's; of several, the one with more tiles, as long as
-        the image has more than half of their pixels.
-
-        Raises:
-            ImageError: the image has no pixels.
-        """
-        if height < 1 or width < 1:
-            raise ImageError(f"an image of {height} x {width} pixels has none", mend="give another")
-        best, nearest = (1, 1), float("inf")
-        for columns, rows in self._arrangements():
-            distance = abs(width / height - columns / rows)
-            filled = height * width > 0.5 * self.height * self.width * columns * rows
-            if distance < nearest or (distance == nearest and filled):
-                best, nearest = (rows, columns), distance
-        return best
-
-    def _arrangements(self) -> Iterator[tuple[int, int]]:
-        """All columns and rows of as many tiles as are allowed, the fewest tiles first."""
-        sides = range(1, self.most + 1)
-        found = [(c, r) for c in sides for r in sides if self.least <= c * r <= self.most]
-        yield from sorted(found, key=lambda sides: sides[0] * sides[1])
+        return self.cut.largest((self.height, self.width))
 
     def size(self, height: int, width: int) -> tuple[int, int]:
         """Height and width in pixels that an image is stretched to before it is cut."""
-        rows, columns = self.arrangement(height, width)
-        return rows * self.height, columns * self.width
+        return self.cut.sizes((height, width), (self.height, self.width))[-1]
 
     def grid(self, height: int, width: int) -> Grid:
         """See :class:`Pictures`: each tile is a frame."""
-        rows, columns = self.arrangement(height, width)
-        tiles = rows * columns
+        tiles = self._tiles(self.size(height, width))
         single = self.layout.grid(1, self.height, self.width)
         return single._replace(frames=tiles + (tiles > 1))
 
     def frames(self, image: Image.Image) -> list[Image.Image]:
         """See :class:`Pictures`: the tiles row by row, and that of the whole behind them."""
-        height, width = self.size(image.height, image.width)
-        stretched = image.resize((width, height), self.resample)
+        tile, stretched = (self.height, self.width), image
+        for height, width in self.cut.sizes((image.height, image.width), tile):
+            stretched = stretched.resize((width, height), self.resample)
         corners = [
             (left, top)
-            for top in range(0, height, self.height)
-            for left in range(0, width, self.width)
+            for top in range(0, stretched.height, self.height)
+            for left in range(0, stretched.width, self.width)
         ]
         tiles = [stretched.crop((x, y, x + self.width, y + self.height)) for x, y in corners]
         if len(tiles) > 1:
-            tiles.append(image.resize((self.width, self.height), self.resample))
+            whole = stretched if self.cut.of_stretched else image
+            tiles.append(whole.resize(tile[::-1], self.resample))
         return tiles
+
+    def labels(self, image: Image.Image) -> tuple[str, ...]:
+        """See :class:`Pictures`."""
+        height, width = self.size(image.height, image.width)
+        return self.cut.labels(height // self.height, width // self.width)
 
     def given(self, image: Image.Image) -> Image.Image:
         """See :class:`Pictures`."""
@@ -136,7 +103,7 @@ class Tiles:
     @property
     def asked(self) -> dict[str, Any]:
         """See :class:`Pictures`."""
-        return {"crop_to_patches": True, "min_patches": self.least, "max_patches": self.most}
+        return self.cut.asked
 
     def refusal(self, grid: Grid) -> str | None:
         """See :class:`Pictures`."""
@@ -146,22 +113,18 @@ class Tiles:
 
     def facts(self) -> dict[str, Any]:
         """See :class:`Pictures`."""
-        return {
-            "layout": TILES,
-            "tile": [self.height, self.width],
-            "min_tiles": self.least,
-            "max_tiles": self.most,
-            "class_token": self.class_token,
-            **self.layout.facts(),
-        }
+        tile = {"tile": [self.height, self.width], "class_token": self.class_token}
+        return {"layout": TILES, **tile, **self.cut.facts(), **self.layout.facts()}
 
     def bounded(self, min_pixels: int | None, max_pixels: int | None) -> Tiles:
         """See :class:`Pictures`: at least one tile."""
-        if max_pixels is None:
+        if max_pixels is None or max_pixels >= self.max_pixels:
             return self
-        most = max(1, min(self.most, max_pixels // (self.height * self.width)))
-        return replace(self, least=min(self.least, most), most=most)
+        return replace(self, cut=self.cut.bounded(max_pixels // (self.height * self.width)))
 
     def shared(self, tokens: int, frames: int) -> Tiles:
         """See :class:`Pictures`."""
         return self
+
+    def _tiles(self, size: tuple[int, int]) -> int:
+        return (size[0] // self.height) * (size[1] // self.width)

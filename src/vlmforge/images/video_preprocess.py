@@ -10,7 +10,7 @@ import numpy as np
 
 from vlmforge.errors import VideoError
 from vlmforge.formats.settings import VideoSettings
-from vlmforge.images.clip import TIMED, USUAL_RATE, ClipBudget, EvenSampling, moments
+from vlmforge.images.clip import TIMED, USUAL_RATE, ClipBudget, EvenSampling, moments, timed_labels
 from vlmforge.images.footage import Footage, open_video
 from vlmforge.images.preprocess import LONGER, ImagePreprocessor, tokens_beyond
 from vlmforge.images.sampling import USUAL_FPS, FrameSampling
@@ -80,7 +80,8 @@ class VideoPreprocessor:
         found = self.images.frames(frames + frames[-1:] * (-len(frames) % time), pace)
         if self.clip is None:
             return found
-        return replace(found, moments=moments(indexes[: len(frames)], rate, time))
+        taken = moments(indexes[: len(frames)], rate, time)
+        return replace(found, moments=taken, labels=timed_labels(taken))
 
     def pace(self, seconds: float) -> float:
         """Positions from a slice to the next, which begins so many seconds later.

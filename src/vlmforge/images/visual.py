@@ -42,6 +42,8 @@ class Frames:
         normalize: makes numbers of bytes.
         moments: when each slice was taken, in seconds, of a video whose slices are shown one by one
             behind their times; empty otherwise.
+        labels: of what is shown slice by slice, the text before each and that behind the last;
+            empty where all slices are shown at once.
         pace: of a video, see :class:`Grid`.
     """
 
@@ -49,15 +51,26 @@ class Frames:
     layout: PatchLayout
     normalize: Normalization
     moments: tuple[float, ...] = ()
+    labels: tuple[str, ...] = ()
     pace: float = 1.0
 
     @property
     def parts(self) -> tuple[Frames, ...]:
         """The slices, where they are shown one by one; otherwise the whole."""
         time = self.layout.temporal_patch_size
-        starts = range(0, len(self.moments) * time, time)
+        starts = range(0, (len(self.labels) - 1) * time, time)
         slices = (self.frames[at : at + time] for at in starts)
-        return tuple(replace(self, frames=each, moments=()) for each in slices) or (self,)
+        return tuple(replace(self, frames=each, moments=(), labels=()) for each in slices) or (
+            self,
+        )
+
+    def text(self, token: str) -> str:
+        """What stands for it in a prompt, ``token`` for each of its tokens."""
+        if not self.labels:
+            return token * self.grid.tokens
+        first, *behind = self.labels
+        runs = (token * part.grid.tokens for part in self.parts)
+        return first + "".join(run + label for run, label in zip(runs, behind, strict=True))
 
     @cached_property
     def grid(self) -> Grid:

@@ -14,6 +14,7 @@ from transformers import GenerationConfig, StoppingCriteriaList
 
 from vlmforge.capture.text import deepstack_inputs
 from vlmforge.errors import SourceError
+from vlmforge.families.tower import Tower
 from vlmforge.images.layout import FIXED, Layout
 from vlmforge.images.pictures import Pictures
 from vlmforge.images.reading import read_image
@@ -49,6 +50,7 @@ class ReferenceModel:
         model: transformers' model.
         processor: makes token ids and pixels of text and images.
         pictures: the sizes of images.
+        tower: of the model's family.
         typed: whether the model is told what each token stands for.
         deepstack: names of the inputs that the first layers of the captured decoder add.
     """
@@ -56,6 +58,7 @@ class ReferenceModel:
     model: Any
     processor: Any
     pictures: Pictures
+    tower: Tower
     typed: bool = True
     deepstack: tuple[str, ...] = ()
 
@@ -82,8 +85,10 @@ class ReferenceModel:
         model: Any = load_model(checkpoint, dtype).to(target)
         model.generation_config = _greedy(model.generation_config)
         pictures = pictures_for(checkpoint, layout)
-        typed = checkpoint.family.decoder.positions == "mrope"
-        return ReferenceModel(model, processor, pictures, typed, deepstack_inputs(checkpoint))
+        family, added = checkpoint.family, deepstack_inputs(checkpoint)
+        assert family.tower is not None, "the model sees"
+        typed = family.decoder.positions == "mrope"
+        return ReferenceModel(model, processor, pictures, family.tower, typed, added)
 
     def inputs(self, prompt: str, images: Sequence[Image.Image] = ()) -> ReferenceInputs:
         """One user message: the images, resized, and then the prompt; ready to be answered."""
@@ -99,6 +104,8 @@ class ReferenceModel:
         )
         types = (batch["input_ids"] == self.processor.image_token_id).long()
         shown = {name: batch[name] for name in PIXELS if name in batch}
+        if self.tower.nested:
+            shown = {name: values.flatten(0, 1) for name, values in shown.items()}
         return ReferenceInputs(batch["input_ids"], types, shown)
 
     @torch.inference_mode()
@@ -109,7 +116,7 @@ class ReferenceModel:
         deepstack = {name: torch.zeros_like(embeds) for name in self.deepstack}
         if inputs.pictures:
             shown = {name: each.to(ids.device) for name, each in inputs.pictures.items()}
-            features = self.model.get_image_features(**shown)
+            features = self.model.get_image_features(**self.tower.given(shown))
             places = inputs.token_types.to(ids.device) == 1
             embeds[places] = torch.cat(tuple(features.pooler_output))
             for name, further in zip(self.deepstack, _further(features), strict=True):
@@ -154,6 +161,7 @@ class ReferenceModel:
         stop = _token_ids(config.eos_token_id)
         pad = [*_token_ids(config.pad_token_id), *stop, 0][0]
         batch = left_padded(questions, pad)
+        batch |= self.tower.given({name: batch[name] for name in PIXELS if name in batch})
         if not self.typed:
             del batch["mm_token_type_ids"]
         start = batch["input_ids"].shape[1]

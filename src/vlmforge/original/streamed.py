@@ -89,7 +89,7 @@ def run_tower(model: PreTrainedModel, tower: Tower, picture: Picture, observe: O
         observe(path, rows)
 
     with _Observed(model, seen, beside=tower.class_token is not None):
-        model.model.get_image_features(**picture.arguments)
+        model.model.get_image_features(**tower.given(picture.arguments))
 
 
 def _parameter(model: PreTrainedModel, path: str, name: str) -> Tensor:

@@ -17,7 +17,7 @@ from vlmforge.formats.settings import (
     read_settings,
 )
 from vlmforge.images.pictures import NativeResolution
-from vlmforge.images.tiles import TILES
+from vlmforge.images.tiles import TILES, Tiles
 from vlmforge.source.checkpoint import Checkpoint
 from vlmforge.source.processor import (
     image_settings,
@@ -28,9 +28,6 @@ from vlmforge.source.processor import (
 )
 
 GENERATION_FILE = "generation_config.json"
-
-TILE_SETTINGS = {"layout": "layout", "min_patches": "min_tiles", "max_patches": "max_tiles"}
-"""Settings of an image processor to what a vision program's ``meta`` says of its tiles."""
 
 _LOADING = ("is_local", "local_files_only")
 """How a tokenizer was loaded, which transformers writes down among its settings."""
@@ -86,7 +83,8 @@ def write_processor_config(checkpoint: Checkpoint, path: Path, vision: Mapping[s
 def _layout(settings: Mapping[str, Any], vision: Mapping[str, Any]) -> dict[str, Any]:
     """Which sizes images get, within the bounds of the vision program."""
     if vision.get("layout") == TILES:
-        return {name: vision[fact] for name, fact in TILE_SETTINGS.items()}
+        known = ProcessorSettings.model_validate(settings)
+        return {"layout": TILES, **Tiles.of(vision, known).asked}
     if vision.get("layout") != "dynamic":
         return {}
     known = ProcessorSettings(size=SizeSettings.model_validate(settings["size"]))

@@ -12,7 +12,7 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from vlmforge.errors import RunError
-from vlmforge.images.clip import UNSEEN, told
+from vlmforge.images.clip import UNSEEN
 from vlmforge.images.reading import ImageSource
 from vlmforge.images.video import Video
 from vlmforge.images.visual import Frames, Visual
@@ -26,9 +26,6 @@ from vlmforge.text import well_formed
 
 Look = Callable[[ImageSource | Video, int | None], Frames]
 """Prepares what is shown, which may have so many tokens at most."""
-
-BEFORE, BEHIND = "<|vision_start|>", "<|vision_end|>"
-"""Around each slice of a video whose slices are shown one by one."""
 
 
 @dataclass(frozen=True)
@@ -216,20 +213,11 @@ class PromptEncoder:
         return tuple(visuals)
 
     def _expanded(self, pieces: list[Piece], visuals: Iterable[Frames]) -> list[Piece]:
-        """The pieces with every placeholder repeated as often as its visual has tokens.
-
-        That of a video whose slices are shown one by one becomes as many runs, each behind its
-        time, as in transformers' ``Qwen3VLProcessor``.
-        """
+        """The pieces with every placeholder replaced by what stands for its visual."""
         following, (before, behind) = iter(visuals), self.placeholders.around
 
         def run(match: re.Match[str]) -> str:
-            shown, token = next(following), match.group()
-            if not shown.moments:
-                return before + token * shown.grid.tokens + behind
-            runs = (token * part.grid.tokens for part in shown.parts)
-            timed = zip(shown.moments, runs, strict=True)
-            return "".join(f"{told(moment)}{BEFORE}{own}{BEHIND}" for moment, own in timed)
+            return before + next(following).text(match.group()) + behind
 
         return [
             piece if piece.quoted else Piece(self._placeholder.sub(run, piece.text), False)

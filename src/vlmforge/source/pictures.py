@@ -8,6 +8,7 @@ from vlmforge.errors import SourceError
 from vlmforge.formats.document import validate
 from vlmforge.formats.package import PROCESSOR_FILE
 from vlmforge.formats.settings import ProcessorSettings
+from vlmforge.images.cuts import CUTS
 from vlmforge.images.layout import MOST_CELLS, Layout
 from vlmforge.images.patches import PatchLayout
 from vlmforge.images.pictures import FixedSize, NativeResolution, Pictures, longest_side
@@ -48,15 +49,9 @@ def _fixed(patches: PatchLayout, height: int, width: int) -> FixedSize:
 def _tiles(
     checkpoint: Checkpoint, patches: PatchLayout, tile: tuple[int, int], *, class_token: bool
 ) -> Tiles:
-    settings, resample = _settings(checkpoint), Image.Resampling
-    least, most = settings.min_patches, settings.max_patches
-    if least > most:
-        raise SourceError(
-            f"images of at least {least} and at most {most} tiles are none",
-            where=checkpoint.path,
-            mend="take the settings of the processor that the model was published with",
-        )
-    return Tiles(patches, *tile, least, most, class_token, resample(settings.resample))
+    settings = _settings(checkpoint)
+    cut = CUTS[checkpoint.family.processor.cut].of(settings)
+    return Tiles(patches, *tile, cut, class_token, Image.Resampling(settings.resample))
 
 
 def _bounded(checkpoint: Checkpoint, tiles: Tiles, layout: Layout) -> Tiles:

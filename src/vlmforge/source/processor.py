@@ -23,6 +23,12 @@ STEPS = ("do_resize", "do_rescale", "do_normalize", "do_convert_rgb")
 """What a processor does unless a setting is false or, which says the same, null."""
 
 
+class NoVideos:
+    """Stands for a video processor where one of text and images looks at its settings."""
+
+    num_frames = fps = None
+
+
 def image_text_class(processor: type[Any]) -> type[Any]:
     """A class of processors of Hugging Face for images and text, without videos.
 
@@ -32,7 +38,7 @@ def image_text_class(processor: type[Any]) -> type[Any]:
     def create(
         self: Any, image_processor: Any = None, tokenizer: Any = None, **settings: Any
     ) -> None:
-        processor.__init__(self, image_processor, tokenizer, **settings)
+        processor.__init__(self, image_processor, tokenizer, video_processor=None, **settings)
 
     facts = {"__module__": __name__, "__init__": create}
     return type(processor.__name__, (processor,), facts)
@@ -56,7 +62,10 @@ def load_processor(path: Path, kind: Processor) -> Any:
         )
     images = load_image_processor(path, kind)
     own = whole_settings(path, kind)
-    return image_text_class(kind.whole_class)(images, tokenizer, chat_template=template, **own)
+    whole = image_text_class(kind.whole_class)
+    if kind.shown == "unseen":
+        whole.video_processor = NoVideos()
+    return whole(images, tokenizer, chat_template=template, **own)
 
 
 def whole_settings(path: Path, kind: Processor) -> dict[str, Any]:
@@ -66,7 +75,7 @@ def whole_settings(path: Path, kind: Processor) -> dict[str, Any]:
         SourceError: the file that may hold them is malformed.
     """
     file = path / "processor_config.json"
-    if not kind.settings or not file.is_file():
+    if kind.tokens is None or not file.is_file():
         return {}
     try:
         found = parse_object(file.read_bytes(), file.name, file)
@@ -76,7 +85,7 @@ def whole_settings(path: Path, kind: Processor) -> dict[str, Any]:
             where=file,
             mend="take the file that the model was published with",
         ) from error
-    return {name: found[name] for name in kind.settings if name in found}
+    return {kind.tokens: found[kind.tokens]} if kind.tokens in found else {}
 
 
 def load_image_processor(path: Path, kind: Processor) -> Any:

@@ -104,14 +104,21 @@ def _numbers(checkpoint: Checkpoint) -> Iterator[tuple[str, Any, Any]]:
     sizes = tower.sizes(settings)
     if sizes.tile is not None:
         tokens = math.prod(sizes.tile) // (sizes.patch * sizes.merge) ** 2
-        size = (pictures.size["height"], pictures.size["width"])
-        yield f"{tower.settings}.image_size", sizes.tile, size
-        yield "image_seq_length", tokens, processor.image_seq_length
+        counted = checkpoint.family.processor.tokens
+        yield f"{tower.settings}.image_size", sizes.tile, _tile(pictures)
+        yield str(counted), tokens, getattr(processor, str(counted))
         return
     names = {"patch_size": "patch_size", "spatial_merge_size": "merge_size"}
     names["temporal_patch_size"] = "temporal_patch_size"
     for key, name in names.items():
         yield f"{tower.settings}.{key}", getattr(vision, key), getattr(pictures, name)
+
+
+def _tile(processor: Any) -> tuple[int, int]:
+    """Height and width in pixels of an image processor's tiles."""
+    if (edge := getattr(processor, "max_image_size", None)) is not None:
+        return edge["longest_edge"], edge["longest_edge"]
+    return processor.size["height"], processor.size["width"]
 
 
 def _require_same_pixels(checkpoint: Checkpoint, preprocess: VisualPreprocessor) -> None:

@@ -37,6 +37,7 @@ from vlmforge.integrations.transformers.processor import (
     IMAGE_PROCESSORS,
     MobilintGotOcr2ImageProcessor,
     MobilintQwen2VLImageProcessor,
+    MobilintSmolVLMImageProcessor,
     processor_class,
 )
 
@@ -45,6 +46,7 @@ __all__ = [
     "MobilintGotOcr2ImageProcessor",
     "MobilintModel",
     "MobilintQwen2VLImageProcessor",
+    "MobilintSmolVLMImageProcessor",
     "register",
 ]
 

@@ -44,15 +44,16 @@ def as_patches(values: dict[str, Any], modality: Modality, layout: PatchLayout) 
     """The values of a modality with tiles, if they are such, as patches with a grid of each.
 
     Args:
-        values: pixels, of tiles float32 ``[tiles, 3, height, width]``, and perhaps grids.
+        values: pixels, of tiles float32 ``[tiles, 3, height, width]`` or with the number of
+            sequences before that, and perhaps grids.
         modality: whose names they have.
         layout: divides them.
     """
     pixels = values.get(modality.pixels)
-    if pixels is None or pixels.ndim != TILE_AXES:
+    if pixels is None or pixels.ndim not in TILE_AXES:
         return values
-    height, width = pixels.shape[2:]
-    if height % layout.side or width % layout.side or pixels.shape[1] != COLORS:
+    colors, height, width = pixels.shape[-3:]
+    if height % layout.side or width % layout.side or colors != COLORS:
         raise RunError(
             f"{modality.pixels} is {list(pixels.shape)}, which the vision program cannot read",
             mend="use AutoProcessor.from_pretrained(PACKAGE)",

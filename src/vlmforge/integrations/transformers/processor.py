@@ -12,6 +12,7 @@ from transformers.image_processing_backends import PilBackend
 from transformers.image_utils import SizeDict
 from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import GotOcr2ImageProcessorPil
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
+from transformers.models.smolvlm.image_processing_pil_smolvlm import SmolVLMImageProcessorPil
 from transformers.processing_utils import VideosKwargs
 from transformers.video_utils import VideoMetadata, make_batched_videos
 
@@ -21,6 +22,7 @@ from vlmforge.images.patches import COLORS
 from vlmforge.images.tiles import TILES
 from vlmforge.images.video import Video
 from vlmforge.images.video_preprocess import VideoPreprocessor
+from vlmforge.source.processor import NoVideos
 
 IMAGE_SIZE = SizeDict(height=224, width=224)
 """Pixels; what packages of the fixed layout are compiled for."""
@@ -64,8 +66,25 @@ class MobilintGotOcr2ImageProcessor(GotOcr2ImageProcessorPil):
     layout = TILES
 
 
+class MobilintSmolVLMImageProcessor(SmolVLMImageProcessorPil):
+    """The image processor of packages that cut images into as many tiles as they fill."""
+
+    layout = TILES
+
+    def preprocess(self, images: Any, **kwargs: Any) -> BatchFeature:
+        """Tiles without a mask: all their pixels are real, and tiles that fill up are zeros."""
+        found: BatchFeature = super().preprocess(images, **kwargs)
+        found.pop("pixel_attention_mask", None)
+        return found
+
+
 IMAGE_PROCESSORS: dict[str, type[Any]] = {
-    kind.__name__: kind for kind in (MobilintQwen2VLImageProcessor, MobilintGotOcr2ImageProcessor)
+    kind.__name__: kind
+    for kind in (
+        MobilintQwen2VLImageProcessor,
+        MobilintGotOcr2ImageProcessor,
+        MobilintSmolVLMImageProcessor,
+    )
 }
 """The image processors of packages, by the names that their settings say."""
 
@@ -166,11 +185,20 @@ def processor_class(kind: Processor) -> type[Any]:
         chat_template: str | None = None,
     ) -> None:
         chat_template = chat_template or tokenizer.chat_template
-        own = {name: getattr(image_processor, name) for name in kind.settings}
-        whole.__init__(self, image_processor, tokenizer, chat_template=chat_template, **own)
+        own = {} if kind.tokens is None else {kind.tokens: getattr(image_processor, kind.tokens)}
+        whole.__init__(
+            self,
+            image_processor,
+            tokenizer,
+            video_processor=None,
+            chat_template=chat_template,
+            **own,
+        )
 
-    facts = {"__module__": __name__, "__init__": create}
-    if kind.shown != "unseen":
+    facts: dict[str, Any] = {"__module__": __name__, "__init__": create}
+    if kind.shown == "unseen":
+        facts["video_processor"] = NoVideos()
+    else:
         facts["video_processor"] = property(
             lambda self: MobilintQwen2VLVideoProcessor(self.image_processor, kind.facts())
         )

@@ -1,4 +1,4 @@
-"""InternVL: its tower on tiles, its decoders, and a package that sees several images."""
+"""Families of tiles: their towers and decoders, and packages that see several images."""
 
 from __future__ import annotations
 
@@ -13,11 +13,7 @@ import pytest
 import torch
 from PIL import Image
 from torch import Tensor
-from transformers import (
-    AutoModelForImageTextToText,
-    AutoProcessor,
-    InternVLForConditionalGeneration,
-)
+from transformers import AutoModelForImageTextToText, AutoProcessor
 
 import vlmforge.integrations.transformers  # noqa: F401 - tells the Auto classes of packages
 from tests.families.models import settings_of, write_model
@@ -29,13 +25,15 @@ from vlmforge.capture.vision import position_tables
 from vlmforge.config import CompileConfig
 from vlmforge.decode.generate import Options
 from vlmforge.errors import RunError, SourceError
-from vlmforge.families.internvl import FAMILY
+from vlmforge.families import internvl, smolvlm
+from vlmforge.families.family import Family
 from vlmforge.graph.core import Graph, Weight
 from vlmforge.graph.evaluate import evaluate
 from vlmforge.graph.residual import residual
 from vlmforge.images.feeds import vision_feeds
 from vlmforge.images.layout import DYNAMIC, FIXED, Layout
 from vlmforge.images.tiles import Tiles
+from vlmforge.original.model import load_model
 from vlmforge.original.streamed import load_streamed, run_tower
 from vlmforge.pipeline import compile_model
 from vlmforge.run.conversation import Conversation
@@ -60,16 +58,27 @@ def picture(height: int, width: int, seed: int = 0) -> Image.Image:
 
 
 def changed(text: Mapping[str, Any] = {}, vision: Mapping[str, Any] = {}) -> dict[str, Any]:
-    """The settings of the tiny checkpoint with others of its parts."""
-    settings = settings_of(FAMILY)
+    """The settings of the tiny InternVL with others of its parts."""
+    settings = settings_of(internvl.FAMILY)
     settings["text_config"] |= text
     settings["vision_config"] |= vision
     return settings
 
 
+@pytest.fixture(scope="module", params=[internvl.FAMILY, smolvlm.FAMILY], ids=["intern", "smol"])
+def family(request: pytest.FixtureRequest) -> Family:
+    found: Family = request.param
+    return found
+
+
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_model(FAMILY, tmp_path_factory.mktemp("internvl") / "Random-Model")
+def model(family: Family, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_model(family, tmp_path_factory.mktemp("tiled") / "Random-Model")
+
+
+@pytest.fixture(scope="module")
+def intern(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_model(internvl.FAMILY, tmp_path_factory.mktemp("intern") / "Random-Model")
 
 
 def tower(model: Path) -> tuple[Graph, dict[str, Tensor]]:
@@ -86,11 +95,13 @@ def tower(model: Path) -> tuple[Graph, dict[str, Tensor]]:
 
 def require_agreement(model: Path) -> None:
     graph, feeds = tower(model)
-    original = load_streamed(Checkpoint.open(str(model)))
+    checkpoint = Checkpoint.open(str(model))
+    seen, original = checkpoint.family.tower, load_streamed(checkpoint)
+    assert seen is not None
     shown = original_picture(graph, feeds)
-    report = check(graph, feeds, partial(run_tower, original, FAMILY.tower, shown))
+    report = check(graph, feeds, partial(run_tower, original, seen, shown))
     assert report["worst"]["relative"] < 1e-5
-    assert report["compared"] == 1 + 3 * 10 + 4
+    assert report["compared"] == 1 + 3 * 10 + (4 if seen.projection == "mlp" else 2)
 
 
 def test_the_tower_is_captured(model: Path) -> None:
@@ -99,14 +110,14 @@ def test_the_tower_is_captured(model: Path) -> None:
 
 def test_a_tower_without_biases_is_captured(tmp_path: Path) -> None:
     settings = changed(vision={"attention_bias": False})
-    require_agreement(write_model(FAMILY, tmp_path / "Random-Model", settings))
+    require_agreement(write_model(internvl.FAMILY, tmp_path / "Random-Model", settings))
 
 
-def test_names_in_memory_are_read_as_those_that_are_saved(model: Path, tmp_path: Path) -> None:
+def test_names_in_memory_are_read_as_those_that_are_saved(intern: Path, tmp_path: Path) -> None:
     """transformers saves the names that were published, and has others in memory."""
     from safetensors.torch import load_file, save_file
 
-    weights = load_file(model / "model.safetensors")
+    weights = load_file(intern / "model.safetensors")
     newer = {
         "language_model.model.": "model.language_model.",
         "language_model.lm_head.": "lm_head.",
@@ -115,11 +126,11 @@ def test_names_in_memory_are_read_as_those_that_are_saved(model: Path, tmp_path:
     for name in list(weights):
         begin = next(each for each in newer if name.startswith(each))
         weights[newer[begin] + name.removeprefix(begin)] = weights.pop(name)
-    for file in model.iterdir():
+    for file in intern.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
     save_file(weights, tmp_path / "model.safetensors", {"format": "pt"})
     require_agreement(tmp_path)
-    assert Checkpoint.open(str(tmp_path)).names() == Checkpoint.open(str(model)).names()
+    assert Checkpoint.open(str(tmp_path)).names() == Checkpoint.open(str(intern)).names()
 
 
 def test_all_transformations_leave_the_tower_as_it_is(model: Path) -> None:
@@ -188,7 +199,7 @@ def test_every_door_gives_the_tokens_of_the_integer_program(package: Path) -> No
 def test_a_package_agrees_with_the_original(model: Path, package: Path) -> None:
     session, answer = Session.open(package), list(range(40, 60))
     logits = Conversation(session).teacher_forced(TALK, answer)
-    original = InternVLForConditionalGeneration.from_pretrained(model, dtype=torch.float32).eval()
+    original: Any = load_model(Checkpoint.open(str(model)))
     batch = AutoProcessor.from_pretrained(package).apply_chat_template(
         TALK, tokenize=True, return_dict=True, add_generation_prompt=True, return_tensors="pt"
     )
@@ -201,9 +212,9 @@ def test_a_package_agrees_with_the_original(model: Path, package: Path) -> None:
 
 
 def test_qwen3_as_its_decoder(tmp_path: Path) -> None:
-    model = write_model(FAMILY, tmp_path / "Random-Model", changed(QWEN3))
+    model = write_model(internvl.FAMILY, tmp_path / "Random-Model", changed(QWEN3))
     family = Checkpoint.open(str(model)).family
-    assert family.decoder.head_norms and family.architecture == FAMILY.architecture
+    assert family.decoder.head_norms and family.architecture == internvl.FAMILY.architecture
     compiled(model, tmp_path / "package")
 
 
@@ -225,10 +236,10 @@ def test_other_decoders_are_refused(model: Path, tmp_path: Path) -> None:
         ("image_size", 98),
     ],
 )
-def test_other_towers_are_refused(model: Path, tmp_path: Path, key: str, value: Any) -> None:
-    for file in model.iterdir():
+def test_other_towers_are_refused(intern: Path, tmp_path: Path, key: str, value: Any) -> None:
+    for file in intern.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
-    settings = json.loads((model / "config.json").read_text("utf-8"))
+    settings = json.loads((intern / "config.json").read_text("utf-8"))
     settings["vision_config"][key] = value
     (tmp_path / "config.json").write_text(json.dumps(settings), "utf-8")
     with pytest.raises(SourceError, match=rf"vision_config\.{key}"):
@@ -242,7 +253,7 @@ def test_layouts(model: Path) -> None:
     with pytest.raises(SourceError, match="7055 pixels are none"):
         pictures_for(checkpoint, Layout(max_pixels=7055))
     found = pictures_for(checkpoint, Layout(max_pixels=3 * 7056))
-    assert isinstance(found, Tiles) and found.most == 3
+    assert isinstance(found, Tiles) and found.cut.most == (3 if found.class_token else 1)
 
 
 def test_videos_are_refused(package: Path) -> None:
