@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 
 from tests.families import rms_vl
+from tests.families.doors import require_every_door
 from tests.families.models import CONFIGS, settings_of, write_model
 from tests.graphs import language_feeds
 from vlmforge.calibrate.scenes import draw_scene
@@ -77,6 +78,7 @@ def test_it_compiles_into_what_transformers_computes(
         config=FINE,
     )
     assert set(summary.checks) == set(family.components) and max(summary.checks.values()) < 1e-4
+    require_every_door(package, sees=sees)
     session = Session.open(package)
     assert divergence(session, model, sees) < 0.04
     for program in (session.package.text, session.package.vision):

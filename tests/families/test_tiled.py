@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 from torch import Tensor
-from transformers import AutoModelForImageTextToText, AutoProcessor
+from transformers import AutoProcessor
 
 import vlmforge.integrations.transformers  # noqa: F401 - tells the Auto classes of packages
 from tests.families.models import settings_of, write_model
@@ -23,7 +23,6 @@ from vlmforge.capture.check import check
 from vlmforge.capture.component import capture
 from vlmforge.capture.vision import position_tables
 from vlmforge.config import CompileConfig
-from vlmforge.decode.generate import Options
 from vlmforge.errors import RunError, SourceError
 from vlmforge.families import internvl, smolvlm
 from vlmforge.families.family import Family
@@ -38,7 +37,6 @@ from vlmforge.original.streamed import load_streamed, run_tower
 from vlmforge.pipeline import compile_model
 from vlmforge.run.conversation import Conversation
 from vlmforge.run.session import Session
-from vlmforge.serve.engine import Engine
 from vlmforge.source.checkpoint import Checkpoint
 from vlmforge.source.pictures import pictures_for
 from vlmforge.stages.samples import original_picture
@@ -174,26 +172,6 @@ TALK: list[dict[str, Any]] = [
         ],
     }
 ]
-
-
-def test_every_door_gives_the_tokens_of_the_integer_program(package: Path) -> None:
-    session, options = Session.open(package), Options(max_new_tokens=12)
-    wanted = list(Conversation(session).generate(TALK, options).token_ids)
-    with Engine(session) as engine:
-        assert list(engine.submit(TALK, options).result().token_ids) == wanted
-
-    model = AutoModelForImageTextToText.from_pretrained(package)
-    processor = AutoProcessor.from_pretrained(package)
-    batch = processor.apply_chat_template(
-        TALK, tokenize=True, return_dict=True, add_generation_prompt=True, return_tensors="pt"
-    )
-    start = batch["input_ids"].shape[1]
-    assert batch["input_ids"][0].tolist() == session.prompts.encode(TALK).token_ids.tolist()
-    plain: dict[str, Any] = {"max_new_tokens": 12, "do_sample": False, "repetition_penalty": 1.0}
-    for further in ({}, {"prompt_lookup_num_tokens": 3}):
-        found = model.generate(**batch, **plain, **further)
-        assert found[0, start:].tolist() == wanted
-    assert model.generate(**batch, **plain, num_beams=2).shape == (1, start + 12)
 
 
 def test_a_package_agrees_with_the_original(model: Path, package: Path) -> None:
