@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from PIL import Image
 
-from training.tower import MERGE, PATCH
+from training.family import MERGE, PATCH
 from vlmforge.calibrate.scenes import SIDE, SQUARE, Scene, draw_scene
 
 TOKEN = PATCH * MERGE

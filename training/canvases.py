@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from training import vision
+from training.family import WIDTH
 from training.questions import ORDINALS
 from training.schedule import Stage
 from training.shown import Shown, conversations, encoded, joined, mixed, squares
@@ -21,9 +22,9 @@ HELD_OUT = 12
 
 def train(model: nn.Module, stage: Stage) -> None:
     """Train `model` for the steps of `stage`, resuming where its checkpoint stands."""
-    visual = model.model.visual.requires_grad_(True)
-    heads = vision.Heads(visual.config.hidden_size, vision.CLASSES | vision.PLACES)
-    orders = nn.Linear(model.config.text_config.hidden_size, len(ORDINALS))
+    model.model.visual.requires_grad_(True)
+    heads = vision.Heads(WIDTH, vision.CLASSES | vision.PLACES)
+    orders = nn.Linear(WIDTH, len(ORDINALS))
     module = nn.ModuleDict({"sample": model, "heads": heads, "order_heads": orders})
     for step in stage.steps(module):
         shown = mixed(stage.seeds(step))

@@ -15,21 +15,26 @@ from typing import Any
 
 import torch
 from PIL import Image
-from transformers import AutoImageProcessor, AutoTokenizer, Qwen2VLForConditionalGeneration
+from transformers import (
+    AutoImageProcessor,
+    AutoModelForImageTextToText,
+    AutoTokenizer,
+    PreTrainedModel,
+)
 
 
 @dataclass(frozen=True)
 class Answerer:
     """A checkpoint ready to answer questions about images."""
 
-    model: Qwen2VLForConditionalGeneration
+    model: PreTrainedModel
     tokenizer: Any
     processor: Any
 
     @classmethod
     def load(cls, checkpoint: Path) -> Answerer:
         """Load the model in float32, its tokenizer and its image processor."""
-        model = Qwen2VLForConditionalGeneration.from_pretrained(checkpoint, dtype=torch.float32)
+        model = AutoModelForImageTextToText.from_pretrained(checkpoint, dtype=torch.float32)
         tokenizer = AutoTokenizer.from_pretrained(checkpoint)
         return cls(model.eval(), tokenizer, AutoImageProcessor.from_pretrained(checkpoint))
 

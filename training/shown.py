@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from training.canvas import Canvas, draw_canvas
 from training.conversation import Packed, pack
+from training.family import family_of
 from training.tower import encode, patches
 from vlmforge.calibrate.scenes import Scene
 
@@ -52,10 +53,11 @@ def mixed(seeds: range) -> Shown:
 
 
 def encoded(visual: nn.Module, scenes: list[list[Scene]], canvases: list[Canvas]) -> list[Tensor]:
-    """Run the tower on each place's scenes: float32 `[sequences, tokens, hidden]` each."""
+    """Run the tower on each place's scenes: float32 `[levels, sequences, tokens, hidden]` each."""
+    family = family_of(visual)
     columns = zip(*scenes, strict=True)
     return [
-        encode(visual, patches([scene.image for scene in column]), canvas.grid)
+        encode(visual, patches([scene.image for scene in column], family), canvas.grid)
         for column, canvas in zip(columns, canvases, strict=True)
     ]
 
@@ -69,4 +71,4 @@ def conversations(shown: Shown, scenes: list[list[Scene]]) -> Packed:
 
 def joined(images: list[Tensor]) -> Tensor:
     """Return the tokens of each sequence's images one after another."""
-    return torch.cat(images, dim=1)
+    return torch.cat(images, dim=2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -46,23 +47,33 @@ class Answers:
 
 
 def answer(model: nn.Module, packed: Packed, images: Tensor) -> Answers:
-    """Run the text model on packed conversations and image tokens `[batch, tokens, hidden]`."""
+    """Run the text model on packed conversations and images `[levels, batch, tokens, hidden]`."""
     text = model.model.language_model
     embedded = text.embed_tokens(packed.ids)
     image = packed.ids == token_id("<|image_pad|>")
+    merged, *further = images
     found = text(
-        inputs_embeds=embedded.masked_scatter(image[..., None], images),
+        inputs_embeds=embedded.masked_scatter(image[..., None], merged),
         position_ids=packed.positions,
-        attention_mask={"full_attention": packed.mask},
+        attention_mask=packed.mask,
         use_cache=False,
         output_hidden_states=True,
+        **deepstack(image, further),
     )
     halfway = found.hidden_states[len(text.layers) // 2]
     next_answers = packed.answers[:, 1:]
     answered = next_answers >= 0
     logits = model.lm_head(found.last_hidden_state[:, :-1][answered])
     tokens, questions = packed.ids[:, 1:][answered], next_answers[answered]
-    return Answers(logits, tokens, questions, halfway[image].view(images.shape))
+    return Answers(logits, tokens, questions, halfway[image].view(merged.shape))
+
+
+def deepstack(image: Tensor, further: list[Tensor]) -> dict[str, Any]:
+    """Return the arguments of a text model whose first layers are given further features."""
+    if not further:
+        return {}
+    embeds = [level.flatten(0, 1) for level in further]
+    return {"visual_pos_masks": image, "deepstack_visual_embeds": embeds}
 
 
 def tally(packed: Packed, missed: set[int]) -> dict[str, list[bool]]:

@@ -1,4 +1,4 @@
-"""A batched forward pass of the vision tower, equal to that of transformers but faster."""
+"""A batched forward pass of the vision towers, equal to that of transformers but faster."""
 
 from __future__ import annotations
 
@@ -7,22 +7,21 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
+from transformers.vision_utils import get_vision_interpolation_indices_and_weights
 
-PATCH, MERGE = 14, 2
-"""Side of a patch in pixels, of a merged token in patches."""
+from training.family import MERGE, PATCH, Family
 
 Grid = tuple[int, int]
 """Rows and columns of merged tokens."""
 
 
-def patches(images: list[Image.Image]) -> Tensor:
+def patches(images: list[Image.Image], family: Family) -> Tensor:
     """Normalize images of one size and cut them: float32 `[images, patches, 588]`, merged order.
 
     Their sides are multiples of 28 pixels.
     """
     pixels = torch.from_numpy(np.stack([np.asarray(image) for image in images])).float() / 255
-    pixels = (pixels - torch.tensor(OPENAI_CLIP_MEAN)) / torch.tensor(OPENAI_CLIP_STD)
+    pixels = (pixels - torch.tensor(family.mean)) / torch.tensor(family.std)
     blocks = pixels.unflatten(2, (-1, MERGE, PATCH)).unflatten(1, (-1, MERGE, PATCH))
     return blocks.permute(0, 1, 4, 2, 5, 7, 3, 6).flatten(5).flatten(1, 4)
 
@@ -36,17 +35,38 @@ def positions(grid: Grid) -> Tensor:
 
 
 def encode(visual: nn.Module, x: Tensor, grid: Grid) -> Tensor:
-    """Run the vision tower on `patches` of `grid`: float32 `[images, tokens, hidden]`.
+    """Run the vision tower on `patches` of `grid`: float32 `[levels, images, tokens, hidden]`.
 
+    Level 0 is what the tower gives in place of image tokens. Further levels are DeepStack's
+    (arXiv 2406.04334), in the order of the text model's layers that they are added behind.
     Both frames of a still image are the same, so their patch weights are added first.
     """
-    kernel = visual.patch_embed.proj.weight.sum(2).flatten(1)
-    x = functional.linear(x, kernel)
+    embedding = visual.patch_embed.proj
+    x = functional.linear(x, embedding.weight.sum(2).flatten(1), embedding.bias)
+    if hasattr(visual, "pos_embed"):
+        x = x + _learned_positions(visual, grid)
     cos, sin = visual.rotary_pos_emb(x, positions(grid))
-    for block in visual.blocks:
+    further = {}
+    for index, block in enumerate(visual.blocks):
         x = x + _attend(block.attn, block.norm1(x), cos, sin)
         x = x + block.mlp(block.norm2(x))
-    return visual.merger(x).view(len(x), -1, visual.config.hidden_size)
+        further[index] = x
+    behind = getattr(visual, "deepstack_visual_indexes", ())
+    mergers = getattr(visual, "deepstack_merger_list", ())
+    levels = [merger(further[index]) for index, merger in zip(behind, mergers, strict=True)]
+    return torch.stack([visual.merger(x), *levels]).unflatten(1, (len(x), -1))
+
+
+def _learned_positions(visual: nn.Module, grid: Grid) -> Tensor:
+    """Return the table of learned positions, resampled to `grid`: float32 `[patches, width]`."""
+    indices, weights = get_vision_interpolation_indices_and_weights(
+        torch.tensor([[1, *(side * MERGE for side in grid)]]),
+        num_grid_per_side=visual.num_grid_per_side,
+        mode=visual.interpolation_mode,
+        align_corners=visual.interpolation_align_corners,
+        spatial_merge_size=MERGE,
+    )
+    return (visual.pos_embed(indices) * weights[..., None]).sum(1)
 
 
 def _attend(attention: nn.Module, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
-"""Train the sample model: `python -m training.train --out runs/sample`.
+"""Train a sample model: `python -m training.train --out runs/sample`.
 
-`--start CHECKPOINT` begins the last stage with the weights of a checkpoint.
+`--family qwen3-vl` trains a Qwen3-VL, by the same recipe. `--start CHECKPOINT` begins the last
+stage with the weights of a checkpoint.
 
 Stopped at any point, the same command goes on from its last checkpoint.
 """
@@ -13,6 +14,7 @@ from pathlib import Path
 import torch
 
 from training import canvases, text, vision
+from training.family import FAMILIES
 from training.model import build, read
 from training.schedule import Stage
 
@@ -30,11 +32,11 @@ def recipe(folder: Path) -> dict[str, Stage]:
     return {stage.name: stage for stage in stages}
 
 
-def train(folder: Path, start: Path | None) -> None:
+def train(folder: Path, start: Path | None, family: str) -> None:
     """Run all stages, or the last alone, keeping checkpoints and `log.jsonl` in `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     stages = recipe(folder)
-    model = build(SEED)
+    model = build(SEED, family)
     if start is None:
         vision.train(model.model.visual, stages["vision"])
         text.train(model, stages["text"], frozen=True)
@@ -49,11 +51,12 @@ def main() -> None:
     """Read the command line and train."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder of checkpoints and log")
+    parser.add_argument("--family", choices=FAMILIES, default="qwen2-vl")
     parser.add_argument("--start", type=Path, help="checkpoint to begin the last stage with")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    train(arguments.out, arguments.start)
+    train(arguments.out, arguments.start, arguments.family)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from training.canvas import Canvas
+from training.family import WIDTH, Family, family_of
 from training.schedule import Stage
 from training.tower import encode, patches
 from vlmforge.calibrate.scenes import COLORS, GRID, OUTLINES, RADII, Item
@@ -18,14 +19,14 @@ NOTHING = -100
 
 
 class Heads(nn.Module):
-    """Linear readers of the tower's output, used in training only."""
+    """Linear readers of every level of the tower's output, used in training only."""
 
     def __init__(self, hidden: int, classes: dict[str, int]) -> None:
         super().__init__()
         self.heads = nn.ModuleDict({name: nn.Linear(hidden, n) for name, n in classes.items()})
 
     def forward(self, tokens: Tensor) -> dict[str, Tensor]:
-        """Return the logits of each attribute: float32 `[images, tokens, classes]`."""
+        """Return the logits of each attribute: float32 `[levels, images, tokens, classes]`."""
         return {name: head(tokens) for name, head in self.heads.items()}
 
 
@@ -60,25 +61,32 @@ def targets_of(scenes: list[tuple[Item, ...]], canvas: Canvas) -> dict[str, Tens
     return {name: torch.stack([t[name] for t in targets]) for name in targets[0]}
 
 
-def batch(seeds: range) -> tuple[Tensor, dict[str, Tensor]]:
+def batch(seeds: range, family: Family) -> tuple[Tensor, dict[str, Tensor]]:
     """Draw crowded scenes (3 to 9 items): patches `[n, 256, 588]`, targets `[n, 64]` each."""
     canvas = Canvas()
     scenes = [canvas.draw(seed, 3, 9) for seed in seeds]
     targets = targets_of([scene.items for scene in scenes], canvas)
-    return patches([scene.image for scene in scenes]), targets
+    return patches([scene.image for scene in scenes], family), targets
 
 
 def loss(logits: dict[str, Tensor], targets: dict[str, Tensor]) -> Tensor:
     """Return the sum of the cross entropies of all attributes that are read."""
-    pairs = ((score.flatten(0, 1), targets[name].flatten()) for name, score in logits.items())
-    return sum(functional.cross_entropy(score, target) for score, target in pairs)
+    return sum(
+        functional.cross_entropy(
+            score.flatten(0, -2), targets[name].expand(score.shape[:-1]).flatten()
+        )
+        for name, score in logits.items()
+    )
 
 
 @torch.no_grad()
 def accuracy(visual: nn.Module, heads: Heads, seeds: range) -> dict[str, float]:
-    """Return the share of tokens whose attribute is read right, on the scenes of `seeds`."""
-    inputs, targets = batch(seeds)
-    found = heads(encode(visual, inputs, Canvas().grid))
+    """Return the share of tokens whose attribute is read right, on the scenes of `seeds`.
+
+    Only of what stands in place of image tokens.
+    """
+    inputs, targets = batch(seeds, family_of(visual))
+    found = heads(encode(visual, inputs, Canvas().grid)[0])
     return {name: share(score, targets[name]) for name, score in found.items()}
 
 
@@ -89,10 +97,10 @@ def share(logits: Tensor, target: Tensor) -> float:
 
 def train(visual: nn.Module, stage: Stage) -> None:
     """Train `visual` for the steps of `stage`, resuming where its checkpoint stands."""
-    heads = Heads(visual.config.hidden_size, CLASSES)
+    heads = Heads(WIDTH, CLASSES)
     module = nn.ModuleDict({"visual": visual, "heads": heads})
     for step in stage.steps(module):
-        inputs, targets = batch(stage.seeds(step))
+        inputs, targets = batch(stage.seeds(step), family_of(visual))
         loss(heads(encode(visual, inputs, Canvas().grid)), targets).backward()
         if stage.reporting(step):
             stage.report(step, accuracy(visual, heads, stage.held_out(64)))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import nn
 
 from training.canvas import Canvas
 from training.canvases import _losses, _order_loss
+from training.family import FAMILIES
 from training.model import build
 from training.shown import Shown
 from training.vision import CLASSES, PLACES, Heads
@@ -14,9 +16,10 @@ from training.vision import CLASSES, PLACES, Heads
 SHOWN = Shown([range(5, 7)], [Canvas((224, 300), (224, 280)), Canvas((300, 224), (280, 196))])
 
 
-def test_every_part_learns() -> None:
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_part_learns(family: str) -> None:
     parts = {"heads": Heads(256, CLASSES | PLACES), "order_heads": nn.Linear(256, 3)}
-    module = nn.ModuleDict({"sample": build(seed=1), **parts})
+    module = nn.ModuleDict({"sample": build(1, family), **parts})
     answered, read = _losses(module, SHOWN)
     (answered + read).backward()
     assert all(parameter.grad is not None for parameter in module.parameters())

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
+from transformers import PreTrainedModel
 
 from training.canvas import Canvas
+from training.family import FAMILIES, family_of
 from training.model import build
 from training.shown import Shown, conversations, encoded, joined, mixed, squares
-from training.text import answer
+from training.text import answer, deepstack
 from training.tokenizer import token_id
 from training.tower import encode, patches
 
@@ -16,9 +18,9 @@ SEVERAL = Shown([range(5, 7)], [Canvas((224, 300), (224, 280)), Canvas((300, 224
 """One sequence of two scenes on canvases of unlike shapes."""
 
 
-@pytest.fixture(scope="module")
-def model():
-    return build(seed=1).eval()
+@pytest.fixture(scope="module", params=FAMILIES)
+def model(request: pytest.FixtureRequest) -> PreTrainedModel:
+    return build(1, request.param).eval()
 
 
 def grids(canvases: list[Canvas]) -> torch.Tensor:
@@ -29,12 +31,15 @@ def grids(canvases: list[Canvas]) -> torch.Tensor:
 @torch.no_grad()
 @pytest.mark.parametrize("canvas", [Canvas(), *SEVERAL.canvases], ids=str)
 def test_tower_equals_transformers(model, canvas: Canvas) -> None:
-    cut = patches([canvas.draw(seed).image for seed in (1, 2)])
+    family = family_of(model.model.visual)
+    cut = patches([canvas.draw(seed).image for seed in (1, 2)], family)
     frames = cut.view(-1, 3, 1, 14, 14).expand(-1, 3, 2, 14, 14).reshape(-1, 1176)
-    found = model.model.visual(frames, grid_thw=grids([canvas] * 2)).pooler_output
-    expected = found.view(2, canvas.tokens, -1)
+    found = model.model.visual(frames, grid_thw=grids([canvas] * 2))
+    levels = [found.pooler_output, *getattr(found, "deepstack_features", [])]
     ours = encode(model.model.visual, cut, canvas.grid)
-    torch.testing.assert_close(ours, expected, atol=1e-5, rtol=1e-4)
+    assert len(ours) == 1 + len(family.vision.get("deepstack_visual_indexes", []))
+    for given, level in zip(ours, levels, strict=True):
+        torch.testing.assert_close(given, level.view(2, canvas.tokens, -1), atol=1e-5, rtol=1e-4)
 
 
 @torch.no_grad()
@@ -51,8 +56,11 @@ def test_first_branch_equals_a_conversation_alone(model, shown: Shown) -> None:
         ids, mm_token_type_ids=kinds, image_grid_thw=grids(shown.canvases)
     )
     assert torch.equal(packed.positions[:, :, :length], positions)
-    embedded = model.get_input_embeddings()(ids).masked_scatter(kinds[..., None].bool(), images)
-    logits = model(inputs_embeds=embedded, position_ids=positions).logits[0]
+    places, (merged, *further) = kinds.bool(), images
+    embedded = model.get_input_embeddings()(ids).masked_scatter(places[..., None], merged)
+    added = deepstack(places, further)
+    states = model.model.language_model(inputs_embeds=embedded, position_ids=positions, **added)
+    logits = model.lm_head(states.last_hidden_state)[0]
     first = answers.questions == 0
     torch.testing.assert_close(
         answers.logits[first], logits[-1 - int(first.sum()) : -1], atol=1e-4, rtol=1e-3

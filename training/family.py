@@ -1,0 +1,116 @@
+"""The families of the sample models, and what one has that the other has not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import nn
+from transformers import (
+    PreTrainedModel,
+    Qwen2VLForConditionalGeneration,
+    Qwen3VLForConditionalGeneration,
+)
+from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
+
+from training.tokenizer import VOCABULARY
+
+PATCH, MERGE = 14, 2
+"""Side of a patch in pixels, of a merged token in patches.
+
+The same in all families, so that they are shown the same canvases. With 28 pixels a token, even the
+smallest item covers the middle of one; with Qwen3-VL's own 32 it may lie between them.
+"""
+
+WIDTH = 256
+"""Channels of the text model's stream, and of the features it is given."""
+
+_HALVES = (0.5, 0.5, 0.5)
+
+_VISION = {
+    "depth": 4,
+    "num_heads": 4,
+    "patch_size": PATCH,
+    "spatial_merge_size": MERGE,
+    "temporal_patch_size": 2,
+}
+
+_TEXT = {
+    "vocab_size": VOCABULARY,
+    "hidden_size": WIDTH,
+    "intermediate_size": 640,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 4096,
+    "rms_norm_eps": 1e-6,
+    "tie_word_embeddings": True,
+    "bos_token_id": None,
+}
+
+_ROPE = {"rope_type": "default", "rope_theta": 10.0}
+"""The low `rope_theta` lets the height and width sections tell apart eight rows and columns."""
+
+
+@dataclass(frozen=True)
+class Family:
+    """What makes the sample model of one family.
+
+    Attributes:
+        model: transformers' class.
+        vision, text: settings of the two parts.
+        mean, std: of a picture's channels, each between 0 and 1.
+        videos: settings of the video processor, if the family has one of its own.
+    """
+
+    model: type[PreTrainedModel]
+    vision: Mapping[str, Any]
+    text: Mapping[str, Any]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    videos: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def processor(self) -> str:
+        """The class of the processor of text and images."""
+        return self.model.__name__.replace("ForConditionalGeneration", "Processor")
+
+
+FAMILIES = {
+    "qwen2-vl": Family(
+        model=Qwen2VLForConditionalGeneration,
+        vision=_VISION
+        | {"embed_dim": 128, "mlp_ratio": 4, "hidden_size": WIDTH, "hidden_act": "quick_gelu"},
+        text=_TEXT
+        | {"max_window_layers": 4, "rope_parameters": _ROPE | {"mrope_section": [8, 12, 12]}},
+        mean=tuple(OPENAI_CLIP_MEAN),
+        std=tuple(OPENAI_CLIP_STD),
+    ),
+    "qwen3-vl": Family(
+        model=Qwen3VLForConditionalGeneration,
+        vision=_VISION
+        | {
+            "hidden_size": 128,
+            "intermediate_size": 512,
+            "out_hidden_size": WIDTH,
+            "hidden_act": "gelu_pytorch_tanh",
+            "num_position_embeddings": 16**2,
+            "deepstack_visual_indexes": [1, 2],
+        },
+        text=_TEXT
+        | {
+            "head_dim": 64,
+            "rope_parameters": _ROPE | {"mrope_interleaved": True, "mrope_section": [12, 10, 10]},
+        },
+        mean=_HALVES,
+        std=_HALVES,
+        videos={"video_processor_type": "Qwen3VLVideoProcessor", "fps": 2, "min_frames": 4},
+    ),
+}
+"""By the name that the command line has for them."""
+
+
+def family_of(visual: nn.Module) -> Family:
+    """Return the family of a vision tower."""
+    return FAMILIES[visual.config.model_type.removesuffix("_vision").replace("_", "-")]
