@@ -167,6 +167,12 @@ def test_a_family_that_is_not_known_is_refused() -> None:
         registry.family_of(settings)
 
 
+def test_a_model_that_is_spelled_otherwise_is_told_so() -> None:
+    with pytest.raises(SourceError, match="InternVLChatModel are not supported") as told:
+        registry.family_of({"architectures": ["InternVLChatModel"]})
+    assert "-hf" in str(told.value.mend)
+
+
 def test_the_page_shows_the_example() -> None:
     page = (ROOT / "docs" / "adding-a-family.md").read_text("utf-8")
     example = Path(rms_vl.__file__).read_text("utf-8")

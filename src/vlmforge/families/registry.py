@@ -13,6 +13,11 @@ import vlmforge.families
 from vlmforge.errors import SourceError
 from vlmforge.families.family import Family
 
+RESPELLED = {
+    "InternVLChatModel": "choose the same model as transformers spells it; its name ends in -hf",
+}
+"""Architectures of code beside the weights whose models are published for transformers, too."""
+
 _ADDED: dict[str, Family] = {}
 
 
@@ -59,7 +64,7 @@ def family_of(config: Mapping[str, Any], where: object = None) -> Family:
         raise SourceError(
             f"models of the architecture {named[0]} are not supported",
             where=where,
-            mend=f"choose a model of: {', '.join(supported)}",
+            mend=RESPELLED.get(named[0], f"choose a model of: {', '.join(supported)}"),
         )
     if "quantization_config" in config:
         raise SourceError(
