@@ -39,8 +39,11 @@ def norm_channels(graph: Graph, aside: Aside | None = None) -> dict[str, Channel
 
 
 def scale_norms(graph: Graph, scales: dict[str, Tensor]) -> Graph:
-    """The graph whose norms' outputs are divided by ``scales`` ``[channels]``, by norm."""
-    factors = {name: 1 / each.double() for name, each in scales.items()}
+    """The graph whose norms' outputs are divided by ``scales`` ``[channels]``, by norm.
+
+    The columns undo what a gain of float32 holds, not what it was rounded from.
+    """
+    factors = {name: (1 / each.double()).float().double() for name, each in scales.items()}
     changed: dict[str, Weight] = {}
     for name, channels in norm_channels(graph, {}).items():
         for product in channels.readers:
