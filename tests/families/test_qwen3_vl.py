@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,18 +20,14 @@ from transformers.models.qwen3_vl.processing_qwen3_vl import Qwen3VLProcessor
 
 import vlmforge.integrations.transformers  # noqa: F401 - tells the Auto classes of packages
 from tests.families.models import write_model
-from tests.graphs import in_place, language_feeds, relative_error
-from tests.transform import test_exactness as passes
+from tests.graphs import in_place
 from vlmforge.capture.check import check
 from vlmforge.capture.component import capture
 from vlmforge.capture.vision import position_tables
-from vlmforge.config import CompileConfig, EquivalentTransformationConfig
+from vlmforge.config import CompileConfig
 from vlmforge.decode.generate import Options
 from vlmforge.errors import GraphError, SourceError
 from vlmforge.families.qwen3_vl import FAMILY
-from vlmforge.graph.core import Graph, Weight
-from vlmforge.graph.evaluate import evaluate
-from vlmforge.graph.residual import residual, stream_width
 from vlmforge.images.grid import Grid
 from vlmforge.images.layout import DYNAMIC, FIXED
 from vlmforge.original.model import load_model
@@ -42,16 +37,8 @@ from vlmforge.run.conversation import Conversation
 from vlmforge.run.session import Session
 from vlmforge.source.checkpoint import Checkpoint
 from vlmforge.source.pictures import pictures_for
-from vlmforge.transform.choose.rotations import choose_rotations
-from vlmforge.transform.choose.scales import scale
-from vlmforge.transform.hadamard import random_rotation
-from vlmforge.transform.mean_keeping import mean_keeping_rotation
-from vlmforge.transform.order import preparation, rotations, transform
 from vlmforge.transform.passes.centering import centre_residual
-from vlmforge.transform.passes.head_rotation import rotate_head
 from vlmforge.transform.passes.norm_folding import fold_norms
-from vlmforge.transform.passes.residual_rotation import rotate_residual
-from vlmforge.transform.settings import Settings
 
 GRID = Grid(1, 3, 5)
 FINE = CompileConfig.parse({"bit": {"activation16Share": 1.0}, "hessianQuant": {"apply": False}})
@@ -78,17 +65,6 @@ def tower_feeds(checkpoint: Checkpoint, grid: Grid = GRID) -> dict[str, Tensor]:
     }
 
 
-@pytest.fixture(scope="module", params=["language", "vision"])
-def component(
-    request: pytest.FixtureRequest, checkpoint: Checkpoint
-) -> tuple[Graph, dict[str, Tensor]]:
-    graph = capture(checkpoint, request.param, pictures_for(checkpoint, DYNAMIC))
-    read = {name: Weight.of(weight.load()) for name, weight in graph.weights.items()}
-    graph = graph.with_weights(read)
-    sees = request.param == "vision"
-    return graph, tower_feeds(checkpoint) if sees else language_feeds(graph)
-
-
 @pytest.mark.parametrize("layout", [DYNAMIC, FIXED], ids=["dynamic", "fixed"])
 def test_the_tower_is_captured(checkpoint: Checkpoint, layout: Any) -> None:
     pictures = pictures_for(checkpoint, layout)
@@ -105,80 +81,10 @@ def test_the_tower_is_captured(checkpoint: Checkpoint, layout: Any) -> None:
     assert report["worst"]["relative"] < 1e-5 and len(graph.outputs) == 3
 
 
-def moved(graph: Graph, feeds: Mapping[str, Tensor], rotation: Tensor) -> dict[str, Tensor]:
-    """The feeds with what is part of the stream rotated."""
-    turned = {name: (feeds[name].double() @ rotation).float() for name in residual(graph).inputs}
-    return {**feeds, **turned}
-
-
-def require_equal(
-    got: Mapping[str, Tensor], wanted: Mapping[str, Tensor], head: Tensor | None = None
-) -> None:
-    assert got.keys() == wanted.keys()
-    for name, value in wanted.items():
-        turned = value if head is None else (value.double() @ head).float()
-        assert relative_error(got[name], turned) < passes.NOISE, name
-
-
-@pytest.mark.parametrize(
-    "rewrite",
-    [
-        passes.untied,
-        passes.folded,
-        passes.value_rotated,
-        passes.values_scaled,
-        passes.gated_rotated,
-        passes.gated_scaled,
-        passes.norms_scaled,
-    ],
-)
-def test_alone(
-    component: tuple[Graph, dict[str, Tensor]],
-    rewrite: Callable[[Graph, Mapping[str, Tensor]], Graph],
-) -> None:
-    graph, feeds = component
-    require_equal(evaluate(rewrite(graph, feeds), feeds), evaluate(graph, feeds))
-
-
-def test_r1_takes_inputs_and_their_tables_along(
-    component: tuple[Graph, dict[str, Tensor]],
-) -> None:
-    graph, feeds = component
-    sees = graph.component == "vision"
-    draw = mean_keeping_rotation if sees else random_rotation
-    rotation = draw(stream_width(graph), 1)
-    turned = rotate_residual(fold_norms(graph, {}), rotation)
-    given = moved(graph, feeds, rotation)
-    require_equal(evaluate(turned, given), evaluate(graph, feeds))
-    if sees:
-        with pytest.raises(GraphError, match="which no product of this graph writes"):
-            centre_residual(fold_norms(graph))
-        table = turned.weights["pos_embed.weight"].load()
-        wanted = graph.weights["pos_embed.weight"].load().double() @ rotation
-        torch.testing.assert_close(table.double(), wanted, rtol=1e-6, atol=1e-6)
-
-
-@pytest.mark.parametrize("component", ["vision"], indirect=True)
-def test_all_features_leave_rotated(component: tuple[Graph, dict[str, Tensor]]) -> None:
-    graph, feeds = component
-    head = random_rotation(96, 3)
-    require_equal(evaluate(rotate_head(graph, head), feeds), evaluate(graph, feeds), head)
-
-
-def test_all_together(component: tuple[Graph, dict[str, Tensor]]) -> None:
-    graph, feeds = component
-    config: EquivalentTransformationConfig = passes.EVERYTHING
-    settings = Settings(config, passes.eight_bits(graph), seed=3)
-    prepared = transform(graph, preparation(config))
-    chosen = choose_rotations(prepared, [lambda: dict(feeds)], settings, turned=True)
-    assert chosen.residual is not None
-    head = random_rotation(96, 7) if graph.component == "vision" else None
-    turned = transform(prepared, rotations(config, chosen.residual, chosen.values, head))
-    given = moved(graph, feeds, chosen.residual)
-    result = scale(turned, [lambda: dict(given)], settings)
-    require_equal(evaluate(result, given), evaluate(graph, feeds), head)
-    aside = {"language": {"norm folding", "QkRotation"}, "vision": {"centring"}}
-    assert set(result.meta.get("aside", {})) == aside[graph.component]
+def test_a_stream_that_positions_enter_is_not_centred(checkpoint: Checkpoint) -> None:
+    graph = capture(checkpoint, "vision", pictures_for(checkpoint, DYNAMIC))
+    with pytest.raises(GraphError, match="which no product of this graph writes"):
+        centre_residual(fold_norms(graph))
 
 
 def test_mixtures_of_experts_are_refused(model: Path) -> None:

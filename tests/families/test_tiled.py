@@ -17,8 +17,6 @@ from transformers import AutoProcessor
 
 import vlmforge.integrations.transformers  # noqa: F401 - tells the Auto classes of packages
 from tests.families.models import settings_of, write_model
-from tests.graphs import relative_error
-from tests.transform import test_exactness as passes
 from vlmforge.capture.check import check
 from vlmforge.capture.component import capture
 from vlmforge.capture.vision import position_tables
@@ -27,8 +25,6 @@ from vlmforge.errors import RunError, SourceError
 from vlmforge.families import internvl, smolvlm
 from vlmforge.families.family import Family
 from vlmforge.graph.core import Graph, Weight
-from vlmforge.graph.evaluate import evaluate
-from vlmforge.graph.residual import residual
 from vlmforge.images.feeds import vision_feeds
 from vlmforge.images.layout import DYNAMIC, FIXED, Layout
 from vlmforge.images.tiles import Tiles
@@ -40,11 +36,6 @@ from vlmforge.run.session import Session
 from vlmforge.source.checkpoint import Checkpoint
 from vlmforge.source.pictures import pictures_for
 from vlmforge.stages.samples import original_picture
-from vlmforge.transform.choose.rotations import choose_rotations
-from vlmforge.transform.choose.scales import scale
-from vlmforge.transform.hadamard import random_rotation
-from vlmforge.transform.order import preparation, rotations, transform
-from vlmforge.transform.settings import Settings
 
 FINE = CompileConfig.parse({"bit": {"activation16Share": 1.0}, "hessianQuant": {"apply": False}})
 QWEN3 = {"model_type": "qwen3", "head_dim": 24, "architectures": ["Qwen3ForCausalLM"]}
@@ -129,24 +120,6 @@ def test_names_in_memory_are_read_as_those_that_are_saved(intern: Path, tmp_path
     save_file(weights, tmp_path / "model.safetensors", {"format": "pt"})
     require_agreement(tmp_path)
     assert Checkpoint.open(str(tmp_path)).names() == Checkpoint.open(str(intern)).names()
-
-
-def test_all_transformations_leave_the_tower_as_it_is(model: Path) -> None:
-    graph, feeds = tower(model)
-    settings = Settings(passes.EVERYTHING, passes.eight_bits(graph), seed=3)
-    prepared = transform(graph, preparation(passes.EVERYTHING))
-    chosen = choose_rotations(prepared, [lambda: dict(feeds)], settings, turned=True)
-    assert chosen.residual is not None
-    head = random_rotation(96, 7)
-    order = rotations(passes.EVERYTHING, chosen.residual, chosen.values, head)
-    turned, given = transform(prepared, order), dict(feeds)
-    for name in residual(turned).inputs:
-        given[name] = (feeds[name].double() @ chosen.residual).float()
-    result = scale(turned, [lambda: dict(given)], settings)
-
-    (found,), (wanted,) = evaluate(result, given).values(), evaluate(graph, feeds).values()
-    assert relative_error(found, (wanted.double() @ head).float()) < passes.NOISE
-    assert set(result.meta["aside"]) == {"centring"}
 
 
 @pytest.fixture(scope="module")

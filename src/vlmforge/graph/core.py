@@ -28,10 +28,13 @@ class Weight:
 
     A weight is a shape and a way to read rows (slices of dimension 0), so a model larger than
     memory can be transformed: :meth:`map_rows` and :meth:`map` compose functions and read nothing.
+    What changes rows computes in float64 and rounds once, to the dtype of the rows: a graph of
+    float64 weights stays one, and shows how exact a change is.
 
     Attributes:
         shape: the full shape.
-        read: ``read(start, stop)`` gives rows ``[start, stop)`` as a float32 tensor.
+        read: ``read(start, stop)`` gives rows ``[start, stop)`` as a float32 tensor, or a float64
+            one where all weights of a graph are.
         dtype: the dtype worth storing, ``"bfloat16"`` while the weight is still the checkpoint's.
     """
 
@@ -40,7 +43,7 @@ class Weight:
     dtype: str = "float32"
 
     def load(self) -> torch.Tensor:
-        """The whole tensor, float32, of ``shape``."""
+        """The whole tensor, of ``shape`` and the dtype of its rows."""
         return self.read(0, self.shape[0])
 
     def map_rows(self, rows: Callable[[torch.Tensor], torch.Tensor]) -> Weight:
@@ -78,21 +81,24 @@ class Weight:
         """The weight multiplied in float64 and rounded once; itself where the factor is 1."""
         if factor == 1:
             return self
-        return self.map_rows(lambda rows: (rows.double() * factor).float())
+        return self.map_rows(lambda rows: (rows.double() * factor).to(rows.dtype))
 
     def scaled(self, factors: Weight) -> Weight:
         """The weight, each row multiplied by its factor ``[rows]`` in float64 and rounded once."""
 
         def read(start: int, stop: int) -> torch.Tensor:
-            rows, own = self.read(start, stop).double(), factors.read(start, stop).double()
-            return (rows * own.view(-1, *[1] * (rows.ndim - 1))).float()
+            rows, own = self.read(start, stop), factors.read(start, stop).double()
+            return (rows.double() * own.view(-1, *[1] * (rows.ndim - 1))).to(rows.dtype)
 
         return Weight(self.shape, read)
 
     @staticmethod
     def of(tensor: torch.Tensor) -> Weight:
-        """A weight held in memory."""
-        return Weight(tuple(tensor.shape), lambda start, stop: tensor[start:stop].float())
+        """A weight held in memory; float64 stays, every other dtype is read as float32."""
+        import torch
+
+        dtype = torch.promote_types(tensor.dtype, torch.float32)
+        return Weight(tuple(tensor.shape), lambda start, stop: tensor[start:stop].to(dtype))
 
 
 @dataclass(frozen=True)

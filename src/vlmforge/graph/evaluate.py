@@ -54,7 +54,7 @@ def evaluate(
         observe: called with each value's name and tensor as it is produced.
 
     Returns:
-        The graph's outputs by name, float32.
+        The graph's outputs by name, float32; float64 if all weights and float feeds are.
     """
 
     def value_of(node: Node, values: Values) -> Tensor:
@@ -103,7 +103,7 @@ def last_uses(graph: Graph) -> dict[str, int]:
 def apply(
     graph: Graph, node: Node, values: Mapping[str, Tensor], cache: FloatCache | None = None
 ) -> Tensor:
-    """The value of one node, float32 on the device of its inputs."""
+    """The value of one node, in the dtype of its weights on the device of its inputs."""
     return compute(graph, node, values, cache)
 
 

@@ -59,7 +59,8 @@ def multiply_output(graph: Graph, node: Node, factor: Tensor) -> Graph:
 
 def _scaled(weight: Weight, factor: Tensor) -> Weight:
     def read(start: int, stop: int) -> Tensor:
-        rows = weight.read(start, stop).double()
-        return (rows * factor[start:stop].reshape(-1, *[1] * (rows.dim() - 1))).float()
+        rows = weight.read(start, stop)
+        factors = factor[start:stop].reshape(-1, *[1] * (rows.dim() - 1))
+        return (rows.double() * factors).to(rows.dtype)
 
     return Weight(weight.shape, read)

@@ -27,7 +27,7 @@ def rotate_input(graph: Graph, product: Node, rotation: Tensor) -> dict[str, Wei
 
     def rows(weight: Tensor) -> Tensor:
         vectors = weight.double().unflatten(1, (-1, len(rotation)))
-        return (vectors @ rotation).flatten(1).float()
+        return (vectors @ rotation).flatten(1).to(weight.dtype)
 
     return {name: graph.weights[name].map_rows(rows)}
 
@@ -49,7 +49,7 @@ def rotate_output(graph: Graph, product: Node, rotation: Tensor) -> dict[str, We
 
     def columns(tensor: Tensor) -> Tensor:
         vectors = tensor.double().reshape(-1, rotation.shape[-1], tensor[0].numel())
-        return (rotation.mT @ vectors).float().reshape(tensor.shape)
+        return (rotation.mT @ vectors).to(tensor.dtype).reshape(tensor.shape)
 
     return {name: graph.weights[name].map(columns) for name in product.weights.values()}
 
@@ -66,7 +66,8 @@ def scale_input(graph: Graph, product: Node, factor: Tensor) -> dict[str, Weight
     _require_whole(product, graph.weights[name].shape[1], len(factor), "input features")
 
     def rows(weight: Tensor) -> Tensor:
-        return (weight.double().unflatten(1, (-1, len(factor))) / factor).flatten(1).float()
+        vectors = weight.double().unflatten(1, (-1, len(factor)))
+        return (vectors / factor).flatten(1).to(weight.dtype)
 
     return {name: graph.weights[name].map_rows(rows)}
 

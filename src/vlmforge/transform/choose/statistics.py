@@ -65,7 +65,7 @@ def collect(
     heads = {name: node.attrs["head_dim"] for node in attentions for name in node.inputs[:2]}
 
     def visit(sample: int, name: str, value: Tensor) -> None:
-        if value.dtype != torch.float32 or value.dim() < 2:
+        if not value.is_floating_point() or value.dim() < 2:
             return
         _keep_largest(found.maxima, name, value.abs().flatten(0, -2).amax(0))
         if name in rows:

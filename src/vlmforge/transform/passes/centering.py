@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import torch
 from torch import Tensor
 
 from vlmforge.errors import GraphError
@@ -52,7 +51,7 @@ def centre_residual(graph: Graph) -> Graph:
 def _centred(tensor: Tensor) -> Tensor:
     """The tensor ``[out, ...]`` less its mean over the output channels."""
     double = tensor.double()
-    return (double - double.mean(0, keepdim=True)).to(torch.float32)
+    return (double - double.mean(0, keepdim=True)).to(tensor.dtype)
 
 
 def _rms(norm: Node) -> Node:

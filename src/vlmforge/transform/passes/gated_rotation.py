@@ -46,7 +46,7 @@ def _rotate_columns(graph: Graph, product: Node, block: int) -> dict[str, Weight
     name = product.weights["weight"]
     return {
         name: graph.weights[name].map_rows(
-            lambda rows: hadamard_transform(rows.double(), block).float()
+            lambda rows: hadamard_transform(rows.double(), block).to(rows.dtype)
         )
     }
 

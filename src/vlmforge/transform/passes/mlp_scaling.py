@@ -47,6 +47,6 @@ def _scaled_columns(graph: Graph, mlp: GatedMLP, factor: Tensor) -> dict[str, We
 
     def rows(weight: Tensor) -> Tensor:
         straight = hadamard_transform(weight.double(), block).unflatten(1, (-1, len(factor)))
-        return hadamard_transform((straight / factor).flatten(1), block).float()
+        return hadamard_transform((straight / factor).flatten(1), block).to(weight.dtype)
 
     return {name: graph.weights[name].map_rows(rows)}

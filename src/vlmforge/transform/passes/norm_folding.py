@@ -72,7 +72,8 @@ def _tiled(vector: Weight, columns: int) -> Tensor:
 
 def _shifted(weight: Weight, shift: Weight, bias: Weight | None) -> Weight:
     def read(start: int, stop: int) -> Tensor:
-        moved = weight.read(start, stop).double() @ _tiled(shift, weight.shape[1]).double()
-        return (moved + bias.read(start, stop) if bias else moved).float()
+        rows = weight.read(start, stop)
+        moved = rows.double() @ _tiled(shift, weight.shape[1]).double()
+        return (moved + bias.read(start, stop) if bias else moved).to(rows.dtype)
 
     return Weight((weight.shape[0],), read)

@@ -50,7 +50,7 @@ def _rotated_tables(graph: Graph, stream: Residual, rotation: Tensor) -> dict[st
     """The tables of the inputs that are part of the stream."""
     names = [table for name, table in input_tables(graph).items() if name in stream.inputs]
     rows = (graph.weights[name] for name in names)
-    turned = (each.map_rows(lambda read: (read.double() @ rotation).float()) for each in rows)
+    turned = (each.map_rows(lambda r: (r.double() @ rotation).to(r.dtype)) for each in rows)
     return dict(zip(names, turned, strict=True))
 
 
