@@ -540,14 +540,6 @@ class OpSuite(OperationTests):
         visible = np.stack([first, rng.integers(first + 1, m + 1)], axis=1)
         self.check_visible(rng, (kv_heads, shared, head_dim, m), visible, dtype)
 
-    @pytest.mark.parametrize("head_dim", [72, 80, 96, 256])
-    def test_attention_in_windows(self, head_dim: int) -> None:
-        rng, keys = np.random.default_rng(head_dim), 75
-        ends = [16, 49, 51, 64, 74, keys]
-        visible = np.array([[0, 16], [16, 49], [16, 49], [49, 51], [51, 64], [64, 74], [74, keys]])
-        assert visible[[0, 1, 3, 4, 5, 6], 1].tolist() == ends
-        self.check_visible(rng, (1, 1, head_dim, keys), visible, "int16")
-
     def check_visible(
         self,
         rng: np.random.Generator,

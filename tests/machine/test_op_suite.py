@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.machine.heads_suite import HeadsSuite
 from tests.machine.op_suite import OpSuite
 from tests.machine.rounding_suite import RoundingSuite
 from vlmforge.machine.machine import Machine
@@ -10,6 +11,11 @@ from vlmforge.program.core import Program
 
 
 class TestReference(OpSuite):
+    def open_machine(self, program: Program) -> Machine:
+        return ReferenceMachine(program)
+
+
+class TestReferenceHeads(HeadsSuite):
     def open_machine(self, program: Program) -> Machine:
         return ReferenceMachine(program)
 

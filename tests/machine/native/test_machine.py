@@ -8,6 +8,7 @@ import pytest
 
 from tests.machine.batch_suite import BatchSuite
 from tests.machine.cache_suite import CacheSuite
+from tests.machine.heads_suite import HeadsSuite
 from tests.machine.op_suite import OpSuite
 from tests.machine.rounding_suite import RoundingSuite
 from vlmforge.machine.machine import IMPLEMENTATIONS, Machine
@@ -36,6 +37,10 @@ class _Native:
 
 
 class TestNative(_Native, OpSuite):
+    pass
+
+
+class TestNativeHeads(_Native, HeadsSuite):
     pass
 
 
