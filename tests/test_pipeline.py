@@ -25,6 +25,7 @@ from vlmforge.errors import (
     OutputError,
     PackageError,
     RotationError,
+    RunError,
     SourceError,
 )
 from vlmforge.formats.infer import read_infer
@@ -135,6 +136,22 @@ def test_the_tutorials_configuration_compiles(
     quantize(space, "vision", compile_config=config, overrides=none)
     write_package(Checkpoint.open(str(tiny_checkpoint)), space, tmp_path / "package", config)
     open_package(tmp_path / "package")
+
+
+def test_lengths_that_are_asked_for_hold_in_the_package(
+    space: Workspace, tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    attributes = {"maxCacheLength": 200, "runtime": {"batchSize": 2}}
+    config = CompileConfig.parse({"llm": {"apply": True, "attributes": attributes}})
+    for component in ("language", "vision"):
+        quantize(space, component, compile_config=config)
+    write_package(Checkpoint.open(str(tiny_checkpoint)), space, tmp_path / "package", config)
+    session = Session.open(tmp_path / "package")
+    assert session.max_length == 200 and session.package.text.meta["batch_size"] == 2
+    assert session.package.vision is not None
+    assert "batch_size" not in session.package.vision.meta
+    with pytest.raises(RunError, match="max_length is 201, the text program's cache holds 200"):
+        Session.open(tmp_path / "package", max_length=201)
 
 
 @pytest.mark.parametrize("output", [CalibrationOutput.CHANNEL, CalibrationOutput.SIGMOID])

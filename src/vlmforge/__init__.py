@@ -37,6 +37,7 @@ _RUNNING = {
     "Layout": "vlmforge.images.layout",
     "LearnRoundingConfig": "vlmforge.config",
     "LearnWeightScaleConfig": "vlmforge.config",
+    "LlmConfig": "vlmforge.config",
     "Options": "vlmforge.decode.generate",
     "OutputError": "vlmforge.errors",
     "PackageError": "vlmforge.errors",
@@ -105,6 +106,7 @@ if TYPE_CHECKING:
     from vlmforge.config import InferenceScheme as InferenceScheme
     from vlmforge.config import LearnRoundingConfig as LearnRoundingConfig
     from vlmforge.config import LearnWeightScaleConfig as LearnWeightScaleConfig
+    from vlmforge.config import LlmConfig as LlmConfig
     from vlmforge.config import SearchWeightScaleConfig as SearchWeightScaleConfig
     from vlmforge.decode.generate import Generation as Generation
     from vlmforge.decode.generate import Options as Options

@@ -117,7 +117,7 @@ def test_an_unknown_key_near_to_none_lists_the_keys() -> None:
         CompileConfig.parse({"zzzz": 1})
     assert caught.value.mend is not None
     keys = "equivalentTransformation, searchWeightScale, hessianQuant"
-    keys += ", learnRounding, learnWeightScale, seed"
+    keys += ", learnRounding, learnWeightScale, llm, seed"
     assert f"the keys here are bit, calibration, {keys}" in caught.value.mend
 
 
@@ -143,6 +143,9 @@ def test_an_unknown_key_near_to_none_lists_the_keys() -> None:
         ("calibration.maxPercentile.topkRatio", 0.0),
         ("equivalentTransformation.QK.apply", "yes"),
         ("equivalentTransformation.QK.apply", 1),
+        ("equivalentTransformation.UD.smoothingFactor", 1.1),
+        ("equivalentTransformation.UD.smoothingFactor", -0.1),
+        ("equivalentTransformation.UD.smoothingFactor", "0.8"),
         ("seed", -1),
         ("seed", True),
     ],
@@ -182,6 +185,17 @@ def test_learning_what_cannot_be_learned_is_parsed_and_refused() -> None:
 def test_learning_what_is_not_applied_is_refused() -> None:
     config = CompileConfig.parse({"equivalentTransformation": {"VO": {"learn": True}}})
     with pytest.raises(ConfigError, match=r"VO\.learn is true, but .*VO\.apply is not"):
+        require_supported(config)
+
+
+def test_smoothing_what_is_not_scaled_is_refused() -> None:
+    settings = {"apply": True, "smoothingFactor": 0.8}
+    config = CompileConfig.parse({"equivalentTransformation": {"UD": settings}})
+    require_supported(config)
+    assert config.equivalent_transformation.ud.smoothing_factor == 0.8
+    settings["apply"] = False
+    config = CompileConfig.parse({"equivalentTransformation": {"UD": settings}})
+    with pytest.raises(ConfigError, match=r"UD\.smoothingFactor is given, but .*UD\.apply is"):
         require_supported(config)
 
 

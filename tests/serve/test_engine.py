@@ -101,6 +101,29 @@ def test_map_asks_only_some_ahead_and_cancels_them(session: Session) -> None:
         answers.close()
 
 
+@pytest.mark.parametrize(("compiled", "running"), [(None, 8), (2, 2), (1, 1)])
+def test_a_package_says_how_many_run_side_by_side(
+    session: Session, compiled: int | None, running: int
+) -> None:
+    program, asked = session.package.text, list[int]()
+    batch = {} if compiled is None else {"batch_size": compiled}
+    text = dataclasses.replace(program, meta={**program.meta, **batch})
+    machine = CountingMachine(session.text)
+    package = dataclasses.replace(session.package, text=text)
+
+    def questions() -> Iterator[Any]:
+        for number in range(100):
+            asked.append(number)
+            yield [user(f"{number}?")]
+
+    with Engine(dataclasses.replace(session, text=machine, package=package)) as engine:
+        answers = engine.map(questions(), Options(max_new_tokens=40))
+        next(answers)
+        assert len(asked) == 2 * running
+        answers.close()
+    assert max(machine.batches) <= running
+
+
 def test_a_cancelled_answer_makes_room(gated: Session) -> None:
     machine: Any = gated.text
     with Engine(gated, max_running=1, max_waiting=1) as engine:

@@ -108,6 +108,10 @@ def test_nothing_to_calibrate_with_costs_no_work(
             },
             "SpinR1 does not apply",
         ),
+        (
+            {"llm": {"apply": True, "attributes": {"maxCacheLength": 16385}}},
+            "maxCacheLength is 16385, the decoder allows 16384",
+        ),
     ],
 )
 def test_a_configuration_that_does_not_fit_is_refused(

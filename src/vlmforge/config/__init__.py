@@ -14,6 +14,7 @@ from vlmforge.config.calibration import (
     CalibrationOutput,
 )
 from vlmforge.config.compile import CompileConfig, require_supported
+from vlmforge.config.llm import LlmConfig
 from vlmforge.config.rounding import (
     HessianQuantConfig,
     LearnRoundingConfig,
@@ -35,6 +36,7 @@ __all__ = [
     "InferenceScheme",
     "LearnRoundingConfig",
     "LearnWeightScaleConfig",
+    "LlmConfig",
     "SearchWeightScaleConfig",
     "require_supported",
 ]

@@ -11,6 +11,7 @@ from pydantic import Field, StrictInt
 
 from vlmforge.config.bit import BitConfig
 from vlmforge.config.calibration import CalibrationConfig
+from vlmforge.config.llm import LlmConfig, require_lengths
 from vlmforge.config.rounding import (
     HessianQuantConfig,
     LearnRoundingConfig,
@@ -32,6 +33,7 @@ class CompileConfig(Section):
     hessian_quant: HessianQuantConfig = HessianQuantConfig()
     learn_rounding: LearnRoundingConfig = LearnRoundingConfig()
     learn_weight_scale: LearnWeightScaleConfig = LearnWeightScaleConfig()
+    llm: LlmConfig = LlmConfig()
     seed: StrictInt = Field(default=0, ge=0, lt=2**63)
     """Seed of the random rotations."""
 
@@ -81,7 +83,9 @@ class CompileConfig(Section):
 
 
 def require_supported(config: CompileConfig) -> None:
-    """Raise :class:`ConfigError` where something is to be learned that cannot be."""
+    """Raise :class:`ConfigError` where something is asked for that cannot be honoured."""
+    require_lengths(config.llm)
+    _require_smoothing(config.equivalent_transformation.ud)
     for name, settings in config.document()["equivalentTransformation"].items():
         if not settings.get("learn"):
             continue
@@ -96,3 +100,12 @@ def require_supported(config: CompileConfig) -> None:
                 f"{path}.learn is true, but its search over angles is complete",
                 mend=f"leave out {path}.learn",
             )
+
+
+def _require_smoothing(ud: EquivalentTransformationConfig.Ud) -> None:
+    path = "equivalentTransformation.UD"
+    if ud.smoothing_factor is not None and not ud.apply:
+        raise ConfigError(
+            f"{path}.smoothingFactor is given, but {path}.apply is false",
+            mend=f"set {path}.apply to true, or leave out smoothingFactor",
+        )

@@ -10,6 +10,7 @@ from pydantic import ValidationError as _ValidationError
 from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails
 
+from vlmforge.config.refused import refused
 from vlmforge.errors import ConfigError
 
 _IRREGULAR_KEYS = {
@@ -55,8 +56,11 @@ def _config_error(model: type[BaseModel], error: _ValidationError) -> ConfigErro
     details = error.errors(include_url=False)[0]
     path = ".".join(map(str, details["loc"]))
     if details["type"] == "extra_forbidden":
-        known = _keys_beside(model, details)
-        near = difflib.get_close_matches(str(details["loc"][-1]), known, n=1, cutoff=0.4)
+        section, key = _section(model, details), str(details["loc"][-1])
+        if (why := refused(section, key)) is not None:
+            return ConfigError(f"{path} is refused: {why.reason}", mend=why.mend)
+        known = [str(field.alias) for field in section.model_fields.values()]
+        near = difflib.get_close_matches(key, known, n=1, cutoff=0.4)
         mend = f"did you mean {near[0]!r}?" if near else f"the keys here are {', '.join(known)}"
         return ConfigError(f"unknown key {path!r} in the configuration", mend=mend)
     reason = details["msg"].removeprefix("Value error, ")
@@ -64,12 +68,12 @@ def _config_error(model: type[BaseModel], error: _ValidationError) -> ConfigErro
     return ConfigError(f"{path} is {details['input']!r}: {reason}", mend="see docs/config.md")
 
 
-def _keys_beside(model: type[BaseModel], details: ErrorDetails) -> list[str]:
-    """The JSON keys that may stand where the error is."""
+def _section(model: type[BaseModel], details: ErrorDetails) -> type[BaseModel]:
+    """The part of the configuration that the error is in."""
     for key in details["loc"][:-1]:
         inner = next(
             field.annotation for field in model.model_fields.values() if field.alias == key
         )
         assert isinstance(inner, type)
         model = inner
-    return [str(field.alias) for field in model.model_fields.values()]
+    return model

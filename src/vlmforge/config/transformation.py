@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import StrictBool
+from pydantic import Field, StrictBool, StrictFloat
 
 from vlmforge.config.section import Section
 
@@ -29,6 +29,8 @@ class EquivalentTransformationConfig(Section):
 
         apply: StrictBool = False
         learn: StrictBool = False
+        smoothing_factor: StrictFloat | None = Field(default=None, ge=0, le=1)
+        """The exponent a of ``max|x|^a / max|w|^(1 - a)``; None for the best of a grid."""
 
     class Vo(Section):
         """Scales value outputs against output-projection inputs."""

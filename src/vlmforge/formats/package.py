@@ -75,6 +75,7 @@ class _TextMeta(Document):
     rotation: str | None
     hidden_size: PositiveInt
     cache_length: PositiveInt
+    batch_size: PositiveInt | None = None
     positions: Literal["mrope", "axis"] = "mrope"
     stream_inputs: list[str] = Field(default_factory=list)
 

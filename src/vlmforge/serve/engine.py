@@ -16,6 +16,9 @@ from vlmforge.serve.scheduler import Limits, Scheduler
 from vlmforge.serve.task import Task
 from vlmforge.serve.worker import Worker
 
+RUNNING = 8
+"""Answers in the making where nothing says how many."""
+
 
 class Engine:
     """Answers requests side by side, each with the tokens it would get alone.
@@ -25,7 +28,8 @@ class Engine:
 
     Args:
         session: the package.
-        max_running: most answers in the making; others wait.
+        max_running: most answers in the making; others wait. By default as many as the package was
+            compiled for, or :data:`RUNNING`.
         max_tokens: most tokens in their caches; by default as many as ``max_running``
             conversations of the session's maximum length have.
         prefill_tokens: most prompt tokens read in one step while answers are being decoded.
@@ -39,13 +43,15 @@ class Engine:
     def __init__(
         self,
         session: Session,
-        max_running: int = 8,
+        max_running: int | None = None,
         max_tokens: int | None = None,
         *,
         prefill_tokens: int = 64,
         prefix_tokens: int = 4096,
         max_waiting: int | None = None,
     ) -> None:
+        if max_running is None:
+            max_running = session.package.text.meta.get("batch_size", RUNNING)
         tokens = max_running * session.max_length if max_tokens is None else max_tokens
         limits = Limits(max_running, tokens, prefill_tokens, max_waiting)
         limits.check(session.max_length)

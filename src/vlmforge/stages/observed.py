@@ -18,6 +18,7 @@ from vlmforge.quantize.observe.clipping import Clipping
 from vlmforge.quantize.observe.ranges import Range
 from vlmforge.quantize.scales.choice import Bound
 from vlmforge.quantize.scheme import require_nodes
+from vlmforge.stages.lengths import with_lengths
 from vlmforge.stages.samples import component_samples
 from vlmforge.stages.transformed import Transformed, transform_component
 
@@ -64,10 +65,11 @@ def observe_component(
         progress: is told of every step.
 
     Raises:
-        ConfigError: the overrides name a node that the graph lacks.
+        ConfigError: the overrides name a node that the graph lacks, or a length is above what the
+            decoder allows.
         CalibrationError: the samples are missing, or of another model.
     """
-    graph = read_mblt(model)
+    graph = with_lengths(read_mblt(model), config.llm)
     verify(graph)
     require_nodes(graph, overrides.activation_16bits)
     samples = component_samples(graph, calibration)

@@ -70,9 +70,11 @@ def require_consistent(
     """The configuration fits the model, its parts fit each other, and images have a size.
 
     Raises:
-        ConfigError: an override names no node, or the components would be rotated differently.
+        ConfigError: an override names no node, the components would be rotated differently, or
+            more tokens are asked for than the decoder allows.
         SourceError: the layout leaves no size of images.
     """
+    config.llm.cache_length(checkpoint.context[0])
     sees = VISION in checkpoint.components
     pictures = pictures_for(checkpoint, layout) if sees else None
     if sees:

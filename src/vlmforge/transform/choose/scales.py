@@ -63,11 +63,12 @@ class _Chooser:
         learn = {
             "VO": config.vo.learn, "UD": config.ud.learn, "NormConv": config.norm_conv.learn,
         }[name]  # fmt: skip
+        exponent = config.ud.smoothing_factor if name == "UD" else None
         what = f"{name} of the {graph.component} model"
         found: dict[str, Tensor] = {}
         for value, each in channels.items():
             error = OutputError(graph, each, self.statistics, precision, self.settings.device)
-            start = smoothing_scales(error)
+            start = smoothing_scales(error, exponent)
             if learn and not found:
                 self._announce(what, error, start, len(channels))
             found[value] = self._learned(error, start, each.tie) if learn else start.cpu()

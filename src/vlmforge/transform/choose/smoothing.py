@@ -115,9 +115,14 @@ class OutputError:
 
 
 @torch.no_grad()
-def smoothing_scales(error: OutputError) -> Tensor:
-    """The best scales of the grid, float32 ``[channels]``; all one where none is better."""
+def smoothing_scales(error: OutputError, exponent: float | None = None) -> Tensor:
+    """The scales of SmoothQuant's equation 4 with an exponent, float32 ``[channels]``.
+
+    Without one the best of the grid; all one where none is better.
+    """
     activations, weights = (_above_floor(m) for m in error.magnitudes())
+    if exponent is not None:
+        return _evened(activations**exponent / weights ** (1 - exponent))
     best = torch.ones_like(activations)
     least = error(best)
     for candidate in _candidates(activations, weights):
@@ -133,7 +138,12 @@ def _candidates(activations: Tensor, weights: Tensor) -> Iterator[Tensor]:
             activations**exponent / weights ** (1 - exponent),
             activations**exponent,
         ):
-            yield scales / scales.log().mean().exp()
+            yield _evened(scales)
+
+
+def _evened(scales: Tensor) -> Tensor:
+    """The scales over their geometric mean, as only their ratios matter."""
+    return scales / scales.log().mean().exp()
 
 
 def _above_floor(magnitudes: Tensor) -> Tensor:
