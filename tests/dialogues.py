@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,10 +16,13 @@ from vlmforge.run.session import Session
 
 
 class CountingMachine:
-    """Notes how many rows each request had, and how many requests each batch."""
+    """Notes how many rows each request had, and how many requests each batch.
 
-    def __init__(self, machine: Any) -> None:
-        self.machine, self.program = machine, machine.program
+    With a ``pause``, in seconds before each batch, whoever asks has time to ask again.
+    """
+
+    def __init__(self, machine: Any, pause: float = 0.0) -> None:
+        self.machine, self.program, self.pause = machine, machine.program, pause
         self.rows: list[int] = []
         self.batches: list[int] = []
         self.new_cache = machine.new_cache
@@ -29,15 +33,16 @@ class CountingMachine:
     def run_batch(self, requests: Sequence[Request]) -> list[dict[str, np.ndarray]]:
         self.rows += [each.inputs[self.program.inputs[0]].shape[-2] for each in requests]
         self.batches.append(len(requests))
+        time.sleep(self.pause)
         outputs: list[dict[str, np.ndarray]] = self.machine.run_batch(requests)
         return outputs
 
 
-def counting(session: Session) -> Session:
-    """The session with machines that count."""
+def counting(session: Session, pause: float = 0.0) -> Session:
+    """The session with machines that count, that of the text after a pause."""
     assert session.vision is not None
     vision = VisionEncoder(CountingMachine(session.vision.machine))
-    return dataclasses.replace(session, text=CountingMachine(session.text), vision=vision)
+    return dataclasses.replace(session, text=CountingMachine(session.text, pause), vision=vision)
 
 
 def picture(seed: int, size: tuple[int, int] = (90, 60)) -> dict[str, Any]:

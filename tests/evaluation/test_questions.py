@@ -73,7 +73,7 @@ def test_accuracy_and_kinds(session: Session, questions: list[Question]) -> None
 
 
 def test_how_many_at_once_changes_nothing(session: Session, questions: list[Question]) -> None:
-    reports, counted = [], counting(session)
+    reports, counted = [], counting(session, pause=0.01)
     for running in (1, 3):
         said: list[tuple[str, str]] = []
 

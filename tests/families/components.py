@@ -41,7 +41,7 @@ COMPONENTS = [
 
 @cache
 def component_of(architecture: str, name: str) -> Component:
-    """Graph and feeds of a component, its weights read; an encoder of images of any size, or tiles."""
+    """Graph and feeds of a component, its weights read; an encoder's for images of any size."""
     with TemporaryDirectory() as kept:
         directory = Path(kept) / "Random-Model"
         write_model(families()[architecture], directory, dtype=torch.float32)

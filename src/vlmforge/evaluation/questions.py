@@ -180,8 +180,10 @@ class _Judge:
         session = self.conversation.session
         if session.package.vision is None or "image_size" in session.package.vision.meta:
             return None
-        _, (visual, *others) = session.prepare(question.messages)
-        return SEVERAL if others else bucket(visual.grid)
+        if len(question.images) > 1:
+            return SEVERAL
+        _, (visual, *_) = session.prepare(question.messages)
+        return bucket(visual.grid)
 
 
 def _question(record: object, directory: Path) -> Question:
