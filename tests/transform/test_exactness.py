@@ -219,7 +219,8 @@ def test_r1(component: Component) -> None:
     for found, changed, rows in zip(seen, (prepared, rotated), (feeds, given), strict=True):
         evaluate(changed, rows, observe=found.__setitem__)
     straight, width = seen[0], len(matrix)
-    last = [name for name in residual(rotated).values if straight[name].shape[-1] == width][-1]
+    stream = residual(rotated).values
+    last = [name for name in stream if rotated.value(name).shape[-1] == width][-1]
     noise = NOISE[straight[last].dtype]
     assert relative_error(seen[1][last], times(straight[last], matrix)) < noise
     for table in input_tables(graph).values():
