@@ -112,6 +112,13 @@ def request(program: Program, rows: int = 12) -> dict[str, np.ndarray]:
     return {name: f if f.dtype == np.int64 else f.astype(np.float32) for name, f in feeds.items()}
 
 
+def test_sizes_are_asked_of_weights_there_are(family: Family, model: Path) -> None:
+    checkpoint = Checkpoint.open(str(model))
+    parts = checkpoint.family.parts
+    asked = {size.weight for part in parts for size in part.stored(checkpoint.settings)}
+    assert asked <= set(checkpoint.names())
+
+
 def test_published_settings_and_float32_weights_are_captured(
     family: Family, tmp_path: Path
 ) -> None:
