@@ -14,7 +14,7 @@ from torch import Tensor
 from tests.families.models import write_model
 from tests.graphs import language_feeds
 from vlmforge.capture.component import capture
-from vlmforge.capture.vision import position_tables
+from vlmforge.capture.positions import position_tables
 from vlmforge.families.family import LANGUAGE, VISION
 from vlmforge.families.registry import families
 from vlmforge.graph.core import Graph, Weight

@@ -23,7 +23,7 @@ from tests.families.models import write_model
 from tests.graphs import in_place
 from vlmforge.capture.check import check
 from vlmforge.capture.component import capture
-from vlmforge.capture.vision import position_tables
+from vlmforge.capture.positions import position_tables
 from vlmforge.config import CompileConfig
 from vlmforge.decode.generate import Options
 from vlmforge.errors import GraphError, SourceError

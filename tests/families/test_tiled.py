@@ -19,7 +19,7 @@ import vlmforge.integrations.transformers  # noqa: F401 - tells the Auto classes
 from tests.families.models import settings_of, write_model
 from vlmforge.capture.check import check
 from vlmforge.capture.component import capture
-from vlmforge.capture.vision import position_tables
+from vlmforge.capture.positions import position_tables
 from vlmforge.config import CompileConfig
 from vlmforge.errors import RunError, SourceError
 from vlmforge.families import internvl, smolvlm

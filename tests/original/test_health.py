@@ -92,6 +92,14 @@ def test_a_layer_too_few_is_named(copy: Path) -> None:
         look(copy)
 
 
+def test_sections_that_nothing_says_have_to_fit(copy: Path) -> None:
+    settings = json.loads((copy / "config.json").read_text())
+    del settings["rope_scaling"]
+    (copy / "config.json").write_text(json.dumps(settings))
+    with pytest.raises(SourceError, match=r"mrope_section is \[16, 24, 24\], as nothing is said"):
+        look(copy)
+
+
 @pytest.mark.parametrize("theta", [1e-320, -1.0, float("nan")])
 def test_frequencies_that_are_no_numbers_are_refused(copy: Path, theta: float) -> None:
     settings = json.loads((copy / "config.json").read_text())

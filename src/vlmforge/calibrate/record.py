@@ -17,7 +17,7 @@ from PIL import Image
 from vlmforge.calibrate.drawing import drawn
 from vlmforge.calibrate.images import find_images, readable
 from vlmforge.calibrate.prompts import PromptKind, prompt_for
-from vlmforge.capture.vision import position_tables
+from vlmforge.capture.positions import position_tables
 from vlmforge.errors import CalibrationError
 from vlmforge.formats.kinds import IMAGES_RECORD
 from vlmforge.formats.samples import SampleWriter

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator, Mapping
 from math import prod
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -48,10 +49,13 @@ def require_healthy(checkpoint: Checkpoint, progress: Progress | None = None) ->
 def _expected_shapes(checkpoint: Checkpoint) -> dict[str, Shape]:
     """Canonical name to shape of every weight of the model that the settings describe."""
     canonical, model = checkpoint.family.canonical, empty_model(checkpoint)
+    where, decoder = checkpoint.path / "config.json", checkpoint.family.decoder
     for part in checkpoint.family.parts:
         if part.rotary is not None:
             rotary = model.get_submodule(f"{part.path}.{part.rotary_name}")
-            _require_finite_rope(rotary, checkpoint.path / "config.json")
+            _require_finite_rope(rotary, where)
+    if decoder.positions == "mrope":
+        _require_sections(model.get_submodule(f"{decoder.path}.{decoder.rotary_name}"), where)
     weights = model.state_dict()
     return {canonical(name): tuple(tensor.shape) for name, tensor in weights.items()}
 
@@ -63,6 +67,18 @@ def _require_finite_rope(rotary: nn.Module, where: Path) -> None:
             "the settings of RoPE give frequencies that are no finite numbers",
             where=where,
             mend=f"correct rope_theta and its like, or {BELONGS}",
+        )
+
+
+def _require_sections(rotary: Any, where: Path) -> None:
+    """The sections of M-RoPE, which transformers makes up where the settings do not say them."""
+    sections, pairs = list(rotary.mrope_section), len(rotary.inv_freq)
+    if sum(sections) != pairs:
+        raise SourceError(
+            f"rope_parameters.mrope_section is {sections}, as nothing is said, "
+            f"which does not fill half a head of {2 * pairs} channels",
+            where=where,
+            mend=f"add it to rope_parameters, or {BELONGS}",
         )
 
 
