@@ -1,6 +1,8 @@
-"""Stage 4: both parts on canvases of mixed sizes and shapes, several images a conversation."""
+"""Stages 4 and 5: both parts on canvases of mixed sizes and shapes, several in a conversation."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +12,7 @@ from training import vision
 from training.family import WIDTH
 from training.questions import ORDINALS
 from training.schedule import Stage
-from training.shown import Shown, conversations, encoded, joined, mixed, squares
+from training.shown import Mixture, Shown, conversations, encoded, joined, mixed, squares
 from training.text import accuracy, answer
 
 READING = 0.5
@@ -20,19 +22,19 @@ HELD_OUT = 12
 """Steps of held-out scenes in a report."""
 
 
-def train(model: nn.Module, stage: Stage) -> None:
-    """Train `model` for the steps of `stage`, resuming where its checkpoint stands."""
+def train(model: nn.Module, stages: Mapping[Mixture, Stage]) -> None:
+    """Train `model` stage by stage on what each shows, resuming where their checkpoints stand."""
     model.model.visual.requires_grad_(True)
     heads = vision.Heads(WIDTH, vision.CLASSES | vision.PLACES)
     orders = nn.Linear(WIDTH, len(ORDINALS))
     module = nn.ModuleDict({"sample": model, "heads": heads, "order_heads": orders})
-    for step in stage.steps(module):
-        shown = mixed(stage.seeds(step))
-        answered, read = _losses(module, shown)
-        (answered + READING * read).backward()
-        if stage.reporting(step):
-            numbers = {"answers": answered.item(), "reading": read.item()}
-            stage.report(step, numbers | _accuracy(model, stage))
+    for mixture, stage in stages.items():
+        for step in stage.steps(module):
+            answered, read = _losses(module, mixed(stage.seeds(step), mixture))
+            (answered + READING * read).backward()
+            if stage.reporting(step):
+                numbers = {"answers": answered.item(), "reading": read.item()}
+                stage.report(step, numbers | _accuracy(model, stage))
 
 
 def _losses(module: nn.ModuleDict, shown: Shown) -> tuple[Tensor, Tensor]:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from training.canvas import Canvas, draw_canvas
 from training.questions import KINDS, Question, ask, ask_one_of
-from training.shown import NUMBERS
+from training.shown import EVEN
 from vlmforge.calibrate.scenes import scene_items
 
 FIRST_SEED = 950_000_000
@@ -41,9 +41,9 @@ def asked(number: int, seed: int) -> Iterator[Posed]:
         yield next(posed for posed in tries if posed)
 
 
-def asked_mixed(number: int, seed: int, most: int = max(NUMBERS)) -> Iterator[Posed]:
+def asked_mixed(number: int, seed: int, most: int = max(EVEN.numbers)) -> Iterator[Posed]:
     """Yield `number` questions about one to `most` scenes of many sizes from the set `seed`."""
-    scenes = count(FIRST_SEED + SEEDS_PER_SET * seed, max(NUMBERS))
+    scenes = count(FIRST_SEED + SEEDS_PER_SET * seed, max(EVEN.numbers))
     kinds = [*KINDS] if most == 1 else [*KINDS, "image"]
     for _, kind in zip(range(number), cycle(kinds), strict=False):
         tries = (_mixed(scene, kind, most) for scene in scenes)
@@ -58,7 +58,7 @@ def _square(scene: int, kind: str) -> Posed | None:
 def _mixed(first: int, kind: str, most: int) -> Posed | None:
     rng = random.Random(f"mixed {kind} {first}")
     least = 2 if kind == "image" else 1
-    shown = rng.choice([number for number in NUMBERS if least <= number <= most])
+    shown = rng.choice([number for number in EVEN.numbers if least <= number <= most])
     question = ask_one_of([scene_items(first + index) for index in range(shown)], kind, rng)
     canvases = tuple(draw_canvas(rng) for _ in range(shown))
     return Posed(first, canvases, question) if question else None
@@ -92,7 +92,7 @@ def main() -> None:
     parser.add_argument("-n", "--number", type=int, default=400, help="questions to write")
     parser.add_argument("--seed", type=int, default=0, help="number of the set, 0 to 49")
     parser.add_argument("--mixed", action="store_true", help="pictures of many sizes")
-    parser.add_argument("--most", type=int, default=max(NUMBERS), help="of its pictures")
+    parser.add_argument("--most", type=int, default=max(EVEN.numbers), help="of its pictures")
     arguments = parser.parse_args()
     chosen = (arguments.number, arguments.seed)
     posed = asked_mixed(*chosen, arguments.most) if arguments.mixed else asked(*chosen)

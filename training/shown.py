@@ -14,11 +14,21 @@ from training.family import family_of
 from training.tower import encode, patches
 from vlmforge.calibrate.scenes import Scene
 
-NUMBERS = (1, 1, 2, 2, 3)
-"""Images of a sequence, drawn evenly from these."""
 
-SQUARES = 0.3
-"""Share of the steps that show one scene on the square canvas."""
+@dataclass(frozen=True)
+class Mixture:
+    """What the steps of a stage show.
+
+    Attributes:
+        squares: share of the steps that show one scene a sequence on the square canvas.
+        numbers: images of a sequence of the other steps, drawn evenly from these.
+    """
+
+    squares: float
+    numbers: tuple[int, ...]
+
+
+EVEN, SEVERAL = Mixture(0.3, (1, 1, 2, 2, 3)), Mixture(0.15, (1, 2, 2, 3, 3))
 
 
 @dataclass(frozen=True)
@@ -41,12 +51,12 @@ def squares(seeds: range) -> Shown:
     return Shown([range(seed, seed + 1) for seed in seeds], [Canvas()])
 
 
-def mixed(seeds: range) -> Shown:
+def mixed(seeds: range, mixture: Mixture = EVEN) -> Shown:
     """Show one to three scenes a sequence on canvases drawn from the first seed."""
     rng = random.Random(f"canvases {seeds.start}")
-    if rng.random() < SQUARES:
+    if rng.random() < mixture.squares:
         return squares(seeds)
-    number = rng.choice(NUMBERS)
+    number = rng.choice(mixture.numbers)
     firsts = range(seeds.start, seeds.stop - number + 1, number)
     canvases = [draw_canvas(rng).on_grid() for _ in range(number)]
     return Shown([range(first, first + number) for first in firsts], canvases)

@@ -17,23 +17,25 @@ from training import canvases, text, vision
 from training.family import FAMILIES
 from training.model import build, read
 from training.schedule import Stage
+from training.shown import EVEN, SEVERAL
 
 SEED = 0
 
 
 def recipe(folder: Path) -> dict[str, Stage]:
-    """Return the four stages of training."""
+    """Return the five stages of training."""
     stages = (
         Stage("vision", folder, 1200, 1200, batch=16, lr=2e-3, first_seed=0, every=50),
         Stage("text", folder, 1800, 700, batch=8, lr=2e-3, first_seed=100_000_000),
         Stage("joint", folder, 200, 200, batch=8, lr=3e-4, first_seed=200_000_000),
         Stage("canvas", folder, 2600, 1800, batch=8, lr=1e-3, first_seed=300_000_000, warmup=20),
+        Stage("several", folder, 1000, 1000, batch=12, lr=7e-4, first_seed=400_000_000, warmup=20),
     )
     return {stage.name: stage for stage in stages}
 
 
 def train(folder: Path, start: Path | None, family: str) -> None:
-    """Run all stages, or the last alone, keeping checkpoints and `log.jsonl` in `folder`."""
+    """Run all stages, or the last two alone, keeping checkpoints and `log.jsonl` in `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     stages = recipe(folder)
     model = build(SEED, family)
@@ -43,7 +45,7 @@ def train(folder: Path, start: Path | None, family: str) -> None:
         text.train(model, stages["joint"], frozen=False)
     else:
         read(model, start)
-    canvases.train(model, stages["canvas"])
+    canvases.train(model, {EVEN: stages["canvas"], SEVERAL: stages["several"]})
     torch.save(model.state_dict(), folder / "model.pt")
 
 
@@ -52,7 +54,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder of checkpoints and log")
     parser.add_argument("--family", choices=FAMILIES, default="qwen2-vl")
-    parser.add_argument("--start", type=Path, help="checkpoint to begin the last stage with")
+    parser.add_argument("--start", type=Path, help="checkpoint to begin the last two stages with")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)

@@ -80,6 +80,7 @@ TILED = {"layout": "tiles", "tile": [28, 28], "cut": "shape", "min_tiles": 1, "m
         (text_program(), TEXT, {"positions": "spiral"}, "positions"),
         (vision_program(), VISION, {"layout": "spiral"}, "layout"),
         (vision_program(), VISION, {"layout": "tiles"}, "tile"),
+        (vision_program(), VISION, {**TILED, "max_tiles": 1 << 20}, "max_tiles"),
         (vision_program(), VISION, TILED, "does not read tiles of 28 × 28"),
         (vision_program(), VISION, {"layout": "dynamic"}, "min_pixels"),
         (dynamic_vision_program(), VISION, {"layout": "fixed"}, "image_size"),

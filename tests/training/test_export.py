@@ -51,4 +51,4 @@ def test_a_checkpoint_answers(family: str, tmp_path: Path) -> None:
     ours = answerer.inputs([picture], "What color is the square?")
     theirs = reference.inputs("What color is the square?", [picture])
     assert torch.equal(ours["input_ids"], theirs.input_ids)
-    torch.testing.assert_close(ours["pixel_values"], theirs.pixel_values)
+    torch.testing.assert_close(ours["pixel_values"], theirs.pictures["pixel_values"])

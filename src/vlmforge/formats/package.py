@@ -21,7 +21,7 @@ from vlmforge.formats.document import Document, is_printable, parse_object, vali
 from vlmforge.formats.features import require_features
 from vlmforge.formats.intact import first_altered
 from vlmforge.formats.mxq import read_mxq
-from vlmforge.formats.settings import LARGEST, PackageSettings, validate_settings
+from vlmforge.formats.settings import LARGEST, MOST_TILES, PackageSettings, validate_settings
 from vlmforge.formats.tensor_file import TensorFile
 from vlmforge.formats.tensor_writer import TensorWriter
 from vlmforge.program.core import Program
@@ -135,8 +135,8 @@ class _ShapeMeta(_TilesMeta):
     """Of one for tiles, of which an image has at least ``min_tiles``."""
 
     cut: Literal["shape"]
-    min_tiles: PositiveInt
-    max_tiles: int = Field(ge=1, le=MOST)
+    min_tiles: int = Field(ge=1, le=MOST_TILES)
+    max_tiles: int = Field(ge=1, le=MOST_TILES)
 
 
 class _EdgeMeta(_TilesMeta):

@@ -15,6 +15,9 @@ MEND = "take over this file from the original model"
 LARGEST = 1 << 24
 """Most bytes of a settings file."""
 
+MOST_TILES = 4096
+"""Of an image."""
+
 SPECIAL_TOKENS = (
     "bos_token",
     "eos_token",
@@ -120,8 +123,8 @@ class ProcessorSettings(Settings):
     min_pixels: PositiveInt | None = None
     max_pixels: PositiveInt | None = None
     size: SizeSettings = Field(default_factory=SizeSettings)
-    min_patches: PositiveInt = 1
-    max_patches: PositiveInt = 12
+    min_patches: int = Field(default=1, ge=1, le=MOST_TILES)
+    max_patches: int = Field(default=12, ge=1, le=MOST_TILES)
     max_image_size: TileSettings = Field(default_factory=TileSettings)
     do_image_splitting: bool = True
 

@@ -119,8 +119,11 @@ class NearestShape:
 
     def _arrangements(self) -> Iterator[Size]:
         """All columns and rows of as many tiles as are allowed, the fewest tiles first."""
-        sides = range(1, self.most + 1)
-        found = [(c, r) for c in sides for r in sides if self.least <= c * r <= self.most]
+        found = [
+            (columns, rows)
+            for columns in range(1, self.most + 1)
+            for rows in range(math.ceil(self.least / columns), self.most // columns + 1)
+        ]
         yield from sorted(found, key=lambda sides: sides[0] * sides[1])
 
 
@@ -191,10 +194,8 @@ class LongestEdge:
     @property
     def asked(self) -> dict[str, Any]:
         """See :class:`Cut`."""
-        resized = (
-            {"do_resize": False} if self.edge is None else {"size": {"longest_edge": self.edge}}
-        )
-        return {"do_image_splitting": self.split, **resized}
+        asked = {"do_image_splitting": self.split, "do_resize": self.edge is not None}
+        return asked if self.edge is None else {**asked, "size": {"longest_edge": self.edge}}
 
     def facts(self) -> dict[str, Any]:
         """See :class:`Cut`."""

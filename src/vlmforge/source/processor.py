@@ -65,7 +65,15 @@ def load_processor(path: Path, kind: Processor) -> Any:
     whole = image_text_class(kind.whole_class)
     if kind.shown == "unseen":
         whole.video_processor = NoVideos()
-    return whole(images, tokenizer, chat_template=template, **own)
+    try:
+        return whole(images, tokenizer, chat_template=template, **own)
+    except Exception as error:  # transformers raises what it likes, for a library that is missing
+        raise SourceError(
+            f"transformers cannot make the processor: {error}",
+            where=path,
+            mend='pip install "vlmforge[compile]", or take the files that the model was '
+            "published with",
+        ) from error
 
 
 def whole_settings(path: Path, kind: Processor) -> dict[str, Any]:
