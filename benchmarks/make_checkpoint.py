@@ -1,4 +1,4 @@
-"""Write a Qwen2-VL or Qwen2.5-VL checkpoint with random weights, shard by shard, of any size.
+"""Write a Qwen2-VL, Qwen2.5-VL or Qwen3-VL checkpoint of random weights, shard by shard.
 
     python benchmarks/make_checkpoint.py --shape qwen2-vl-2b OUT [--tokenizer DIRECTORY]
 
@@ -66,6 +66,34 @@ SHAPES = {
             "tokens_per_second": 2,
         },
     },
+    "qwen3-vl-2b": {
+        "hidden_size": 2048,
+        "intermediate_size": 6144,
+        "num_hidden_layers": 28,
+        "num_attention_heads": 16,
+        "num_key_value_heads": 8,
+        "head_dim": 128,
+        "attention_bias": False,
+        "vocab_size": 151936,
+        "rope_parameters": {
+            "rope_type": "default",
+            "rope_theta": 5_000_000.0,
+            "mrope_section": [24, 20, 20],
+            "mrope_interleaved": True,
+        },
+        "architecture": "Qwen3VLForConditionalGeneration",
+        "vision": {
+            "depth": 24,
+            "hidden_size": 1024,
+            "intermediate_size": 4096,
+            "num_heads": 16,
+            "hidden_act": "gelu_pytorch_tanh",
+            "out_hidden_size": 2048,
+            "patch_size": 16,
+            "num_position_embeddings": 2304,
+            "deepstack_visual_indexes": [5, 11, 17],
+        },
+    },
 }
 
 PATCHES = ("in_channels", "patch_size", "spatial_merge_size", "temporal_patch_size")
@@ -82,16 +110,16 @@ def config_of(shape: str, tokens: dict[str, int]) -> dict[str, object]:
     config = json.loads((checkpoint() / "config.json").read_text("utf-8"))
     text = {
         **config["text_config"],
-        **sizes,
-        "eos_token_id": tokens["<|im_end|>"],
-        "pad_token_id": tokens["<|endoftext|>"],
-        "layer_types": ["full_attention"] * sizes["num_hidden_layers"],
-        "max_window_layers": sizes["num_hidden_layers"],
         "rope_parameters": {
             "rope_type": "default",
             "rope_theta": 1_000_000.0,
             "mrope_section": [2 * section, 3 * section, 3 * section],
         },
+        **sizes,
+        "eos_token_id": tokens["<|im_end|>"],
+        "pad_token_id": tokens["<|endoftext|>"],
+        "layer_types": ["full_attention"] * sizes["num_hidden_layers"],
+        "max_window_layers": sizes["num_hidden_layers"],
     }
     special = {name: tokens[token] for name, token in SPECIAL_TOKENS.items()}
     if architecture is None:
@@ -107,12 +135,19 @@ def config_of(shape: str, tokens: dict[str, int]) -> dict[str, object]:
     return {**config, **special, **named, **parts}
 
 
-def copy_files(tokenizer: Path, tokens: dict[str, int], out: Path) -> None:
-    """Tokenizer, processor and chat template, and the tokens that end an answer."""
+def copy_files(tokenizer: Path, tokens: dict[str, int], patch: int, out: Path) -> None:
+    """Tokenizer, processor of patches, chat template, and the tokens that end an answer."""
     for name in ("tokenizer.json", "tokenizer_config.json"):
         shutil.copyfile(tokenizer / name, out / name)
-    for name in ("preprocessor_config.json", "chat_template.jinja"):
-        shutil.copyfile(checkpoint() / name, out / name)
+    shutil.copyfile(checkpoint() / "chat_template.jinja", out / "chat_template.jinja")
+    pictures = json.loads((checkpoint() / "preprocessor_config.json").read_text("utf-8"))
+    bounds = {"min_pixels": (2 * patch) ** 2, "max_pixels": 1280 * (2 * patch) ** 2}
+    sizes = (
+        {"patch_size": patch}
+        if patch == pictures["patch_size"]
+        else {"patch_size": patch, **bounds}
+    )
+    write_json(out / "preprocessor_config.json", {**pictures, **sizes})
     stop = [tokens["<|im_end|>"], tokens["<|endoftext|>"]]
     generation = {"do_sample": False, "eos_token_id": stop, "pad_token_id": stop[1]}
     write_json(out / "generation_config.json", generation)
@@ -137,7 +172,9 @@ def write(config: dict[str, object], out: Path) -> None:
         weight = torch.randn(parameter.shape, generator=generator) * 0.02
         if parameter.dim() == 1 and name.endswith("weight"):
             weight += 1
-        stored = name.removeprefix("model.").replace("language_model.", "model.")
+        stored = name
+        if kind.__name__ != "Qwen3VLForConditionalGeneration":  # published with those of today
+            stored = name.removeprefix("model.").replace("language_model.", "model.")
         shard[stored] = weight.to(torch.bfloat16)
         index[stored] = f"model-{number:05d}.safetensors"
         size += shard[stored].nbytes
@@ -159,7 +196,7 @@ def main() -> None:
     tokens = {token["content"]: token["id"] for token in added}
     config = config_of(args.shape, tokens)
     args.out.mkdir(parents=True)
-    copy_files(args.tokenizer, tokens, args.out)
+    copy_files(args.tokenizer, tokens, config["vision_config"]["patch_size"], args.out)
     write_json(args.out / "config.json", config)
     write(config, args.out)
 

@@ -1,7 +1,7 @@
 """Train a sample model: `python -m training.train --out runs/sample`.
 
 `--family qwen3-vl` trains a Qwen3-VL, by the same recipe. `--start CHECKPOINT` begins the last
-stage with the weights of a checkpoint.
+two stages, or with `--stage several` the last, with the weights of a checkpoint.
 
 Stopped at any point, the same command goes on from its last checkpoint.
 """
@@ -34,8 +34,8 @@ def recipe(folder: Path) -> dict[str, Stage]:
     return {stage.name: stage for stage in stages}
 
 
-def train(folder: Path, start: Path | None, family: str) -> None:
-    """Run all stages, or the last two alone, keeping checkpoints and `log.jsonl` in `folder`."""
+def train(folder: Path, start: Path | None, family: str, stage: str = "canvas") -> None:
+    """Run all stages, or those from `stage` on, keeping checkpoints and `log.jsonl` in `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     stages = recipe(folder)
     model = build(SEED, family)
@@ -45,7 +45,10 @@ def train(folder: Path, start: Path | None, family: str) -> None:
         text.train(model, stages["joint"], frozen=False)
     else:
         read(model, start)
-    canvases.train(model, {EVEN: stages["canvas"], SEVERAL: stages["several"]})
+    last = {EVEN: stages["canvas"], SEVERAL: stages["several"]}
+    canvases.train(
+        model, {shown: each for shown, each in last.items() if stage in ("canvas", each.name)}
+    )
     torch.save(model.state_dict(), folder / "model.pt")
 
 
@@ -55,10 +58,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of checkpoints and log")
     parser.add_argument("--family", choices=FAMILIES, default="qwen2-vl")
     parser.add_argument("--start", type=Path, help="checkpoint to begin the last two stages with")
+    parser.add_argument("--stage", choices=("canvas", "several"), default="canvas")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    train(arguments.out, arguments.start, arguments.family)
+    train(arguments.out, arguments.start, arguments.family, arguments.stage)
 
 
 if __name__ == "__main__":

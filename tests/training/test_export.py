@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
+import training
 from training.canvas import SHOWN
 from training.evaluate import Answerer
 from training.export import load, write
@@ -17,6 +20,7 @@ from training.vision import CLASSES, Heads
 from vlmforge.calibrate.scenes import draw_scene
 from vlmforge.images.layout import DYNAMIC
 from vlmforge.original.reference import ReferenceModel
+from vlmforge.sample import questions
 from vlmforge.source.checkpoint import Checkpoint
 
 LARGEST = 16_000_000
@@ -52,3 +56,11 @@ def test_a_checkpoint_answers(family: str, tmp_path: Path) -> None:
     theirs = reference.inputs("What color is the square?", [picture])
     assert torch.equal(ours["input_ids"], theirs.input_ids)
     torch.testing.assert_close(ours["pixel_values"], theirs.pictures["pixel_values"])
+
+
+def test_the_weights_to_go_on_from_answer() -> None:
+    folder = Path(training.__file__).parent / "scenes-canvas"
+    assert sum(file.stat().st_size for file in folder.iterdir()) <= LARGEST
+    first = json.loads(questions().read_text("utf-8").splitlines()[2])
+    picture = Image.open(questions().parent / first["image"])
+    assert Answerer.load(folder).answer([picture], first["question"]) == first["answer"]
