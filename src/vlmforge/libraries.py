@@ -80,7 +80,13 @@ RUNNING = (
 HUB = Library("huggingface_hub", "1.0")
 TORCH = Library("torch", "2.9")
 
-COMPILING = (HUB, Library("safetensors", "0.5"), TORCH, Library("transformers", "5.4"))
+COMPILING = (
+    HUB,
+    Library("num2words", "0.5"),
+    Library("safetensors", "0.5"),
+    TORCH,
+    Library("transformers", "5.4"),
+)
 """What compiling needs besides: the extra ``compile``."""
 
 PHOTOS = (Library("datasets", "3.0"), HUB)
