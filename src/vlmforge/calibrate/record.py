@@ -24,7 +24,7 @@ from vlmforge.formats.samples import SampleWriter
 from vlmforge.images.feeds import Feeds, vision_feeds
 from vlmforge.images.layout import FIXED, Layout
 from vlmforge.images.pictures import Pictures
-from vlmforge.images.received import received
+from vlmforge.images.received import processed
 from vlmforge.original.reference import ReferenceModel
 from vlmforge.progress import Progress
 from vlmforge.source.checkpoint import Checkpoint
@@ -182,9 +182,7 @@ def _vision_inputs(
     processor: Any, question: Question, pictures: Pictures, ways: Feeds
 ) -> dict[str, np.ndarray]:
     """The vision encoder's inputs of an image; of one that is cut, those of a tile."""
-    images = [pictures.given(question.image)]
-    batch = processor(images=images, return_tensors="np", **pictures.asked)
-    found = received(batch["pixel_values"], batch.get("image_grid_thw"), ways.layout)
+    found = processed(processor, pictures.given(question.image), pictures.asked, ways.layout)
     shown = found[question.index % len(found)]
     return ways(shown.patches, shown.grid)
 

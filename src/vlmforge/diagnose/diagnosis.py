@@ -22,7 +22,7 @@ from vlmforge.evaluation.divergence import compare
 from vlmforge.formats.rotation import Rotation
 from vlmforge.images.preprocess import ImagePreprocessor
 from vlmforge.images.reading import ImageSource, read_image
-from vlmforge.images.received import received
+from vlmforge.images.received import processed
 from vlmforge.images.visual import Frames, Patches
 from vlmforge.program.core import Program
 from vlmforge.progress import Progress
@@ -165,9 +165,8 @@ def _original_pixels(
 ) -> np.ndarray:
     """What Hugging Face's processor makes of an image, float32 ``[patches, ...]`` of all of it."""
     pictures = preprocess.pictures
-    images = [pictures.given(read_image(image))]
-    batch = processor(images=images, return_tensors="np", **pictures.asked)
-    found = received(batch["pixel_values"], batch.get("image_grid_thw"), pictures.layout)
+    given = pictures.given(read_image(image))
+    found = processed(processor, given, pictures.asked, pictures.layout)
     return np.concatenate([each.patches for each in found]).astype(np.float32)
 
 

@@ -203,6 +203,21 @@ DECODER: Fields = {
 }
 """The windows of ``sliding_window`` and its like reach the model by ``layer_types``."""
 
+TILED_TOWER: Fields = {
+    **COMMON,
+    "attention_dropout": NO_EFFECT,
+    "hidden_act": ACTIVATION,
+    "hidden_size": ANY,
+    "image_size": Square(),
+    "intermediate_size": ANY,
+    "layer_norm_eps": Small(),
+    "num_attention_heads": ANY,
+    "num_channels": Only((3,), "choose a model of pictures in red, green and blue"),
+    "num_hidden_layers": ANY,
+    "patch_size": Square(),
+}
+"""Settings that every tower of square tiles has."""
+
 _ROPE: Fields = {
     "rope_theta": ANY,
     "type": NO_EFFECT,

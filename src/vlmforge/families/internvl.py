@@ -14,23 +14,20 @@ from vlmforge.families import qwen2, qwen3
 from vlmforge.families.decoder import Decoder
 from vlmforge.families.family import Family
 from vlmforge.families.fields import (
-    ACTIVATION,
     ANY,
-    COMMON,
     DECODER,
     FLAG,
     NO_EFFECT,
+    TILED_TOWER,
     Fields,
     Only,
-    Small,
-    Square,
     Token,
 )
 from vlmforge.families.processor import Processor
 from vlmforge.families.size import Size
-from vlmforge.families.tower import Tower, TowerSizes
+from vlmforge.families.tower import Tower, TowerSizes, tiled_sizes
 
-TOWER, PROJECTOR = "visual.vision_tower", "visual.multi_modal_projector"
+TOWER = "visual.vision_tower"
 LAYER = r"vision_tower.encoder.layer.\1"
 
 PROJECTOR_EPS = 1e-5
@@ -38,32 +35,21 @@ PROJECTOR_EPS = 1e-5
 
 
 def _tower_sizes(settings: Any) -> TowerSizes:
-    part, hidden = settings.vision_config, settings.text_config.hidden_size
-    (height, width), (patch, _) = part.image_size, part.patch_size
+    part = settings.vision_config
+    side, patch = part.image_size[0], part.patch_size[0]
     merge = round(1 / settings.downsample_ratio)
-    if height % (patch * merge):
+    if side % (patch * merge):
         raise SourceError(
-            f"vision_config.image_size is {height}, no whole groups of {patch * merge} pixels",
+            f"vision_config.image_size is {side}, no whole groups of {patch * merge} pixels",
             where="config.json",
             mend="take the config.json that the model was published with",
         )
-    return TowerSizes(
-        embed=part.hidden_size,
-        depth=part.num_hidden_layers,
-        heads=part.num_attention_heads,
-        mlp=part.intermediate_size,
-        hidden=hidden,
-        patch=patch,
-        channels=part.num_channels,
-        frames=1,
-        merge=merge,
-        activation=part.hidden_act,
-        eps=part.layer_norm_eps,
-        patch_bias=True,
-        positions=(height // patch) * (width // patch) + 1,
-        tile=(height, width),
+    sizes = tiled_sizes(settings, side, patch, merge)
+    return replace(
+        sizes,
+        positions=sizes.positions + 1,
         input_bias=part.attention_bias,
-        merger=hidden,
+        merger=sizes.hidden,
         merger_eps=PROJECTOR_EPS,
     )
 
@@ -80,21 +66,11 @@ def _tower_stored(settings: Any) -> Iterator[Size]:
 
 
 TOWER_FIELDS: Fields = {
-    **COMMON,
+    **TILED_TOWER,
     "attention_bias": FLAG,
-    "attention_dropout": NO_EFFECT,
-    "hidden_act": ACTIVATION,
     "hidden_dropout_prob": NO_EFFECT,
-    "hidden_size": ANY,
-    "image_size": Square(),
-    "intermediate_size": ANY,
-    "layer_norm_eps": Small(),
     "layer_scale_init_value": NO_EFFECT,
     "norm_type": Only(("layer_norm",), "choose a model whose tower has LayerNorm"),
-    "num_attention_heads": ANY,
-    "num_channels": Only((3,), "choose a model of pictures in red, green and blue"),
-    "num_hidden_layers": ANY,
-    "patch_size": Square(),
     "projection_dropout": NO_EFFECT,
     "use_absolute_position_embeddings": Only((True,), "choose a model with learned positions"),
     "use_mask_token": NO_EFFECT,

@@ -10,20 +10,15 @@ from vlmforge.errors import SourceError
 from vlmforge.families import llama
 from vlmforge.families.family import Family
 from vlmforge.families.fields import (
-    ACTIVATION,
     ANY,
-    COMMON,
     DECODER,
     NO_EFFECT,
-    Fields,
-    Only,
-    Small,
-    Square,
+    TILED_TOWER,
     Token,
 )
 from vlmforge.families.processor import Processor
 from vlmforge.families.size import Size
-from vlmforge.families.tower import Tower, TowerSizes
+from vlmforge.families.tower import Tower, TowerSizes, tiled_sizes
 
 TOWER = "visual.vision_model"
 LAYER = r"vision_model.encoder.layers.\1"
@@ -44,22 +39,7 @@ def _tower_sizes(settings: Any) -> TowerSizes:
             where="config.json",
             mend="take the config.json that the model was published with",
         )
-    return TowerSizes(
-        embed=part.hidden_size,
-        depth=part.num_hidden_layers,
-        heads=part.num_attention_heads,
-        mlp=part.intermediate_size,
-        hidden=settings.text_config.hidden_size,
-        patch=patch,
-        channels=part.num_channels,
-        frames=1,
-        merge=merge,
-        activation=part.hidden_act,
-        eps=part.layer_norm_eps,
-        patch_bias=True,
-        positions=rows**2,
-        tile=(rows * patch, rows * patch),
-    )
+    return tiled_sizes(settings, rows * patch, patch, merge)
 
 
 def _tower_stored(settings: Any) -> Iterator[Size]:
@@ -83,20 +63,6 @@ def _places(side: int) -> Sequence[int]:
     return found
 
 
-TOWER_FIELDS: Fields = {
-    **COMMON,
-    "attention_dropout": NO_EFFECT,
-    "hidden_act": ACTIVATION,
-    "hidden_size": ANY,
-    "image_size": Square(),
-    "intermediate_size": ANY,
-    "layer_norm_eps": Small(),
-    "num_attention_heads": ANY,
-    "num_channels": Only((3,), "choose a model of pictures in red, green and blue"),
-    "num_hidden_layers": ANY,
-    "patch_size": Square(),
-}
-
 _DECODER = replace(llama.FAMILY.decoder, settings="text_config", path="model.text_model")
 
 FAMILY = Family(
@@ -116,7 +82,7 @@ FAMILY = Family(
             "text_config": ANY,
             "vision_config": ANY,
         },
-        "SmolVLMVisionConfig": TOWER_FIELDS,
+        "SmolVLMVisionConfig": TILED_TOWER,
     },
     decoder=_DECODER,
     decoders={"llama": _DECODER},

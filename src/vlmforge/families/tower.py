@@ -96,6 +96,33 @@ def stated_sizes(part: Any) -> TowerSizes:
     )
 
 
+def tiled_sizes(settings: Any, tile: int, patch: int, merge: int) -> TowerSizes:
+    """The sizes of a tower of square tiles, in the settings of the whole model.
+
+    Args:
+        settings: they call what is no side of a square as InternVL and SmolVLM do.
+        tile, patch: sides in pixels.
+        merge: patches along a side of a cell.
+    """
+    part = settings.vision_config
+    return TowerSizes(
+        embed=part.hidden_size,
+        depth=part.num_hidden_layers,
+        heads=part.num_attention_heads,
+        mlp=part.intermediate_size,
+        hidden=settings.text_config.hidden_size,
+        patch=patch,
+        channels=part.num_channels,
+        frames=1,
+        merge=merge,
+        activation=part.hidden_act,
+        eps=part.layer_norm_eps,
+        patch_bias=True,
+        positions=(tile // patch) ** 2,
+        tile=(tile, tile),
+    )
+
+
 @dataclass(frozen=True)
 class Tower:
     """A pre-norm encoder of patches, whose merger joins groups of patches.

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from vlmforge.images.grid import Grid
 from vlmforge.images.patches import PatchLayout
@@ -12,6 +14,21 @@ from vlmforge.images.visual import Patches
 
 TILE_AXES = (4, 5)
 """Of the pixels of tiles, and of those of several sequences; those of patches have two."""
+
+
+def processed(
+    processor: Callable[..., Any], image: Image.Image, asked: Mapping[str, Any], layout: PatchLayout
+) -> list[Patches]:
+    """What transformers' image processor makes of an image, see :func:`received`.
+
+    Args:
+        processor: of images.
+        image: as it is given to the processor.
+        asked: of the processor beside it.
+        layout: divides tiles.
+    """
+    batch = processor(images=[image], return_tensors="np", **asked)
+    return received(batch["pixel_values"], batch.get("image_grid_thw"), layout)
 
 
 def received(

@@ -17,7 +17,7 @@ from vlmforge.formats.package import PROCESSOR_FILE
 from vlmforge.formats.settings import VisualSettings, read_settings
 from vlmforge.images.layout import Layout
 from vlmforge.images.pictures import NativeResolution, Pictures
-from vlmforge.images.received import received
+from vlmforge.images.received import processed
 from vlmforge.images.visual_preprocess import VisualPreprocessor
 from vlmforge.package.settings import write_settings
 from vlmforge.prompt.encoder import Placeholders, PromptEncoder
@@ -127,9 +127,8 @@ def _require_same_pixels(checkpoint: Checkpoint, preprocess: VisualPreprocessor)
     for picture in (_picture(0), _picture(0, WIDE)):
         given, asked = _shown(pictures, picture)
         with _transformers(checkpoint, "image processor", PROCESSOR_FILE):
-            batch = original(images=[given], return_tensors="np", **asked)
+            found = processed(original, given, asked, pictures.layout)
         visual = preprocess(picture)
-        found = received(batch["pixel_values"], batch.get("image_grid_thw"), pictures.layout)
         if [each.grid.area for each in found] != [visual.grid.area] * visual.grid.frames:
             raise _differs(checkpoint, "the patches of an image")
         for index, each in enumerate(found):
