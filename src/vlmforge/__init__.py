@@ -29,6 +29,7 @@ _RUNNING = {
     "EquivalentTransformationConfig": "vlmforge.config",
     "FormatError": "vlmforge.errors",
     "Generation": "vlmforge.decode.generate",
+    "Grammar": "vlmforge.decode.grammar",
     "GraphError": "vlmforge.errors",
     "HessianQuantConfig": "vlmforge.config",
     "ImageError": "vlmforge.errors",
@@ -38,10 +39,12 @@ _RUNNING = {
     "LearnRoundingConfig": "vlmforge.config",
     "LearnWeightScaleConfig": "vlmforge.config",
     "LlmConfig": "vlmforge.config",
+    "LogProbabilities": "vlmforge.decode.log_probabilities",
     "Options": "vlmforge.decode.generate",
     "OutputError": "vlmforge.errors",
     "PackageError": "vlmforge.errors",
     "ProgramModel": "vlmforge.evaluation.text",
+    "PromptRead": "vlmforge.decode.prompt_read",
     "Question": "vlmforge.evaluation.questions",
     "RotationError": "vlmforge.errors",
     "RunError": "vlmforge.errors",
@@ -111,6 +114,9 @@ if TYPE_CHECKING:
     from vlmforge.decode.generate import Generation as Generation
     from vlmforge.decode.generate import Options as Options
     from vlmforge.decode.generate import Step as Step
+    from vlmforge.decode.grammar import Grammar as Grammar
+    from vlmforge.decode.log_probabilities import LogProbabilities as LogProbabilities
+    from vlmforge.decode.prompt_read import PromptRead as PromptRead
     from vlmforge.decode.sampling import Sampling as Sampling
     from vlmforge.errors import CalibrationError as CalibrationError
     from vlmforge.errors import CaptureError as CaptureError

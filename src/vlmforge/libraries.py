@@ -67,6 +67,7 @@ class Library:
 
 RUNNING = (
     Library("jinja2", "3.1.6"),
+    Library("llguidance", "1.3"),
     Library("numpy", "2.0"),
     Library("packaging", "23.0"),
     Library("pillow", "10.0", "PIL"),

@@ -189,3 +189,29 @@ def test_without_readline_there_is_no_history(
     monkeypatch.setattr("builtins.input", read)
     assert list(typed_lines(lambda: False, lambda text: None)) == ["one", "two"]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_answers_fit_a_schema_and_end_at_a_stop_string(tiny_package: Path, tmp_path: Path) -> None:
+    schema = tmp_path / "schema.json"
+    schema.write_text(json.dumps({"enum": ["left", "right"]}))
+
+    options = ("--json-schema", str(schema), "--max-new-tokens", "30")
+
+    said = piped(tiny_package, b"Where?\n", *options)
+    cut = piped(tiny_package, b"Where?\n", *options, "--stop", "t")
+
+    assert json.loads(said.stdout) in ("left", "right")
+    assert cut.stdout.decode().strip() == said.stdout.decode().partition("t")[0]
+
+
+@pytest.mark.parametrize(
+    ("schema", "said"), [("{", "not valid JSON"), ('{"if": {}}', "if"), (None, "no such file")]
+)
+def test_a_schema_is_read_before_the_package(tmp_path: Path, schema: str | None, said: str) -> None:
+    path = tmp_path / "schema.json"
+    if schema is not None:
+        path.write_text(schema)
+    refused = piped(tmp_path / "missing", b"", "--json-schema", str(path))
+
+    assert refused.returncode == 2 and said in refused.stderr.decode()
+    assert str(path) in refused.stderr.decode()

@@ -92,3 +92,37 @@ def test_a_seed_repeats_and_its_absence_does_not() -> None:
 def test_values_out_of_range_are_named(setting: dict[str, Any]) -> None:
     with pytest.raises(RunError, match=next(iter(setting))):
         Sampling(**setting)
+
+
+def test_penalties_count_what_the_answer_has() -> None:
+    logits = np.array([3.0, 2.5, 2.4, 0.0], np.float32)
+    frequent = Sampler(Sampling(frequency_penalty=0.4))
+    present = Sampler(Sampling(presence_penalty=0.4))
+
+    assert [frequent(logits, np.array([0, 0])) for _ in range(4)] == [0, 0, 1, 2]
+    assert [present(logits, NOTHING) for _ in range(4)] == [0, 0, 0, 0]
+    stronger = Sampler(Sampling(presence_penalty=2.0))
+    assert [stronger(logits, NOTHING) for _ in range(4)] == [0, 1, 2, 0]
+
+
+def test_a_bias_chooses_or_bars() -> None:
+    logits = np.array([3.0, 2.5, 2.4, 0.0], np.float32)
+
+    assert Sampler(Sampling(logit_bias={3: 100.0}))(logits, NOTHING) == 3
+    assert Sampler(Sampling(logit_bias={0: -100.0, 1: -0.2}))(logits, NOTHING) == 2
+    np.testing.assert_array_equal(logits, np.array([3.0, 2.5, 2.4, 0.0], np.float32))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"frequency_penalty": 2.1},
+        {"presence_penalty": -2.1},
+        {"logit_bias": {1: 101.0}},
+        {"logit_bias": {-1: 1.0}},
+        {"presence_penalty": float("nan")},
+    ],
+)
+def test_penalties_out_of_range(wrong: dict[str, Any]) -> None:
+    with pytest.raises(RunError, match="sampling"):
+        Sampling(**wrong)

@@ -132,3 +132,18 @@ def test_waiting_for_a_while_cancels_nothing() -> None:
     with pytest.raises(TimeoutError):
         answer.result(0)
     assert not answer.done
+
+
+@pytest.mark.parametrize("ends", ["step", "failure", "cancel"])
+def test_the_end_is_told_once(ends: str) -> None:
+    told: list[bool] = []
+    answer = Answer(lambda step: None, on_end=lambda: told.append(answer.done))
+    answer.add(Step(5, "a", None))
+    if ends == "step":
+        answer.add(Step(6, "b", "stop"))
+    elif ends == "failure":
+        answer.fail(RunError("it fails"))
+    answer.cancel()
+    answer.cancel()
+
+    assert told == [True]

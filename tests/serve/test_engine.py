@@ -19,6 +19,8 @@ import pytest
 from tests.dialogues import TALKS, CountingMachine, picture, user
 from vlmforge.config import InferenceScheme
 from vlmforge.decode.generate import Generation, Options, Step
+from vlmforge.decode.grammar import Grammar
+from vlmforge.decode.sampling import Sampling
 from vlmforge.errors import RunError
 from vlmforge.run.conversation import Conversation
 from vlmforge.run.session import Session
@@ -404,3 +406,23 @@ def test_a_moment_of_many_callers_leaves_little_memory(tiny_package: Path) -> No
 
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) < 110 * 1024
+
+
+def test_free_and_constrained_answers_in_one_batch(session: Session) -> None:
+    options = [
+        Options(30),
+        Options(30, grammar=Grammar.regex("[a-f]{9}")),
+        Options(30, Sampling(temperature=2.0, seed=1), grammar=Grammar.json_schema({"enum": [17]})),
+        Options(30, stop=("e",), logprobs=1),
+    ]
+    expected = [Conversation(session).generate(QUESTIONS[0], each) for each in options]
+
+    with Engine(session, max_running=4) as engine:
+        answers = [engine.submit(QUESTIONS[0], each) for each in options]
+        assert [answer.result(30) for answer in answers] == expected
+    assert len(expected[1].text) == 9 and expected[2].text == "17"
+
+
+def test_a_grammar_that_cannot_be_used_is_refused_at_once(engine: Engine) -> None:
+    with pytest.raises(RunError, match="grammar"):
+        engine.submit(QUESTIONS[0], Options(grammar=Grammar.regex("((")))

@@ -14,13 +14,16 @@ from vlmforge.cli.interrupt import Interrupt
 from vlmforge.cli.lines import is_terminal, typed_lines
 from vlmforge.cli.options import (
     MaxLength,
+    MaxPixels,
     NewTokens,
     PackageDir,
     RunScheme,
+    Schema,
     SpecialTokens,
     Threads,
     app,
 )
+from vlmforge.cli.schema import read_grammar
 from vlmforge.cli.threads import use_threads
 from vlmforge.text import shown
 
@@ -40,11 +43,13 @@ def chat(
     top_k: Annotated[int, typer.Option(help="0 is off.")] = 0,
     top_p: Annotated[float, typer.Option(help="1 is off.")] = 1.0,
     repetition_penalty: Annotated[float, typer.Option(help="1 is off.")] = 1.0,
+    frequency_penalty: Annotated[float, typer.Option(help="0 is off.")] = 0.0,
+    presence_penalty: Annotated[float, typer.Option(help="0 is off.")] = 0.0,
     seed: Annotated[int | None, typer.Option(help="Of sampling.")] = None,
+    stop: Annotated[list[str] | None, typer.Option(help="Text that ends an answer.")] = None,
+    json_schema: Schema = None,
     max_length: MaxLength = None,
-    max_pixels: Annotated[
-        int | None, typer.Option(help="Of an image or frame, where the package takes any size.")
-    ] = None,
+    max_pixels: MaxPixels = None,
     inference_scheme: RunScheme = None,
     threads: Threads = None,
     special_tokens_in_text: SpecialTokens = False,
@@ -56,8 +61,17 @@ def chat(
     from vlmforge.run.session import Session
 
     use_threads(threads)
-    sampling = Sampling(repetition_penalty, temperature, top_k, top_p, seed=seed)
-    options = Options(max_new_tokens, sampling)
+    sampling = Sampling(
+        repetition_penalty,
+        temperature,
+        top_k,
+        top_p,
+        seed=seed,
+        frequency_penalty=frequency_penalty,
+        presence_penalty=presence_penalty,
+    )
+    grammar = None if json_schema is None else read_grammar(json_schema)
+    options = Options(max_new_tokens, sampling, tuple(stop or ()), grammar=grammar)
     session = Session.open(
         package,
         max_length,
@@ -69,10 +83,7 @@ def chat(
     conversation = Chat(
         session, _write, options, _tell, _tell_speed if talking else None, interrupt.pressed
     )
-    for file in image or []:
-        conversation.show(file)
-    for file in video or []:
-        conversation.show_video(file)
+    _show(conversation, image or [], video or [])
     if prompt is not None:
         conversation.ask(prompt)
     elif talking:
@@ -80,6 +91,13 @@ def chat(
         _talk(conversation, typed_lines(interrupt.pressed, _tell), interrupt)
     else:
         conversation.run(sys.stdin)
+
+
+def _show(conversation: Chat, images: list[Path], videos: list[Path]) -> None:
+    for image in images:
+        conversation.show(image)
+    for video in videos:
+        conversation.show_video(video)
 
 
 def _talk(conversation: Chat, lines: Iterable[str], interrupt: Interrupt) -> None:

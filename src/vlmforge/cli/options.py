@@ -112,6 +112,10 @@ Threads = Annotated[
     int | None, typer.Option(min=1, max=1024, help="That compute; all processors by default.")
 ]
 MaxLength = Annotated[int | None, typer.Option(help="Size of the KV cache.")]
+MaxPixels = Annotated[
+    int | None, typer.Option(help="Of an image or frame, where the package takes any size.")
+]
+Schema = Annotated[Path | None, typer.Option(help="JSON schema that every answer fits.")]
 Answering = Annotated[
     Dtype | None,
     typer.Option("--dtype", help="In which the original answers; by its size by default."),

@@ -9,6 +9,7 @@ import numpy as np
 from vlmforge.decode.context import Context, require_room
 from vlmforge.decode.inputs import Inputs
 from vlmforge.decode.prefix import PrefixCache
+from vlmforge.decode.prompt_read import PromptScores
 from vlmforge.machine.machine import Request
 
 CHUNK = 256
@@ -22,15 +23,23 @@ class Reading:
         context: extended as chunks are accepted; nothing else may change it meanwhile.
         inputs: the tokens.
         logits: how many of the last positions' logits are wanted.
+        scores: takes the logits of all positions, if there is any.
 
     Raises:
         RunError: ``inputs`` is empty or does not fit behind the tokens already held.
     """
 
-    def __init__(self, context: Context, inputs: Inputs, logits: int = 1) -> None:
+    def __init__(
+        self,
+        context: Context,
+        inputs: Inputs,
+        logits: int = 1,
+        scores: PromptScores | None = None,
+    ) -> None:
         self.context = context
         self._inputs, self._positions = inputs, context.positions_of(inputs)
-        self._first_wanted = len(inputs) - logits
+        self._first_wanted = 0 if scores is not None else len(inputs) - logits
+        self._scores = scores
         self._start = 0
         self._chunk = inputs
         self._logits: list[np.ndarray] = []
@@ -42,7 +51,7 @@ class Reading:
 
     @property
     def logits(self) -> np.ndarray:
-        """float32 ``[logits, vocab]``, once nothing is left."""
+        """float32 ``[logits, vocab]``, once nothing is left; one row where scores take all."""
         return self._logits[0] if len(self._logits) == 1 else np.concatenate(self._logits)
 
     def request(self, most: int) -> Request:
@@ -56,7 +65,12 @@ class Reading:
         """Take note that the machine has run the last request."""
         self.context.advance(self._chunk)
         self._start += len(self._chunk)
-        self._logits.append(outputs[self.context.machine.program.outputs[0]])
+        logits = outputs[self.context.machine.program.outputs[0]]
+        if self._scores is None:
+            self._logits.append(logits)
+        else:
+            self._scores.add(logits)
+            self._logits = [logits[-1:]]
 
 
 Share = tuple[Reading, int]
@@ -126,14 +140,21 @@ def fill(
 
 
 def refill(
-    context: Context, inputs: Inputs, logits: int = 1, prefixes: PrefixCache | None = None
+    context: Context,
+    inputs: Inputs,
+    logits: int = 1,
+    prefixes: PrefixCache | None = None,
+    scores: PromptScores | None = None,
 ) -> Reading:
-    """What a context has yet to read until it holds exactly ``inputs``.
+    """What a context has yet to read until it holds exactly ``inputs``; with scores, all of them.
 
     Raises:
         RunError: ``inputs`` is empty or longer than the capacity; the context has not changed.
     """
     require_room(len(inputs), 0, context.capacity)
+    if scores is not None:
+        context.truncate(0)
+        return Reading(context, inputs, scores=scores)
     most = len(inputs) - logits
     kept = context.keep(inputs, most)
     if prefixes is not None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -13,7 +15,8 @@ from vlmforge.errors import RunError
 class Sampling:
     """How tokens are chosen; the defaults are greedy.
 
-    Filters apply in the order of the attributes, as in Hugging Face's ``generate``.
+    Filters apply in the order of the attributes, as in Hugging Face's ``generate``; before them,
+    the last three, as in OpenAI's interface.
 
     Attributes:
         repetition_penalty: divides positive, multiplies negative logits of tokens seen; 1 is off.
@@ -22,6 +25,9 @@ class Sampling:
         top_p: keep the fewest tokens whose probabilities reach p; 1 is off.
         min_p: keep tokens at least this times as probable as the best; 0 is off.
         seed: of the random numbers; None draws one.
+        logit_bias: token to what is added to its logit, from -100 to 100.
+        frequency_penalty: taken off a token's logit for each time that the answer has it.
+        presence_penalty: taken off the logits of all tokens that the answer has.
 
     Raises:
         RunError: a value is out of its range.
@@ -33,6 +39,9 @@ class Sampling:
     top_p: float = 1.0
     min_p: float = 0.0
     seed: int | None = None
+    logit_bias: Mapping[int, float] = field(default_factory=dict)
+    frequency_penalty: float = 0.0
+    presence_penalty: float = 0.0
 
     def __post_init__(self) -> None:
         _require(self.repetition_penalty > 0, "repetition_penalty", self.repetition_penalty, "> 0")
@@ -41,10 +50,16 @@ class Sampling:
         _require(0 < self.top_p <= 1, "top_p", self.top_p, "above 0 and at most 1")
         _require(0 <= self.min_p <= 1, "min_p", self.min_p, "from 0 to 1")
         _require(self.seed is None or self.seed >= 0, "seed", self.seed, "0 or more")
+        for name in ("frequency_penalty", "presence_penalty"):
+            value = getattr(self, name)
+            _require(-2 <= value <= 2, name, value, "from -2 to 2")
+        for token, bias in self.logit_bias.items():
+            _require(token >= 0, "a biased token", token, "0 or more")
+            _require(-100 <= bias <= 100, f"the bias of token {token}", bias, "from -100 to 100")
 
 
 class Sampler:
-    """Draws tokens; one sampler serves one sequence.
+    """Draws tokens; one sampler serves one answer.
 
     Args:
         sampling: how.
@@ -53,6 +68,7 @@ class Sampler:
     def __init__(self, sampling: Sampling) -> None:
         self.sampling = sampling
         self._random = np.random.default_rng(sampling.seed)
+        self._drawn: Counter[int] = Counter()
 
     def __call__(self, logits: np.ndarray, seen: np.ndarray) -> int:
         """The next token.
@@ -61,11 +77,30 @@ class Sampler:
             logits: float32 ``[vocab]``.
             seen: int64 ``[n]``, tokens of the sequence so far.
         """
+        token = self._choose(biased(logits, self._drawn, self.sampling), seen)
+        self._drawn[token] += 1
+        return token
+
+    def _choose(self, logits: np.ndarray, seen: np.ndarray) -> int:
         if self.sampling.temperature == 0:
             return int(np.argmax(penalize(logits, seen, self.sampling.repetition_penalty)))
         cumulative = np.cumsum(probabilities(logits, seen, self.sampling))
         drawn = np.searchsorted(cumulative, self._random.random() * cumulative[-1], side="right")
         return int(min(drawn, np.flatnonzero(np.diff(cumulative, prepend=0.0))[-1]))
+
+
+def biased(logits: np.ndarray, drawn: Mapping[int, int], sampling: Sampling) -> np.ndarray:
+    """Logits ``[vocab]`` with biases added, and penalties taken off for tokens drawn so often."""
+    added = dict(sampling.logit_bias)
+    if sampling.frequency_penalty or sampling.presence_penalty:
+        for token, count in drawn.items():
+            penalty = sampling.frequency_penalty * count + sampling.presence_penalty
+            added[token] = added.get(token, 0.0) - penalty
+    if not added:
+        return logits
+    changed = logits.copy()
+    changed[list(added)] += np.fromiter(added.values(), np.float32)
+    return changed
 
 
 def penalize(logits: np.ndarray, seen: np.ndarray, penalty: float) -> np.ndarray:

@@ -8,8 +8,10 @@ import numpy as np
 
 from vlmforge.decode import snapshot as snapshots
 from vlmforge.decode.generate import Generation, Options, Step, collect, generate
+from vlmforge.decode.inputs import Inputs
 from vlmforge.decode.prefix import PrefixCache
-from vlmforge.decode.reading import fill
+from vlmforge.decode.prompt_read import PromptRead
+from vlmforge.decode.reading import fill, read_all, refill
 from vlmforge.formats.kv import Snapshot
 from vlmforge.prompt.messages import Message
 from vlmforge.run.session import Session
@@ -35,9 +37,7 @@ class Conversation:
         Raises:
             RunError: the messages are malformed or longer than the session's maximum length.
         """
-        logits = fill(self._context, self.session.inputs(messages), 1, self._prefixes)[0]
-        decoder = self.session.new_decoder(options or Options(), self._context.length)
-        yield from generate(self._context, logits, decoder)
+        yield from self._stream(self.session.inputs(messages), options or Options())
 
     def generate(
         self,
@@ -47,6 +47,17 @@ class Conversation:
     ) -> Generation:
         """Answer the messages; ``on_text`` receives the text piece by piece as it arrives."""
         return collect(self.stream(messages, options), on_text)
+
+    def _stream(self, inputs: Inputs, options: Options) -> Iterator[Step]:
+        decoder = self.session.new_decoder(options, len(inputs))
+        scores = options.scores(inputs.token_ids)
+        reading = refill(self._context, inputs, 1, self._prefixes, scores)
+        cached = self._context.length
+        logits = read_all([reading])[0][0]
+        if self._prefixes is not None:
+            self._prefixes.remember(self._context)
+        decoder.begin(PromptRead(len(inputs), cached, scores.found if scores else ()))
+        yield from generate(self._context, logits, decoder)
 
     def teacher_forced(self, messages: Sequence[Message], answer: Sequence[int]) -> np.ndarray:
         """Logits that precede each token of a given answer, float32 ``[len(answer), vocab]``."""

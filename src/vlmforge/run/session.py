@@ -6,6 +6,7 @@ import os
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy as np
 from vlmforge.config import InferenceScheme
 from vlmforge.decode.context import Context, require_room
 from vlmforge.decode.generate import Decoder, Options
+from vlmforge.decode.grammar import Vocabulary
 from vlmforge.decode.inputs import Inputs
 from vlmforge.decode.vision import ImageFeatures, VisionEncoder
 from vlmforge.errors import RunError
@@ -97,10 +99,23 @@ class Session:
         """An empty KV cache of the session's maximum length."""
         return Context(self.text, self.package.embeddings, self.max_length)
 
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """The tokens as grammars see them."""
+        return Vocabulary(self.prompts.tokenizer, len(self.package.embeddings), self.stop_tokens)
+
     def new_decoder(self, options: Options, held: int) -> Decoder:
-        """What continues a context that holds ``held`` tokens."""
+        """What continues a context that holds ``held`` tokens.
+
+        Raises:
+            RunError: the options' grammar is malformed, or they have a bias for no token.
+        """
+        tokens, grammar = len(self.package.embeddings), options.grammar
+        if (last := max(options.sampling.logit_bias, default=0)) >= tokens:
+            raise RunError(f"a bias for the token {last}", mend=f"tokens are 0 to {tokens - 1}")
+        constraint = None if grammar is None else self.vocabulary.constraint(grammar)
         room = self.max_length - held + 1
-        return Decoder(options, room, self.stop_tokens, self.prompts.tokenizer)
+        return Decoder(options, room, self.stop_tokens, self.prompts.tokenizer, constraint)
 
     def inputs(self, messages: Sequence[Message]) -> Inputs:
         """The tokens of the messages up to the start of the answer, with image features.

@@ -22,12 +22,17 @@ class Answer:
         on_step: called with each step as it arrives, on the engine's thread; whatever it raises
             ends this answer and no other.
         engine: is not closed for want of references as long as there is the answer.
+        on_end: called once, behind the last step, when the answer has ended in any way, on the
+            thread that ended it; must not raise.
     """
 
     def __init__(
-        self, on_step: Callable[[Step], None] | None = None, engine: object = None
+        self,
+        on_step: Callable[[Step], None] | None = None,
+        engine: object = None,
+        on_end: Callable[[], None] | None = None,
     ) -> None:
-        self._on_step, self._engine = on_step, engine
+        self._on_step, self._on_end, self._engine = on_step, on_end, engine
         self._steps: list[Step] = []
         self._finish: Finish | None = None
         self._error: BaseException | None = None
@@ -63,8 +68,7 @@ class Answer:
             if self._error is not None:
                 raise self._error
             assert self._finish is not None
-            tokens = tuple(step.token_id for step in self._steps)
-            return Generation(tokens, "".join(step.text for step in self._steps), self._finish)
+            return Generation.of(self._steps, self._finish)
 
     @property
     def done(self) -> bool:
@@ -94,9 +98,12 @@ class Answer:
 
     def _end(self, finish: Finish | None, error: BaseException | None) -> None:
         with self._changed:
-            if not self.done:
+            ends = not self.done
+            if ends:
                 self._finish, self._error = finish, error
             self._changed.notify_all()
+        if ends and self._on_end is not None:
+            self._on_end()
 
     @contextmanager
     def _reading(self, ends: bool) -> Iterator[None]:

@@ -10,6 +10,7 @@ from vlmforge.decode.context import Context, require_room
 from vlmforge.decode.generate import Options
 from vlmforge.decode.inputs import Inputs
 from vlmforge.decode.prefix import PrefixCache
+from vlmforge.decode.prompt_read import PromptRead, PromptScores
 from vlmforge.decode.reading import Reading, refill
 from vlmforge.decode.vision import ImageFeatures
 from vlmforge.images.visual import Visual
@@ -52,6 +53,8 @@ class Task:
         self._session = session
         self._token_ids, self._images = token_ids, list[ImageFeatures]()
         self._decoder = session.new_decoder(options, len(token_ids))
+        self._options, self._cached = options, 0
+        self._scores: PromptScores | None = None
         self._generated: list[int] = []
 
     @property
@@ -87,12 +90,18 @@ class Task:
         """The reading of its tokens, which leaves out what others have read."""
         assert self.context is not None and self.inputs is not None
         if self.reading is None:
-            self.reading = refill(self.context, self.inputs, 1, prefixes)
+            scores = None if self._generated else self._options.scores(self._token_ids)
+            self.reading = refill(self.context, self.inputs, 1, prefixes, scores)
+            if not self._generated:
+                self._scores, self._cached = scores, self.context.length
         return self.reading
 
     def advance(self) -> None:
         """Choose the next token from what has been read, and make it the next to be read."""
         assert self.context is not None and self.reading is not None
+        if not self._generated:
+            found = self._scores.found if self._scores else ()
+            self._decoder.begin(PromptRead(len(self._token_ids), self._cached, found))
         step = self._decoder(self.reading.logits[0], self.context.token_ids)
         self._generated.append(step.token_id)
         self.decoding = True
