@@ -10,7 +10,15 @@ import pytest
 
 from vlmforge import libraries
 from vlmforge.errors import InstallError, VlmforgeError
-from vlmforge.libraries import COMPILING, PHOTOS, RUNNING, Absent, Library, require_libraries
+from vlmforge.libraries import (
+    COMPILING,
+    PHOTOS,
+    RUNNING,
+    SERVING,
+    Absent,
+    Library,
+    require_libraries,
+)
 
 PROJECT = Path(__file__).parents[1] / "pyproject.toml"
 
@@ -23,13 +31,14 @@ def test_pyproject_asks_for_the_same() -> None:
         (project["dependencies"], RUNNING),
         (extras["compile"], COMPILING),
         (extras["coco"], PHOTOS),
+        (extras["serve"], SERVING),
     ):
         assert sorted(asked) == sorted(library.requirement for library in known)
 
 
 def test_those_there_are_found() -> None:
     require_libraries("the test")
-    for library in (*RUNNING, *COMPILING):
+    for library in (*RUNNING, *COMPILING, *SERVING):
         assert library.lack() is None and library.defect() is None
         assert library.version() == metadata.version(library.name)
 

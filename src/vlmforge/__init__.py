@@ -15,6 +15,7 @@ __version__ = "0.1.0"
 _RUNNING = {
     "Answer": "vlmforge.serve.answer",
     "BitConfig": "vlmforge.config",
+    "BusyError": "vlmforge.errors",
     "CalibrationConfig": "vlmforge.config",
     "CalibrationError": "vlmforge.errors",
     "CalibrationMethod": "vlmforge.config",
@@ -22,6 +23,7 @@ _RUNNING = {
     "CalibrationOutput": "vlmforge.config",
     "CaptureError": "vlmforge.errors",
     "Chat": "vlmforge.run.chat",
+    "ClosedError": "vlmforge.errors",
     "CompileConfig": "vlmforge.config",
     "ConfigError": "vlmforge.errors",
     "Conversation": "vlmforge.run.conversation",
@@ -38,6 +40,7 @@ _RUNNING = {
     "Layout": "vlmforge.images.layout",
     "LearnRoundingConfig": "vlmforge.config",
     "LearnWeightScaleConfig": "vlmforge.config",
+    "LengthError": "vlmforge.errors",
     "LlmConfig": "vlmforge.config",
     "LogProbabilities": "vlmforge.decode.log_probabilities",
     "Options": "vlmforge.decode.generate",
@@ -118,13 +121,16 @@ if TYPE_CHECKING:
     from vlmforge.decode.log_probabilities import LogProbabilities as LogProbabilities
     from vlmforge.decode.prompt_read import PromptRead as PromptRead
     from vlmforge.decode.sampling import Sampling as Sampling
+    from vlmforge.errors import BusyError as BusyError
     from vlmforge.errors import CalibrationError as CalibrationError
     from vlmforge.errors import CaptureError as CaptureError
+    from vlmforge.errors import ClosedError as ClosedError
     from vlmforge.errors import ConfigError as ConfigError
     from vlmforge.errors import FormatError as FormatError
     from vlmforge.errors import GraphError as GraphError
     from vlmforge.errors import ImageError as ImageError
     from vlmforge.errors import InstallError as InstallError
+    from vlmforge.errors import LengthError as LengthError
     from vlmforge.errors import OutputError as OutputError
     from vlmforge.errors import PackageError as PackageError
     from vlmforge.errors import RotationError as RotationError

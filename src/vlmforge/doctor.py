@@ -16,7 +16,16 @@ from typing import Literal
 
 from vlmforge import __version__
 from vlmforge.errors import RunError
-from vlmforge.libraries import COMPILING, MEND, PHOTOS, RUNNING, TORCH, Library
+from vlmforge.libraries import (
+    COMPILING,
+    MEND,
+    PHOTOS,
+    RUNNING,
+    SERVING,
+    TORCH,
+    Library,
+    install,
+)
 from vlmforge.machine.cores import cores, processor
 
 State = Literal["good", "note", "broken"]
@@ -65,6 +74,8 @@ def versions() -> list[Finding]:
         found.append(_library(library, "broken", f"pip install '{library.requirement}'"))
     for library in COMPILING:
         found.append(_library(library, "note", f"{MEND}, to compile models"))
+    for library in SERVING:
+        found.append(_library(library, "note", f"{install('serve')}, to serve packages"))
     return found
 
 

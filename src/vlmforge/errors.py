@@ -69,6 +69,18 @@ class RunError(VlmforgeError):
     """A request the compiled program cannot serve, such as a sequence longer than its cache."""
 
 
+class LengthError(RunError):
+    """A prompt longer than the program's cache, or than the session allows."""
+
+
+class BusyError(RunError):
+    """A request that comes when too many others are waiting."""
+
+
+class ClosedError(RunError):
+    """A request to an engine that takes no more."""
+
+
 class ImageError(SourceError, RunError):
     """An image that is missing, unreadable or too large, of a request as of a source."""
 

@@ -11,7 +11,13 @@ from packaging.version import InvalidVersion, Version
 
 from vlmforge.errors import InstallError
 
-MEND = "pip install 'vlmforge[compile]'"
+
+def install(extra: str) -> str:
+    """What installs the libraries of an extra."""
+    return f"pip install 'vlmforge[{extra}]'"
+
+
+MEND = install("compile")
 """What installs the compiler's libraries."""
 
 MISSING, UNKNOWN = "not installed", "of unknown version"
@@ -94,23 +100,39 @@ PHOTOS = (Library("datasets", "3.0"), HUB)
 """What photos of COCO need besides: the extra ``coco``."""
 
 
+SERVING = (
+    Library("fastapi", "0.115"),
+    Library("prometheus-client", "0.20", "prometheus_client"),
+    Library("uvicorn", "0.30"),
+)
+"""What serving needs besides: the extra ``serve``."""
+
+
 def require_libraries(work: str) -> None:
-    """Import the compiler's libraries.
+    """Import the compiler's libraries; see :func:`require`."""
+    require(work, COMPILING, "compile")
+
+
+def require(work: str, libraries: tuple[Library, ...], extra: str) -> None:
+    """Import some libraries.
 
     Args:
         work: what needs them, such as ``"vlmforge compile"``.
+        libraries: all of an extra.
+        extra: its name.
 
     Raises:
         InstallError: some are missing, too old or broken; each is named.
     """
-    if lacking := {each.name: why for each in COMPILING if (why := each.lack())}:
+    mend = install(extra)
+    if lacking := {each.name: why for each in libraries if (why := each.lack())}:
         raise InstallError(
-            f"{work} needs libraries that this installation lacks: {_listed(lacking)}", mend=MEND
+            f"{work} needs libraries that this installation lacks: {_listed(lacking)}", mend=mend
         )
-    if broken := {each.name: why for each in COMPILING if (why := each.defect())}:
+    if broken := {each.name: why for each in libraries if (why := each.defect())}:
         raise InstallError(
             f"{work} needs libraries that cannot be loaded: {_listed(broken)}",
-            mend=f"{MEND} && pip install --force-reinstall {' '.join(broken)}",
+            mend=f"{mend} && pip install --force-reinstall {' '.join(broken)}",
         )
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from vlmforge.decode.deepstack import Deepstack
 from vlmforge.decode.inputs import NO_ROWS, Inputs, common_length
-from vlmforge.errors import RunError
+from vlmforge.errors import LengthError, RunError
 from vlmforge.machine.machine import Machine, Request
 from vlmforge.prompt.positions import position_after, positions_kind, positions_of
 from vlmforge.prompt.spans import Span, whole
@@ -148,7 +148,7 @@ def require_room(new: int, held: int, capacity: int) -> None:
     if new == 0:
         raise RunError("there are no tokens to run", mend="give a prompt that is not empty")
     if held + new > capacity:
-        raise RunError(
+        raise LengthError(
             f"the sequence has {held + new} tokens, the maximum length is {capacity}",
             mend="shorten the conversation, or open the package with a larger max_length "
             "(at most the compiled cache length)",

@@ -19,6 +19,16 @@ from vlmforge.errors import RunError
 LARGEST = 1 << 20
 """Characters of a grammar's definition."""
 
+SPACING = {
+    "x-guidance": {
+        "whitespace_flexible": False,
+        "item_separator": ", ",
+        "key_separator": ": ",
+        "lenient": False,
+    }
+}
+"""How llguidance is told, within a schema, to have JSON written."""
+
 
 @cache
 def _masks(process: int) -> ThreadPoolExecutor:
@@ -40,21 +50,12 @@ class Grammar:
     definition: str
 
     @staticmethod
-    def json_schema(schema: Mapping[str, Any] | bool) -> Grammar:
+    def json_schema(schema: Mapping[str, Any]) -> Grammar:
         """JSON values that fit a schema (JSON Schema 2020-12, as far as llguidance knows it).
 
         They are written as Python's ``json.dumps`` does, so that no answer consists of spaces.
         """
-        definition = LLMatcher.grammar_from_json_schema(
-            json.dumps(schema),
-            overrides={
-                "whitespace_flexible": False,
-                "item_separator": ", ",
-                "key_separator": ": ",
-                "lenient": False,
-            },
-        )
-        return Grammar(definition)
+        return Grammar(LLMatcher.grammar_from_json_schema(schema_text(schema)))
 
     @staticmethod
     def json_object() -> Grammar:
@@ -84,6 +85,11 @@ class Grammar:
             )
 
 
+def schema_text(schema: Mapping[str, Any]) -> str:
+    """A schema as llguidance takes it, in :meth:`Grammar.lark` behind ``%json``."""
+    return json.dumps({**schema, **SPACING})
+
+
 class Vocabulary:
     """The tokens of a package as grammars see them. May be used from several threads.
 
@@ -98,6 +104,10 @@ class Vocabulary:
         self._tokens = LLTokenizer(
             tokenizer.to_str(), n_vocab=size, eos_token=sorted(stop_tokens) or None
         )
+
+    def spelled(self, token: int) -> bytes:
+        """What a token adds to a text, also if that is part of a character."""
+        return self._tokens.decode_bytes([token])
 
     def constraint(self, grammar: Grammar) -> Constraint:
         """A new beginning of a text of ``grammar``.

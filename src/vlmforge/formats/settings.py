@@ -5,12 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import (
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+)
 
 from vlmforge.errors import FormatError, SystemFailure
 from vlmforge.formats.document import Document, parse_object, validate
 
 MEND = "take over this file from the original model"
+
+GENERATION_FILE = "generation_config.json"
 
 LARGEST = 1 << 24
 """Most bytes of a settings file."""
@@ -183,6 +192,17 @@ class GenerationSettings(Settings):
         if stop is None:
             return None
         return frozenset(stop if isinstance(stop, list) else [stop])
+
+
+class SamplingSettings(Settings):
+    """How ``generation_config.json`` suggests to choose tokens; the defaults are transformers'."""
+
+    do_sample: bool = False
+    temperature: NonNegativeFloat = 1.0
+    top_k: NonNegativeInt = 50
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    min_p: float = Field(default=0.0, ge=0, le=1)
+    repetition_penalty: PositiveFloat = 1.0
 
 
 class VisionSettings(Settings):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 from PIL import Image
@@ -79,15 +80,25 @@ def open_video(source: VideoSource) -> Iterator[Footage]:
             than is allowed, there are no frames, or PyAV is not installed.
         ImageError: a frame cannot be read.
     """
-    if not isinstance(source, (str, os.PathLike)):
+    if not isinstance(source, (str, os.PathLike, bytes)):
         yield _Sequence.of(source)
         return
-    av = _decoder(source)
-    with _told(source), regular_file(source) as (file, size):
+    where = None if isinstance(source, bytes) else source
+    av = _decoder(where)
+    with _told(where), _opened(source) as (file, size):
         if size > MOST_BYTES:
             raise _too_large(f"the video file is larger than {MOST_BYTES >> 20} MB")
         with av.open(file, options=OPTIONS) as container:
             yield _File.of(container)
+
+
+def _opened(
+    source: str | os.PathLike[str] | bytes,
+) -> AbstractContextManager[tuple[BinaryIO, int]]:
+    """A file's bytes, to be read, and how many there are."""
+    if isinstance(source, bytes):
+        return nullcontext((io.BytesIO(source), len(source)))
+    return regular_file(source)
 
 
 def _decoder(where: object) -> Any:

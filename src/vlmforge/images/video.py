@@ -9,8 +9,8 @@ from typing import Any
 
 from vlmforge.images.reading import ImageSource
 
-VideoSource = str | os.PathLike[str] | Sequence[ImageSource]
-"""The path of a video file, or frames."""
+VideoSource = str | os.PathLike[str] | bytes | Sequence[ImageSource]
+"""The path of a video file, the bytes of one, or frames."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,8 @@ class Video:
 
     @property
     def is_file(self) -> bool:
-        """Whether the source is the path of a file."""
-        return isinstance(self.source, (str, os.PathLike))
+        """Whether the source is a file, by its path or as its bytes."""
+        return isinstance(self.source, (str, os.PathLike, bytes))
 
     @property
     def sampling(self) -> dict[str, Any]:

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from tokenizers import Tokenizer
 
-from vlmforge.errors import RunError
+from vlmforge.errors import LengthError, RunError
 from vlmforge.images.clip import UNSEEN
 from vlmforge.images.reading import ImageSource
 from vlmforge.images.video import Video
 from vlmforge.images.visual import Frames, Visual
 from vlmforge.prompt.image_root import ImageRoot
-from vlmforge.prompt.messages import Message, characters, read_messages, shown_in
+from vlmforge.prompt.messages import Message, Tool, characters, read_messages, shown_in
 from vlmforge.prompt.quoting import Piece, Quoting
 from vlmforge.prompt.spans import IMAGE, TEXT, VIDEO
 from vlmforge.prompt.template import ChatTemplate
@@ -122,29 +123,59 @@ class PromptEncoder:
         self._root = None if rules.image_root is None else ImageRoot(rules.image_root)
         self._quoting = Quoting(() if rules.special_tokens_in_text else self._special_tokens())
 
-    def encode(self, messages: Iterable[Message], *, generation_prompt: bool = True) -> Prompt:
+    def encode(
+        self,
+        messages: Iterable[Message],
+        *,
+        generation_prompt: bool = True,
+        tools: Sequence[Tool] = (),
+    ) -> Prompt:
         """The ids Hugging Face's ``processor.apply_chat_template(..., tokenize=True)`` gives.
 
         Special tokens in the messages' texts are tokenized as text, as with its
         ``sanitize_control_tokens``, unless the rules say otherwise. Half a character (a lone
         surrogate), which no tokenizer reads, becomes U+FFFD.
 
+        Args:
+            messages: the conversation.
+            generation_prompt: whether to open the assistant's next message.
+            tools: what the assistant may call.
+
         Raises:
             RunError: the messages are malformed, too long, or show what may not be seen, cannot be
-                read or has too many tokens.
+                read or has too many tokens; or the template has no place for tools.
         """
-        given = read_messages(messages)
-        shown = [self._allowed(each) for each in shown_in(given)]
+        talk = read_messages(messages)
+        shown = [self._allowed(each) for each in shown_in(talk)]
         if shown and self._look is None:
             raise blind()
+        given = [talk, list(tools)]
         self._require_short(characters(given))
         quoted = self._quoting.quote(given)
-        text = well_formed(self.template.render(quoted, generation_prompt=generation_prompt))
-        self._require_short(len(text))
+        text = self._rendered(quoted[0], quoted[1], generation_prompt)
         pieces = self._quoting.pieces(text, quoted is not given)
         visuals = self._prepared(self._placed(pieces, shown))
         ids = self._encode(self._expanded(pieces, visuals))
         return Prompt(np.array(ids, np.int64), tuple(p for each in visuals for p in each.parts))
+
+    def encode_text(self, text: str) -> np.ndarray:
+        """The tokens of a text as it is, int64 ``[seq]``, with what the tokenizer puts around it.
+
+        Special tokens within it are text, unless the rules say otherwise.
+
+        Raises:
+            RunError: the text is too long, or cannot be tokenized.
+        """
+        self._require_short(len(text))
+        quoted = self._quoting.quote(text)
+        pieces = self._quoting.pieces(well_formed(quoted), quoted is not text)
+        before, behind = self._tokens.around
+        return np.array([*before, *self._tokens.encode_pieces(pieces), *behind], np.int64)
+
+    def _rendered(self, messages: list[Message], tools: list[Tool], generation_prompt: bool) -> str:
+        text = self.template.render(messages, generation_prompt=generation_prompt, tools=tools)
+        self._require_short(len(text))
+        return well_formed(text)
 
     def _encode(self, pieces: list[Piece]) -> list[int]:
         bos, ids = self.template.special_tokens.get("bos_token"), self._tokens.encode_pieces(pieces)
@@ -152,6 +183,12 @@ class PromptEncoder:
             return ids
         before, behind = self._tokens.around
         return [*before, *ids, *behind]
+
+    @cached_property
+    def special(self) -> dict[int, str]:
+        """The special tokens by their ids."""
+        added = self.tokenizer.get_added_tokens_decoder()
+        return {token_id: token.content for token_id, token in added.items() if token.special}
 
     def _special_tokens(self) -> list[str]:
         """The tokens that are structure: special ones, and added ones the template writes."""
@@ -170,6 +207,8 @@ class PromptEncoder:
             return shown
         if not isinstance(shown, Video):
             return self._root.allowed(shown)
+        if isinstance(shown.source, bytes):
+            return shown
         if isinstance(shown.source, (str, os.PathLike)):
             return replace(shown, source=self._root.resolve(shown.source))
         return replace(shown, source=tuple(map(self._root.allowed, shown.source)))
@@ -177,7 +216,7 @@ class PromptEncoder:
     def _require_short(self, length: int) -> None:
         """Raise RunError if so many characters cannot be few enough tokens."""
         if self._max_length is not None and length > self._max_length * self._tokens.longest:
-            raise RunError(
+            raise LengthError(
                 f"the messages have {length} characters, the maximum length is "
                 f"{self._max_length} tokens of at most {self._tokens.longest} characters",
                 mend="shorten the conversation, or open the session with a larger max_length "

@@ -16,6 +16,9 @@ from vlmforge.images.video import Video
 Message = Mapping[str, Any]
 """``{"role": str, "content": str | [{"type": "text", "text": ...}, {"type": "image", ...}]}``."""
 
+Tool = Mapping[str, Any]
+"""``{"type": "function", "function": {"name": str, "description": str, "parameters": {...}}}``."""
+
 SHOWN = ("image", "video")
 """Types of parts that show something."""
 
@@ -64,14 +67,14 @@ def shown_in(messages: Sequence[Message]) -> Iterator[ImageSource | Video]:
     """What the messages show, in order.
 
     An image is the value of ``image``, ``path`` or ``url`` of its part, a video that of ``video``,
-    ``path`` or ``url``.
+    ``path`` or ``url``, which may be the bytes of a file too.
 
     Raises:
         RunError: a message or part is not of the documented form, or names a remote file.
     """
     for message in messages:
         content = message.get("content") if isinstance(message, dict) else None
-        if isinstance(content, str):
+        if isinstance(content, str) or (content is None and message.get("tool_calls")):
             continue
         if not isinstance(content, (list, tuple)):
             raise malformed(message)
@@ -94,11 +97,11 @@ def _image(part: dict[str, Any]) -> ImageSource:
 
 def _video(part: dict[str, Any]) -> Video:
     source, asked = _source(part, "video"), _asked(part)
-    if isinstance(source, (str, os.PathLike)):
+    if isinstance(source, (str, os.PathLike, bytes)):
         if "sample_fps" in asked:
             raise RunError(
                 "sample_fps is that of frames; of a file it follows from what is taken",
-                where=os.fspath(source),
+                where=None if isinstance(source, bytes) else os.fspath(source),
                 mend="leave sample_fps out, or ask for frames with fps",
             )
         return Video(source, **asked)

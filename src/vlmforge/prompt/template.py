@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import jinja2
-from jinja2 import nodes
+from jinja2 import meta, nodes
 
 from vlmforge.errors import PackageError, RunError
 from vlmforge.formats.chat_template import read_chat_template
 from vlmforge.formats.settings import TokenizerSettings, read_settings
 from vlmforge.prompt.budget import NODE, Budget
-from vlmforge.prompt.messages import SHOWN, Message, characters
+from vlmforge.prompt.messages import SHOWN, Message, Tool, characters
 from vlmforge.prompt.sandbox import Sandbox, spending
 
 LONGEST_SOURCE = 1 << 17
@@ -36,6 +36,10 @@ class ChatTemplate:
         source: the Jinja source.
         special_tokens: variables such as ``eos_token`` that templates refer to.
 
+    Attributes:
+        literals: all texts that it writes of itself, with zero bytes between them.
+        takes_tools: whether it has a place for tools.
+
     Raises:
         PackageError: the source is not a Jinja template, too long or nested too deeply.
     """
@@ -47,7 +51,9 @@ class ChatTemplate:
         try:
             with spending(Budget(UNITS)):
                 self._template = _SANDBOX.from_string(source)
-            self.literals = _literals(_SANDBOX.parse(source))
+            parsed = _SANDBOX.parse(source)
+            self.literals = _literals(parsed)
+            self.takes_tools = "tools" in meta.find_undeclared_variables(parsed)
         except RecursionError as error:
             raise _unparsable("it is nested too deeply") from error
         except Exception as error:  # Jinja's own, and those of Python's compiler
@@ -77,24 +83,37 @@ class ChatTemplate:
         settings = read_settings(TokenizerSettings, file, required=False)
         return ChatTemplate(source, settings.special_tokens())
 
-    def render(self, messages: Sequence[Message], *, generation_prompt: bool = True) -> str:
+    def render(
+        self,
+        messages: Sequence[Message],
+        *,
+        generation_prompt: bool = True,
+        tools: Sequence[Tool] = (),
+    ) -> str:
         """The conversation as text; each image and video leaves the template's placeholder.
 
         Args:
             messages: the conversation.
             generation_prompt: whether to open the assistant's next message.
+            tools: what the assistant may call.
 
         Raises:
-            RunError: the template rejects the messages, or takes too much time or memory.
+            RunError: the template rejects the messages, has no place for the tools, or takes too
+                much time or memory.
         """
-        plain = [_plain(message) for message in messages]
-        units = UNITS + UNITS_A_CHARACTER * characters(plain) + UNITS_A_MESSAGE * len(plain)
+        if tools and not self.takes_tools:
+            raise RunError(
+                "the chat template has no place for tools",
+                mend="ask without tools, or take a package of a model that was trained for them",
+            )
+        plain, given = [_plain(message) for message in messages], len(messages) + len(tools)
+        units = UNITS + UNITS_A_CHARACTER * characters([plain, *tools]) + UNITS_A_MESSAGE * given
         try:
             with spending(Budget(units)):
                 return self._template.render(
                     messages=plain,
                     add_generation_prompt=generation_prompt,
-                    tools=None,
+                    tools=list(tools) or None,
                     documents=None,
                     **self.special_tokens,
                 )

@@ -13,7 +13,7 @@ from vlmforge.decode.prefix import PrefixCache
 from vlmforge.decode.prompt_read import PromptRead
 from vlmforge.decode.reading import fill, read_all, refill
 from vlmforge.formats.kv import Snapshot
-from vlmforge.prompt.messages import Message
+from vlmforge.prompt.messages import Message, Tool
 from vlmforge.run.session import Session
 
 
@@ -31,22 +31,34 @@ class Conversation:
         self.session, self._prefixes = session, prefixes
         self._context = session.new_context()
 
-    def stream(self, messages: Sequence[Message], options: Options | None = None) -> Iterator[Step]:
+    def stream(
+        self,
+        messages: Sequence[Message],
+        options: Options | None = None,
+        tools: Sequence[Tool] = (),
+    ) -> Iterator[Step]:
         """Answer the messages token by token.
 
+        Args:
+            messages: the conversation.
+            options: how to answer.
+            tools: what the answer may call, in the form that the chat template gives it.
+
         Raises:
-            RunError: the messages are malformed or longer than the session's maximum length.
+            RunError: the messages are malformed or longer than the session's maximum length, or
+                the chat template has no place for tools.
         """
-        yield from self._stream(self.session.inputs(messages), options or Options())
+        yield from self._stream(self.session.inputs(messages, tools), options or Options())
 
     def generate(
         self,
         messages: Sequence[Message],
         options: Options | None = None,
         on_text: Callable[[str], None] | None = None,
+        tools: Sequence[Tool] = (),
     ) -> Generation:
         """Answer the messages; ``on_text`` receives the text piece by piece as it arrives."""
-        return collect(self.stream(messages, options), on_text)
+        return collect(self.stream(messages, options, tools), on_text)
 
     def _stream(self, inputs: Inputs, options: Options) -> Iterator[Step]:
         decoder = self.session.new_decoder(options, len(inputs))

@@ -16,16 +16,23 @@ from vlmforge.decode.context import Context, require_room
 from vlmforge.decode.generate import Decoder, Options
 from vlmforge.decode.grammar import Vocabulary
 from vlmforge.decode.inputs import Inputs
+from vlmforge.decode.sampling import Sampling
 from vlmforge.decode.vision import ImageFeatures, VisionEncoder
 from vlmforge.errors import RunError
 from vlmforge.formats.package import PROCESSOR_FILE, Package, open_package
-from vlmforge.formats.settings import GenerationSettings, VisualSettings, read_settings
+from vlmforge.formats.settings import (
+    GENERATION_FILE,
+    GenerationSettings,
+    SamplingSettings,
+    VisualSettings,
+    read_settings,
+)
 from vlmforge.images.visual import Visual
 from vlmforge.images.visual_preprocess import VisualPreprocessor
 from vlmforge.machine.machine import Machine
 from vlmforge.machine.scheme import open_scheme
 from vlmforge.prompt.encoder import Placeholders, PromptEncoder, PromptRules, blind
-from vlmforge.prompt.messages import Message
+from vlmforge.prompt.messages import Message, Tool
 from vlmforge.prompt.spans import IMAGE, VIDEO
 from vlmforge.prompt.template import ChatTemplate
 from vlmforge.prompt.tokens import load_tokenizer
@@ -100,6 +107,22 @@ class Session:
         return Context(self.text, self.package.embeddings, self.max_length)
 
     @cached_property
+    def suggested(self) -> Sampling:
+        """As Hugging Face's ``generate`` samples where nothing is asked of it; often greedily.
+
+        Raises:
+            FormatError: ``generation_config.json`` is malformed.
+        """
+        file = self.package.dir / GENERATION_FILE
+        settings = read_settings(SamplingSettings, file, required=False)
+        penalty = settings.repetition_penalty
+        if not settings.do_sample:
+            return Sampling(repetition_penalty=penalty)
+        return Sampling(
+            penalty, settings.temperature, settings.top_k, settings.top_p, settings.min_p
+        )
+
+    @cached_property
     def vocabulary(self) -> Vocabulary:
         """The tokens as grammars see them."""
         return Vocabulary(self.prompts.tokenizer, len(self.package.embeddings), self.stop_tokens)
@@ -117,17 +140,19 @@ class Session:
         room = self.max_length - held + 1
         return Decoder(options, room, self.stop_tokens, self.prompts.tokenizer, constraint)
 
-    def inputs(self, messages: Sequence[Message]) -> Inputs:
+    def inputs(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> Inputs:
         """The tokens of the messages up to the start of the answer, with image features.
 
         Raises:
             RunError: the messages are malformed or too long, an image or video is unreadable, or
                 the package has no vision program.
         """
-        token_ids, visuals = self.prepare(messages)
+        token_ids, visuals = self.prepare(messages, tools)
         return self.join(token_ids, self.encode(visuals) if visuals else ())
 
-    def prepare(self, messages: Sequence[Message]) -> tuple[np.ndarray, list[Visual]]:
+    def prepare(
+        self, messages: Sequence[Message], tools: Sequence[Tool] = ()
+    ) -> tuple[np.ndarray, list[Visual]]:
         """What is known of :meth:`inputs` before the vision program has run.
 
         Returns:
@@ -136,7 +161,7 @@ class Session:
         Raises:
             RunError: see :meth:`inputs`.
         """
-        prompt = self.prompts.encode(messages)
+        prompt = self.prompts.encode(messages, tools=tools)
         require_room(len(prompt.token_ids), 0, self.max_length)
         if prompt.visuals and self.preprocess is None:
             raise blind()
@@ -187,7 +212,7 @@ def _prompt_encoder(
 
 
 def _stop_tokens(package: Package) -> frozenset[int]:
-    file = package.dir / "generation_config.json"
+    file = package.dir / GENERATION_FILE
     generation = read_settings(GenerationSettings, file, required=False)
     for settings in (generation, package.settings, package.settings.text_config):
         stop = settings.stop_tokens()

@@ -7,9 +7,13 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import TracebackType
 
+import numpy as np
+
+from vlmforge.decode.context import require_embedded
 from vlmforge.decode.generate import Generation, Options, Step
 from vlmforge.decode.prefix import PrefixCache
-from vlmforge.prompt.messages import Message
+from vlmforge.images.visual import Visual
+from vlmforge.prompt.messages import Message, Tool
 from vlmforge.run.session import Session
 from vlmforge.serve.answer import Answer
 from vlmforge.serve.scheduler import Limits, Scheduler
@@ -67,6 +71,9 @@ class Engine:
         messages: Sequence[Message],
         options: Options | None = None,
         on_step: Callable[[Step], None] | None = None,
+        *,
+        tools: Sequence[Tool] = (),
+        on_end: Callable[[], None] | None = None,
     ) -> Answer:
         """Ask for an answer, and go on at once.
 
@@ -74,13 +81,48 @@ class Engine:
             messages: the conversation; images are read here, so that mistakes show here.
             options: how to answer.
             on_step: called with each step as it arrives, on the engine's thread.
+            tools: what the answer may call, in the form that the chat template gives it.
+            on_end: called once, behind the last step, when the answer has ended in any way; must
+                not raise.
 
         Raises:
-            RunError: the messages are malformed or too long, the engine is closed, or too many
-                requests are waiting.
+            LengthError: the messages are too long.
+            ClosedError: the engine is closed.
+            BusyError: too many requests are waiting.
+            RunError: the messages are malformed, or show what cannot be seen.
         """
-        answer = Answer(on_step, self)
-        token_ids, visuals = self.session.prepare(messages)
+        prepared = self.session.prepare(messages, tools)
+        return self._ask(*prepared, options, Answer(on_step, self, on_end))
+
+    def submit_text(
+        self,
+        text: str | Sequence[int],
+        options: Options | None = None,
+        on_step: Callable[[Step], None] | None = None,
+        *,
+        on_end: Callable[[], None] | None = None,
+    ) -> Answer:
+        """Ask how a text goes on, without a chat template.
+
+        Args:
+            text: or its tokens.
+            options, on_step, on_end: as of :meth:`submit`.
+
+        Raises:
+            RunError: as :meth:`submit`.
+        """
+        prompts = self.session.prompts
+        tokens = prompts.encode_text(text) if isinstance(text, str) else np.array(text, np.int64)
+        require_embedded(tokens, len(self.session.package.embeddings))
+        return self._ask(tokens, [], options, Answer(on_step, self, on_end))
+
+    def _ask(
+        self,
+        token_ids: np.ndarray,
+        visuals: list[Visual],
+        options: Options | None,
+        answer: Answer,
+    ) -> Answer:
         self._worker.submit(Task(self.session, token_ids, visuals, options or Options(), answer))
         return answer
 
@@ -103,6 +145,19 @@ class Engine:
         finally:
             for answer in asked:
                 answer.cancel()
+
+    def running(self) -> int:
+        """Answers in the making."""
+        return self._worker.running
+
+    def waiting(self) -> int:
+        """Requests that wait for their turn."""
+        return self._worker.waiting
+
+    @property
+    def closed(self) -> bool:
+        """Whether requests are refused."""
+        return self._worker.stopping
 
     def close(self, cancel: bool = False) -> None:
         """Take no more requests, and wait for the answers, or cancel them."""

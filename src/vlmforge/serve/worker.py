@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 
-from vlmforge.errors import RunError
+from vlmforge.errors import BusyError, ClosedError
 from vlmforge.serve.answer import require_process
 from vlmforge.serve.scheduler import Scheduler
 from vlmforge.serve.task import Task
@@ -30,20 +30,36 @@ class Worker(threading.Thread):
         """Hand over a task, from any thread.
 
         Raises:
-            RunError: the worker is stopping, or of another process, or too many tasks are waiting.
+            ClosedError: the worker is stopping.
+            BusyError: too many tasks are waiting.
+            RunError: the worker is of another process.
         """
         require_process(self._process)
         with self._changed:
             if self._stopping:
-                raise RunError("the engine is closed", mend="open another engine")
-            waiting = len(self._arrived) + len(self._scheduler.waiting)
-            if self._most is not None and waiting >= self._most:
-                raise RunError(
-                    f"{waiting} requests are waiting already",
+                raise ClosedError("the engine is closed", mend="open another engine")
+            if self._most is not None and self.waiting >= self._most:
+                raise BusyError(
+                    f"{self.waiting} requests are waiting already",
                     mend="try again later, or open the engine with a larger max_waiting",
                 )
             self._arrived.append(task)
             self._changed.notify()
+
+    @property
+    def stopping(self) -> bool:
+        """Whether no more tasks are taken."""
+        return self._stopping
+
+    @property
+    def running(self) -> int:
+        """Tasks that have been admitted."""
+        return len(self._scheduler.running)
+
+    @property
+    def waiting(self) -> int:
+        """Tasks that have not."""
+        return len(self._arrived) + len(self._scheduler.waiting)
 
     def stop(self, cancel: bool) -> None:
         """Take no more tasks, and return when all have ended; ``cancel`` ends them now.

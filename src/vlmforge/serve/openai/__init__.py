@@ -1,0 +1,1 @@
+"""An engine behind the interface of OpenAI's servers."""
