@@ -20,6 +20,8 @@ from vlmforge.serve.openai.chat import ChatCompletion, ChatRequest
 from vlmforge.serve.openai.connection import while_connected
 from vlmforge.serve.openai.events import EventStream
 from vlmforge.serve.openai.failure import ErrorBody, Failure
+from vlmforge.serve.openai.response import Response as ModelResponse
+from vlmforge.serve.openai.response_request import ResponseRequest
 from vlmforge.serve.openai.service import Service
 from vlmforge.serve.openai.text import TextCompletion, TextRequest
 
@@ -117,14 +119,20 @@ def _add_completions(app: FastAPI, service: Service) -> None:
         """Go on with a text."""
         return await _answer(request, TextCompletion(service, asked), bool(asked.stream))
 
+    @app.post("/v1/responses", responses=TOLD)
+    async def response(request: Request, asked: ResponseRequest) -> Response:
+        """Answer a conversation, of which nothing is kept."""
+        return await _answer(request, ModelResponse(service, asked), bool(asked.stream))
+
 
 async def _answer(
-    request: Request, completion: ChatCompletion | TextCompletion, streams: bool
+    request: Request, completion: ChatCompletion | TextCompletion | ModelResponse, streams: bool
 ) -> Response:
     """The whole response, or its stream; what is wrong with the request shows before either."""
     await completion.answers.ask()
     if streams:
-        return EventStream(completion.events())
+        done = not isinstance(completion, ModelResponse)
+        return EventStream(completion.events(), done=done)
     return JSONResponse(await while_connected(request, completion.answers, completion.whole()))
 
 

@@ -132,7 +132,7 @@ class ChatCompletion:
         """The response piece by piece; what is left of it is left when it is closed."""
         opening, tally = self._service.opening("chat.completion.chunk", "chatcmpl"), Tally(16)
         usage = {"usage": None} if self._asked.tells_usage else {}
-        readers = [self._reader() for _ in range(self._asked.answers)]
+        readers = [self.reader() for _ in range(self._asked.answers)]
         try:
             for index in range(len(readers)):
                 role = {"role": "assistant", "content": ""}
@@ -165,15 +165,21 @@ class ChatCompletion:
     def _sees(self) -> bool:
         return self._service.session.preprocess is not None
 
-    def _reader(self) -> CallReader | None:
+    def reader(self) -> CallReader | None:
+        """What finds calls in an answer, if it may have any."""
         return CallReader(self._marked) if self._asked.calls else None
 
+    def parted(self, text: str) -> tuple[str, list[ToolCall]]:
+        """A whole answer's text and its calls."""
+        reader = self.reader()
+        if reader is None:
+            return text, []
+        before = reader.push(text)
+        rest, calls = reader.finish()
+        return before + rest, calls
+
     def _choice(self, index: int, found: Generation) -> dict[str, Any]:
-        text, reader, calls = found.text, self._reader(), list[ToolCall]()
-        if reader is not None:
-            before = reader.push(text)
-            rest, calls = reader.finish()
-            text = before + rest
+        text, calls = self.parted(found.text)
         message: dict[str, Any] = {"role": "assistant", "content": text, "refusal": None}
         if calls:
             message["content"] = text.strip() or None
