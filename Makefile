@@ -7,6 +7,8 @@
 #                    packages g++-aarch64-linux-gnu and qemu-user
 # make sanitize      the native machine under AddressSanitizer, UBSan and ThreadSanitizer
 # make soak          damaged inputs of every kind for SOAK_MINUTES (10) minutes
+# make load          64 clients at a server of the sample model, beside an engine without HTTP
+# make fuzz-server   requests that schemathesis makes of the server's own description
 # make clean  remove everything the others made
 #
 # All of them first install the package, in editable form, into the virtual environment VENV.
@@ -31,7 +33,7 @@ PIP := $(BIN)/python -m pip install --quiet --no-input --disable-pip-version-che
 # Tests use few threads each, as several run side by side, and never the network.
 TEST_ENVIRONMENT := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false
 
-.PHONY: demo test lint compare check-native aarch64 sanitize soak install clean
+.PHONY: demo test lint compare check-native aarch64 sanitize soak load fuzz-server install clean
 
 demo: install
 	$(BIN)/vlmforge compile $(SAMPLE) --out $(DEMO) --images synthetic
@@ -74,6 +76,15 @@ sanitize: install
 soak: install
 	$(TEST_ENVIRONMENT) TRANSFORMERS_VERBOSITY=error PYTHONPATH=tools:. \
 		$(BIN)/python -m soak --minutes $(SOAK_MINUTES) --seed $(SOAK_SEED)
+
+load: install
+	$(BIN)/vlmforge compile $(SAMPLE) --out $(DEMO) --images synthetic
+	PYTHONPATH=. $(BIN)/python benchmarks/serving/load.py $(DEMO)
+
+fuzz-server: install
+	$(PIP) schemathesis
+	$(BIN)/vlmforge compile $(SAMPLE) --out $(DEMO) --images synthetic
+	PATH="$(abspath $(BIN)):$$PATH" PYTHONPATH=. $(BIN)/python benchmarks/serving/fuzz.py $(DEMO)
 
 install: $(INSTALLED)
 
