@@ -160,6 +160,12 @@ def test_the_doctor_names_what_compiling_needs(run: Run) -> None:
         assert found[name]["state"] == "note" and MEND in found[name]["mend"]
 
 
+def test_packages_of_the_hub_need_its_library(run: Run, tmp_path: Path) -> None:
+    done = run("-m", "vlmforge", "chat", "someone/tiny", "--prompt", "Why?", cwd=tmp_path)
+    assert done.returncode == 2 and "huggingface_hub" in done.stderr
+    assert "mend:  pip install 'vlmforge[hub]'" in done.stderr and "Traceback" not in done.stderr
+
+
 COMMANDS = {
     "compile": ("MODEL", "--out", "out"),
     "calibrate": ("language", "MODEL"),

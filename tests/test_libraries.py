@@ -15,6 +15,7 @@ from vlmforge.libraries import (
     PHOTOS,
     RUNNING,
     SERVING,
+    SHARING,
     Absent,
     Library,
     require_libraries,
@@ -32,6 +33,7 @@ def test_pyproject_asks_for_the_same() -> None:
         (extras["compile"], COMPILING),
         (extras["coco"], PHOTOS),
         (extras["serve"], SERVING),
+        (extras["hub"], SHARING),
     ):
         assert sorted(asked) == sorted(library.requirement for library in known)
 

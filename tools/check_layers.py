@@ -20,7 +20,7 @@ LAYERS = (
     ("fixed_point", "config", "libraries"),
     ("graph", "program", "learning"),
     ("formats",),
-    ("images",),
+    ("hub", "images"),
     ("families",),
     ("source", "machine", "prompt"),
     ("capture", "transform", "quantize", "decode"),
@@ -39,7 +39,7 @@ LAYERS = (
 RUNNING = {"images", "machine", "prompt", "decode", "run", "serve", "bench", "evaluation"}
 """What runs packages."""
 
-BASE = {"cli", "config", "console", "doctor", "inspection", "libraries"} | RUNNING
+BASE = {"cli", "config", "console", "doctor", "hub", "inspection", "libraries"} | RUNNING
 """What every installation has: its import loads, through whatever it imports, none of HEAVY."""
 
 TORCH_FREE = {"dims", "errors", "progress", "sample", "text", "program"} | RUNNING

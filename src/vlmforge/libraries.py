@@ -96,6 +96,9 @@ COMPILING = (
 )
 """What compiling needs besides: the extra ``compile``."""
 
+SHARING = (HUB,)
+"""What packages on the Hugging Face Hub need besides: the extra ``hub``."""
+
 PHOTOS = (Library("datasets", "3.0"), HUB)
 """What photos of COCO need besides: the extra ``coco``."""
 
@@ -111,6 +114,11 @@ SERVING = (
 def require_libraries(work: str) -> None:
     """Import the compiler's libraries; see :func:`require`."""
     require(work, COMPILING, "compile")
+
+
+def require_hub(work: str) -> None:
+    """Import the library that reaches the Hugging Face Hub; see :func:`require`."""
+    require(work, SHARING, "hub")
 
 
 def require(work: str, libraries: tuple[Library, ...], extra: str) -> None:

@@ -16,7 +16,7 @@ from vlmforge.cli.options import (
     MaxLength,
     MaxPixels,
     NewTokens,
-    PackageDir,
+    PackageName,
     RunScheme,
     Schema,
     SpecialTokens,
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 @app.command()
 def chat(
-    package: PackageDir,
+    package: PackageName,
     image: Annotated[list[Path] | None, typer.Option(help="Image to ask about.")] = None,
     video: Annotated[list[Path] | None, typer.Option(help="Video to ask about.")] = None,
     prompt: Annotated[str | None, typer.Option(help="The question; a chat without.")] = None,
@@ -109,7 +109,7 @@ def _talk(conversation: Chat, lines: Iterable[str], interrupt: Interrupt) -> Non
             return
 
 
-def _banner(package: Path, session: Session) -> str:
+def _banner(package: str, session: Session) -> str:
     model = session.package.text.meta.get("model", "unknown")
     runs = getattr(session.text, "isa", None) or "the reference machine"
     return (

@@ -19,7 +19,7 @@ from vlmforge.cli.options import (
     Device,
     Json,
     NewTokens,
-    PackageDir,
+    PackageName,
     RunScheme,
     SpecialTokens,
     Threads,
@@ -32,7 +32,7 @@ from vlmforge.libraries import require_libraries
 @app.command("eval")
 def evaluate(
     ctx: typer.Context,
-    package: PackageDir,
+    package: PackageName,
     questions: Annotated[Path | None, typer.Option(help="JSONL: image, question, answer.")] = None,
     text: Annotated[list[Path] | None, typer.Option(help="Text to predict instead.")] = None,
     reference: Annotated[str | None, typer.Option(help="Original model to compare with.")] = None,
@@ -79,7 +79,7 @@ def evaluate(
 
 
 def _evaluate_text(
-    package: Path,
+    package: str,
     texts: list[Path],
     reference: str | None,
     windowing: tuple[int, int | None, int, int | None],

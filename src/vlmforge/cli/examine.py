@@ -8,13 +8,13 @@ from typing import Annotated
 import typer
 
 from vlmforge import console
-from vlmforge.cli.options import Compiling, Json, PackageDir, Threads, app
+from vlmforge.cli.options import Compiling, Json, PackageName, Threads, app
 from vlmforge.cli.threads import use_threads
 
 
 @app.command()
 def bench(
-    package: PackageDir,
+    package: PackageName,
     prefill: Annotated[str, typer.Option(help="Lengths of prompts, in tokens.")] = "128,512",
     decode: Annotated[int, typer.Option(min=1, help="Tokens to generate.")] = 64,
     sessions: Annotated[int, typer.Option(min=1, help="Conversations side by side.")] = 4,
@@ -26,17 +26,19 @@ def bench(
     """Measure how fast a package runs, beside what this machine can do."""
     from vlmforge.bench import table
     from vlmforge.bench.report import Plan, benchmark
+    from vlmforge.hub.packages import find_package
     from vlmforge.machine.cores import cores
     from vlmforge.run.session import Session
 
     count = threads or cores()
     use_threads(count)
     plan = Plan(_lengths(prefill), decode, sessions, count, rounds, profile)
-    report = benchmark(lambda: Session.open(package), plan)
+    directory = find_package(package)
+    report = benchmark(lambda: Session.open(directory), plan)
     if as_json:
         console.print_json(report)
         return
-    console.print_table(str(package), table.COLUMNS, table.rows(report))
+    console.print_table(package, table.COLUMNS, table.rows(report))
     for name, shares in (report["profile"] or {}).items():
         console.print_table(f"Profile: {name}", table.PROFILE_COLUMNS, table.profile_rows(shares))
     console.print_facts("Machine", table.facts(report))
@@ -55,7 +57,7 @@ def _lengths(text: str) -> list[int]:
 
 @app.command("diagnose", cls=Compiling)
 def diagnose_(
-    package: PackageDir,
+    package: PackageName,
     reference: Annotated[str, typer.Option(help="The model that was compiled.")],
     questions: Annotated[Path | None, typer.Option(help="JSONL: image, question, answer.")] = None,
     images: Annotated[Path | None, typer.Option(help="Images to ask about.")] = None,

@@ -30,23 +30,23 @@ TITLES = {"name": "node", "op": "operator"}
 @app.command("inspect")
 def inspect_(
     file: Annotated[
-        Path, typer.Argument(help=".mblt, .mxq, .infer, .kv, a package or calibration data.")
+        str, typer.Argument(help=".mblt, .mxq, .infer, .kv, a package or calibration data.")
     ],
     as_json: Json = False,
 ) -> None:
     """Show what a file, a package or calibration data holds."""
     from vlmforge.inspection import inspect
 
-    facts = inspect(file)
+    facts, title = inspect(file), Path(file).name
     if as_json:
         console.print_json(facts)
         return
     parts: Mapping[str, Any] = next((facts[key] for key in NESTED if key in facts), {})
-    for name, part in {**parts, file.name: facts}.items():
+    for name, part in {**parts, title: facts}.items():
         for key in LISTS:
             if key in part:
                 print_list(name, key, part[key])
-    for name, part in {file.name: facts, **parts}.items():
+    for name, part in {title: facts, **parts}.items():
         hidden = (*LISTS, *NESTED)
         console.print_facts(name, {k: readable(v) for k, v in part.items() if k not in hidden})
 

@@ -107,7 +107,10 @@ Images = Annotated[
 ]
 Texts = Annotated[list[Path] | None, typer.Option(help="Text to calibrate a plain decoder with.")]
 OldSeed = Annotated[int | None, typer.Option("--calibration-seed", min=0, hidden=True)]
-PackageDir = Annotated[Path, typer.Argument(help="Package directory.")]
+PackageName = Annotated[
+    str,
+    typer.Argument(metavar="PACKAGE", help="Directory, or owner/name[@revision] on the Hub."),
+]
 Threads = Annotated[
     int | None, typer.Option(min=1, max=1024, help="That compute; all processors by default.")
 ]

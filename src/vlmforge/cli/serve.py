@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from vlmforge import console
-from vlmforge.cli.options import MaxLength, MaxPixels, PackageDir, RunScheme, Threads, app
+from vlmforge.cli.options import MaxLength, MaxPixels, PackageName, RunScheme, Threads, app
 from vlmforge.cli.threads import use_threads
 from vlmforge.errors import ConfigError, SystemFailure
 from vlmforge.libraries import SERVING, require
@@ -17,7 +17,7 @@ from vlmforge.libraries import SERVING, require
 @app.command()
 def serve(
     ctx: typer.Context,
-    package: PackageDir,
+    package: PackageName,
     host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
     model_name: Annotated[

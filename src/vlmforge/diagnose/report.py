@@ -22,7 +22,7 @@ VERSION = 1
 
 
 def diagnose_package(
-    package: Path,
+    package: Path | str,
     reference: str,
     wanted: Wanted,
     work_dir: Path | None = None,
@@ -31,7 +31,7 @@ def diagnose_package(
     """Compare a package with the model it was compiled from.
 
     Args:
-        package: the package directory.
+        package: its directory, or its name on the Hub.
         reference: the original model, a local directory or an id on the Hub.
         wanted: what to run.
         work_dir: of the package's compilation, for transformations that follow from samples.

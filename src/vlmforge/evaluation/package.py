@@ -8,7 +8,7 @@ from typing import Any
 
 from vlmforge.evaluation.text import ProgramModel, TextModel, evaluate_text
 from vlmforge.evaluation.windows import Windowing, read_texts
-from vlmforge.formats.package import open_package
+from vlmforge.hub.packages import open_found
 from vlmforge.libraries import require_libraries
 from vlmforge.machine.machine import open_machine
 from vlmforge.progress import Progress
@@ -26,7 +26,7 @@ def evaluate_package(
     """Let the text program of a package predict texts.
 
     Args:
-        directory: the package.
+        directory: the package, by its directory or its name on the Hugging Face Hub.
         texts: UTF-8 files.
         windowing: how they are cut, and which tokens count.
         reference: the original model, a directory or an id on the Hugging Face Hub.
@@ -42,7 +42,7 @@ def evaluate_package(
     """
     if reference is not None:
         require_libraries("the reference")
-    package = open_package(directory)
+    package = open_found(directory)
     model = ProgramModel(open_machine(package.text), package.embeddings)
     windows = windowing.cut(read_texts(load_tokenizer(package.dir), texts))
     original = None if reference is None else _original(reference, device)

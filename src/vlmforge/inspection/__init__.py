@@ -9,6 +9,7 @@ from vlmforge.errors import FormatError
 from vlmforge.formats.kinds import IMAGES_RECORD, SAMPLES_RECORD
 from vlmforge.formats.mblt import read_mblt
 from vlmforge.formats.mxq import read_mxq
+from vlmforge.hub.names import PackageId
 from vlmforge.inspection.programs import graph_facts, package_facts, program_facts
 from vlmforge.inspection.values import (
     calibration_facts,
@@ -24,11 +25,13 @@ COMPONENTS = ("language", "vision")
 def inspect(path: Path | str) -> dict[str, Any]:
     """Facts about a file, a package or calibration data, JSON-able.
 
+    A package may be named as on the Hugging Face Hub, ``owner/name`` or ``owner/name@revision``.
+
     Raises:
         FormatError: the path is none of these, or not intact.
         PackageError, CalibrationError: as its files say.
     """
-    path = Path(path)
+    name, path = str(path), Path(path)
     if path.is_dir():
         return _directory(path)
     if path.suffix == ".mblt":
@@ -39,6 +42,8 @@ def inspect(path: Path | str) -> dict[str, Any]:
         return infer_facts(path)
     if path.suffix == ".kv":
         return kv_facts(path)
+    if not path.exists() and PackageId.of(name) is not None:
+        return package_facts(name)
     raise FormatError(
         "only .mblt, .mxq, .infer, .kv, packages and calibration data can be inspected",
         where=path,

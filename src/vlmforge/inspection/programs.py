@@ -10,18 +10,19 @@ from typing import Any
 
 import numpy as np
 
-from vlmforge.formats.package import open_package
 from vlmforge.graph.core import Graph
+from vlmforge.hub.packages import open_found
 from vlmforge.program.core import Instruction, Program
 from vlmforge.program.instructions import PRODUCTS
 
 
-def package_facts(path: Path) -> dict[str, Any]:
-    package = open_package(path)
+def package_facts(path: Path | str) -> dict[str, Any]:
+    """Facts about a package, by its directory or its name on the Hub."""
+    package = open_found(path)
     programs = {"text": package.text} | ({"vision": package.vision} if package.vision else {})
     return {
         "kind": "package",
-        "files": {p.name: p.stat().st_size for p in sorted(path.iterdir()) if p.is_file()},
+        "files": {p.name: p.stat().st_size for p in sorted(package.dir.iterdir()) if p.is_file()},
         "embedding": list(package.embeddings.shape),
         "programs": {name: program_facts(program) for name, program in programs.items()},
     }

@@ -7,7 +7,6 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 
@@ -19,7 +18,7 @@ from vlmforge.decode.inputs import Inputs
 from vlmforge.decode.sampling import Sampling
 from vlmforge.decode.vision import ImageFeatures, VisionEncoder
 from vlmforge.errors import RunError
-from vlmforge.formats.package import PROCESSOR_FILE, Package, open_package
+from vlmforge.formats.package import PROCESSOR_FILE, Package
 from vlmforge.formats.settings import (
     GENERATION_FILE,
     GenerationSettings,
@@ -27,6 +26,7 @@ from vlmforge.formats.settings import (
     VisualSettings,
     read_settings,
 )
+from vlmforge.hub.packages import open_found
 from vlmforge.images.visual import Visual
 from vlmforge.images.visual_preprocess import VisualPreprocessor
 from vlmforge.machine.machine import Machine
@@ -70,10 +70,11 @@ class Session:
         special_tokens_in_text: bool = False,
         max_pixels: int | None = None,
     ) -> Session:
-        """Open a package directory.
+        """Open a package.
 
         Args:
-            package_dir: the directory.
+            package_dir: its directory; where there is none, its name on the Hugging Face Hub,
+                ``owner/name`` or ``owner/name@revision``.
             max_length: most tokens of a conversation; by default, and at most, the cache length
                 the text program was compiled for.
             scheme: how cores share the work; by default as each program was compiled for.
@@ -85,10 +86,12 @@ class Session:
                 then; by default as many as the package takes. A package of one size ignores it.
 
         Raises:
-            PackageError: a file is missing, altered or of another model.
+            PackageError: a file is missing, altered or of another model; there is no such package
+                on the Hub, or no way to it.
+            InstallError: the library that reaches the Hub is missing.
             RunError: ``max_length`` or ``max_pixels`` is out of range.
         """
-        package = open_package(Path(package_dir))
+        package = open_found(package_dir)
         length = _max_length(package, max_length)
         rules = PromptRules(length, image_root, special_tokens_in_text)
         vision, preprocess = package.vision, _preprocess(package, max_pixels)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from vlmforge.errors import SourceError
-
-HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
-"""``organization/model``, or the name alone for the oldest models."""
+from vlmforge.hub.failures import Sought
+from vlmforge.hub.names import MODEL
 
 FILES = ["*.json", "*.safetensors", "*.txt", "*.jinja"]
 """Weights, configuration, tokenizer, processor and chat template; never code or pickles."""
@@ -27,7 +25,7 @@ def find_model(model: str, revision: str | None = None) -> Path:
     directory = _expanded(model)
     if directory.is_dir():
         return directory
-    if not HUB_ID.fullmatch(model):
+    if not MODEL.fullmatch(model):
         raise SourceError(
             "there is no such model directory",
             where=model,
@@ -48,31 +46,8 @@ def _expanded(model: str) -> Path:
 
 def _download(model: str, revision: str | None) -> Path:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import (
-        GatedRepoError,
-        LocalEntryNotFoundError,
-        RepositoryNotFoundError,
-        RevisionNotFoundError,
-    )
 
     try:
         return Path(snapshot_download(model, revision=revision, allow_patterns=FILES))
-    except GatedRepoError as error:
-        what, mend = "the model is gated", "accept its terms on the Hub, then `hf auth login`"
-        cause: Exception = error
-    except RevisionNotFoundError as error:
-        what, mend = f"the model has no revision {revision}", "name a branch, tag or commit of it"
-        cause = error
-    except RepositoryNotFoundError as error:
-        what = "there is no such directory, and no such model on the Hub"
-        mend = "correct the name; for a private model, `hf auth login`"
-        cause = error
-    except LocalEntryNotFoundError as error:
-        what = "there is no such directory, the Hub cannot be reached, and the model is not cached"
-        mend = "connect to the network, or give the directory of a downloaded model"
-        cause = error
-    except Exception as error:  # the Hub client lets errors of its HTTP library through
-        what = f"the model cannot be downloaded: {error}"
-        mend = "try again, or give the directory of a downloaded model"
-        cause = error
-    raise SourceError(what, where=model, mend=mend) from cause
+    except Exception as error:  # the Hub's client lets errors of its HTTP library through
+        raise Sought("model", model, revision, SourceError).failure(error) from error

@@ -17,6 +17,7 @@ from vlmforge.decode.inputs import Inputs
 from vlmforge.decode.vision import ImageFeatures
 from vlmforge.errors import RunError
 from vlmforge.families.family import Family
+from vlmforge.hub.packages import find_package
 from vlmforge.images.pictures import Pictures
 from vlmforge.integrations.transformers.batch import positions, read_batch, token_mask
 from vlmforge.integrations.transformers.cache import MobilintCache
@@ -35,6 +36,10 @@ from vlmforge.run.session import Session
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+
+DOWNLOAD = ("cache_dir", "force_download", "local_files_only", "token")
+"""Options of a download from the Hub."""
 
 
 class MobilintModel(PreTrainedModel, GenerationMixin):
@@ -59,12 +64,16 @@ class MobilintModel(PreTrainedModel, GenerationMixin):
         config: PreTrainedConfig | None = None,
         **kwargs: Any,
     ) -> Self:
-        """Open a package directory; options about dtypes and devices have no effect.
+        """Open a package, by its directory or its name on the Hub.
+
+        ``revision`` and the options of :data:`DOWNLOAD` are those of other models. Options about
+        dtypes and devices have no effect.
 
         Raises:
             PackageError: a file is missing, altered or of another model.
         """
-        path = pretrained_model_name_or_path
+        options = {name: kwargs[name] for name in DOWNLOAD if kwargs.get(name) is not None}
+        path = find_package(pretrained_model_name_or_path, kwargs.get("revision"), **options)
         config = config or cls.config_class.from_pretrained(path)
         model = cls(config, Session.open(path))
         model.generation_config = _generation_config(path, config)
