@@ -27,7 +27,7 @@ LAYERS = (
     ("original", "run"),
     ("calibrate", "package", "serve", "integrations"),
     ("inspection", "evaluation", "bench", "doctor"),
-    ("stages",),
+    ("publish", "stages"),
     ("pipeline",),
     ("diagnose", "tune"),
     ("console",),
@@ -39,7 +39,7 @@ LAYERS = (
 RUNNING = {"images", "machine", "prompt", "decode", "run", "serve", "bench", "evaluation"}
 """What runs packages."""
 
-BASE = {"cli", "config", "console", "doctor", "hub", "inspection", "libraries"} | RUNNING
+BASE = {"cli", "config", "console", "doctor", "hub", "inspection", "libraries", "publish"} | RUNNING
 """What every installation has: its import loads, through whatever it imports, none of HEAVY."""
 
 TORCH_FREE = {"dims", "errors", "progress", "sample", "text", "program"} | RUNNING

@@ -48,6 +48,7 @@ _RUNNING = {
     "PackageError": "vlmforge.errors",
     "ProgramModel": "vlmforge.evaluation.text",
     "PromptRead": "vlmforge.decode.prompt_read",
+    "Pushed": "vlmforge.publish.push",
     "Question": "vlmforge.evaluation.questions",
     "RotationError": "vlmforge.errors",
     "RunError": "vlmforge.errors",
@@ -68,6 +69,7 @@ _RUNNING = {
     "evaluate_text": "vlmforge.evaluation.text",
     "inspect": "vlmforge.inspection",
     "private_directory": "vlmforge.formats.private",
+    "push": "vlmforge.publish.push",
     "read_questions": "vlmforge.evaluation.questions",
     "read_texts": "vlmforge.evaluation.windows",
     "sample_checkpoint": "vlmforge.sample:checkpoint",
@@ -154,6 +156,8 @@ if TYPE_CHECKING:
     from vlmforge.original.reference import ReferenceModel as ReferenceModel
     from vlmforge.original.text import TextReference as TextReference
     from vlmforge.pipeline import compile_model as compile_model
+    from vlmforge.publish.push import Pushed as Pushed
+    from vlmforge.publish.push import push as push
     from vlmforge.run.chat import Chat as Chat
     from vlmforge.run.conversation import Conversation as Conversation
     from vlmforge.run.session import Session as Session

@@ -57,9 +57,9 @@ class Repository:
 class Refusal(Exception):
     """An answer that is an error."""
 
-    def __init__(self, status: int, code: str = "", message: str = "") -> None:
+    def __init__(self, status: int, code: str = "", message: str = "", **facts: str) -> None:
         super().__init__(status, code, message)
-        self.status, self.code, self.message = status, code, message
+        self.status, self.code, self.message, self.facts = status, code, message, facts
 
 
 class StandIn:
@@ -117,7 +117,7 @@ class StandIn:
         self.require_writer(asked["organization"], token)
         url = f"{self.url}/{name}"
         if name in self.repositories:
-            raise Refusal(409, message="You already created this model repo")
+            raise Refusal(409, message="You already created this model repo", url=url)
         private = asked.get("visibility") == "private" or asked.get("private") is True
         self.add(name, {".gitattributes": b"*.mxq filter=lfs\n"}, private=private)
         return {"url": url, "name": name, "id": name}
@@ -306,7 +306,7 @@ class Handler(BaseHTTPRequestHandler):
                 self._write(200, json.dumps(answer).encode(), {"Content-Type": "application/json"})
         except Refusal as error:
             headers = {"X-Error-Message": error.message, "X-Error-Code": error.code}
-            said = json.dumps({"error": error.message}).encode()
+            said = json.dumps({"error": error.message, **error.facts}).encode()
             self._write(error.status, said, {**headers, "Content-Type": "application/json"})
         except ConnectionAbortedError:
             self.close_connection = True

@@ -5,7 +5,18 @@ from __future__ import annotations
 from vlmforge.cli.options import app
 
 # isort: off
-from vlmforge.cli import whole, stages, chat, serve, evaluate, inspect, examine, doctor
+from vlmforge.cli import whole, stages, chat, serve, evaluate, inspect, examine, push, doctor
 # isort: on
 
-__all__ = ["app", "chat", "doctor", "evaluate", "examine", "inspect", "serve", "stages", "whole"]
+__all__ = [
+    "app",
+    "chat",
+    "doctor",
+    "evaluate",
+    "examine",
+    "inspect",
+    "push",
+    "serve",
+    "stages",
+    "whole",
+]

@@ -1,0 +1,1 @@
+"""Publishing: a package to the Hugging Face Hub, with a model card."""
