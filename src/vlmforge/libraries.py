@@ -72,6 +72,7 @@ class Library:
 
 
 RUNNING = (
+    Library("filelock", "3.12"),
     Library("jinja2", "3.1.6"),
     Library("llguidance", "1.3"),
     Library("numpy", "2.0"),

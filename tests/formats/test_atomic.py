@@ -95,6 +95,7 @@ def test_a_writer_at_work_is_left_alone(tmp_path: Path) -> None:
 INTERRUPTED = """
 import os, signal, sys
 from pathlib import Path
+import filelock
 from vlmforge.formats import atomic
 
 if sys.argv[3] == "two steps":

@@ -2,12 +2,12 @@
 
 A stage holds a note, which its writer keeps locked, and what is being made. A writer that was
 killed cannot clear up; the next one for the same place finds the note unlocked and does. What
-carries no such note is somebody else's and is left alone, whatever its name.
+carries no such note is somebody else's and is left alone, whatever its name. A note is unlocked
+before it is deleted, as Windows deletes no file that is open.
 """
 
 from __future__ import annotations
 
-import fcntl
 import glob
 import os
 import secrets
@@ -17,9 +17,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vlmforge.errors import SystemFailure
 from vlmforge.formats.kind import Kind
+from vlmforge.formats.owner import is_own
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
 
 NOTE = "vlmforge-temporary.txt"
 TEXT = b"vlmforge is writing here, or was interrupted. Its next command for this place clears up.\n"
@@ -49,20 +54,23 @@ class Stage:
     def note(self) -> Path:
         return self.path / NOTE
 
-    def remove(self) -> None:
-        """Delete all of it, the note last: until then it proves whose the rest is."""
+    def empty(self) -> None:
+        """Delete all of it but the note, which proves until then whose the rest is."""
         for part in (self.new, self.old):
             if part.is_dir() and not part.is_symlink():
                 shutil.rmtree(part)
             else:
                 part.unlink(missing_ok=True)
+
+    def remove(self) -> None:
+        """Delete the note and the stage, once it is empty."""
         self.note.unlink(missing_ok=True)
         self.path.rmdir()
 
     def is_ours(self) -> bool:
         """Whether it is a directory of this user's with the note, and nothing unknown in it."""
         facts = self.path.lstat()
-        if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != os.getuid():
+        if not stat.S_ISDIR(facts.st_mode) or not is_own(facts):
             return False
         names = {entry.name for entry in self.path.iterdir()}
         if not names:
@@ -86,15 +94,18 @@ def open_stage(path: Path, kind: Kind | None = None) -> Iterator[Stage]:
         path.parent.mkdir(parents=True, exist_ok=True)
         for stage in stages(path):
             clear(stage, path, kind)
-        stage, note = _new_stage(path)
+        stage, lock = _new_stage(path)
     except OSError as error:
         raise SystemFailure.of(error, path) from error
     try:
         yield stage
     finally:
         with suppress(OSError):
+            try:
+                stage.empty()
+            finally:
+                lock.release()
             stage.remove()
-        os.close(note)
 
 
 def stages(path: Path) -> list[Stage]:
@@ -108,49 +119,50 @@ def clear(stage: Stage, path: Path, kind: Kind | None = None) -> None:
     with suppress(OSError):
         if not stage.is_ours():
             return
-        with _sole_owner(stage):
-            if os.path.lexists(stage.old) and not os.path.lexists(path):
-                stage.old.rename(path)
-            held = [part for part in (stage.new, stage.old) if part.is_dir()]
-            if kind is None or all(kind.may_be_cleared(part) for part in held):
-                stage.remove()
+        if stage.note.exists() and not _emptied(stage, path, kind):
+            return
+        stage.remove()
+
+
+def _emptied(stage: Stage, path: Path, kind: Kind | None) -> bool:
+    """Whether all but the note is gone; raises TimeoutError while somebody writes there."""
+    with _lock(stage):
+        if os.path.lexists(stage.old) and not os.path.lexists(path):
+            stage.old.rename(path)
+        held = [part for part in (stage.new, stage.old) if part.is_dir()]
+        if kind is not None and not all(kind.may_be_cleared(part) for part in held):
+            return False
+        stage.empty()
+        return True
 
 
 def _prefix(path: Path) -> str:
     return os.fsdecode(os.fsencode(path.name)[:LONGEST])
 
 
-def _new_stage(path: Path) -> tuple[Stage, int]:
-    """A stage and its locked note."""
+def _new_stage(path: Path) -> tuple[Stage, BaseFileLock]:
+    """A stage and the lock of its note."""
     for _ in range(ATTEMPTS):
         stage = Stage(path.with_name(f"{_prefix(path)}.partial-{secrets.token_hex(4)}"))
-        with suppress(FileExistsError, FileNotFoundError, BlockingIOError):
+        with suppress(FileExistsError, FileNotFoundError, TimeoutError):
             stage.path.mkdir()
             return stage, _locked_note(stage)
     raise FileExistsError(f"no new directory can be kept beside {path}")
 
 
-def _locked_note(stage: Stage) -> int:
-    descriptor = os.open(stage.note, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+def _locked_note(stage: Stage) -> BaseFileLock:
+    descriptor = os.open(stage.note, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
         os.write(descriptor, TEXT)
-        stage.note.lstat()
-    except BaseException:
-        os.close(descriptor)
-        raise
-    return descriptor
-
-
-@contextmanager
-def _sole_owner(stage: Stage) -> Iterator[None]:
-    """Nobody else writes in the stage; raises BlockingIOError if somebody does."""
-    if not stage.note.exists():
-        yield
-        return
-    descriptor = os.open(stage.note, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
     finally:
         os.close(descriptor)
+    lock = _lock(stage)
+    lock.acquire()
+    return lock
+
+
+def _lock(stage: Stage) -> BaseFileLock:
+    """The lock of a note, not held yet; nobody waits for it."""
+    from filelock import FileLock  # takes longer to load than most commands to start
+
+    return FileLock(stage.note, timeout=0, thread_local=False)
