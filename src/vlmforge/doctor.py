@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import shutil
-import sys
 import threading
 import urllib.error
 import urllib.request
@@ -27,6 +26,7 @@ from vlmforge.libraries import (
     install,
 )
 from vlmforge.machine.cores import cores, processor
+from vlmforge.machine.ram import physical_memory
 
 State = Literal["good", "note", "broken"]
 
@@ -191,9 +191,7 @@ def _is_offline() -> bool:
 def _memory() -> tuple[int | None, int | None]:
     """Bytes in all, and free, as far as they are known."""
     if not MEMINFO.is_file():
-        if sys.platform == "win32":
-            return None, None
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), None
+        return physical_memory(), None
     lines = (line.split() for line in MEMINFO.read_text("ascii").splitlines())
     sizes = {words[0]: int(words[1]) * 1024 for words in lines if len(words) > 1}
     total, free = sizes.get("MemTotal:"), sizes.get("MemAvailable:")

@@ -47,7 +47,7 @@ def facts(report: dict[str, Any]) -> dict[str, object]:
         "read bandwidth": _giga(limits["read_bandwidth"], "GB/s"),
         "int8 peak": _giga(limits["int8_peak"], "GOP/s"),
         "weights read a token": f"{_weights_a_token(report) / 1e6:.1f} MB",
-        "peak resident memory": f"{memory['peak_resident'] / 1e6:.0f} MB",
+        "peak resident memory": _megabytes(memory["peak_resident"]),
         "mapped tensors": f"{memory['mapped'] / 1e6:.0f} MB",
     }
 
@@ -75,6 +75,10 @@ def _parts(measured: dict[str, Any]) -> tuple[str, str]:
 
 def _seconds(seconds: float) -> str:
     return f"{seconds * 1e3:.1f} ms" if seconds < 1 else f"{seconds:.2f} s"
+
+
+def _megabytes(size: int | None) -> str:
+    return "unknown" if size is None else f"{size / 1e6:.0f} MB"
 
 
 def _giga(value: float | None, unit: str) -> str:

@@ -189,5 +189,7 @@ def _write(
                 "no image can be read", mend="name a directory of photos with --images"
             )
         record = {**facts, **layout.facts(), "images": origins}
-        (new / IMAGES_RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        (new / IMAGES_RECORD).write_text(
+            json.dumps(record, indent=2) + "\n", encoding="utf-8", newline="\n"
+        )
     return output

@@ -10,13 +10,19 @@ from types import FrameType
 
 from vlmforge import console
 
+ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+"""Signals that end a command; Windows has no SIGHUP."""
+
+ENCODING = "utf-8" if sys.platform == "win32" else None
+"""Of the streams; None leaves what the locale says. Pipes of Windows have an encoding of old."""
+
 
 def prepare() -> None:
     """Let no byte typed or printed be an error, and no signal leave temporaries behind."""
     for stream in (sys.stdin, sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
-    for number in (signal.SIGTERM, signal.SIGHUP):
+            stream.reconfigure(encoding=ENCODING, errors="replace")
+    for number in ENDING:
         if signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, _leave)
     logging.getLogger("vlmforge").addHandler(_Warnings())

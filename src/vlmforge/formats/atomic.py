@@ -99,7 +99,7 @@ def _swap(stage: Stage, path: Path, kind: Kind | None) -> None:
     _keep_mode(path, stage.new)
     here = _is_here(path)
     if not path.exists() or not any(path.iterdir()):
-        stage.new.rename(path)
+        _take(stage.new, path)
     elif exchange(stage.new, path):
         if (found := _foreign(stage.new, kind)) is not None:
             exchange(stage.new, path)
@@ -109,6 +109,15 @@ def _swap(stage: Stage, path: Path, kind: Kind | None) -> None:
     if here:
         os.chdir(path)
         logger.warning("The current directory was replaced as a whole: run `cd .` to see it.")
+
+
+def _take(new: Path, path: Path) -> None:
+    """Give a directory a name that nothing, or an empty one, has."""
+    try:
+        new.rename(path)
+    except FileExistsError:  # Windows gives no name away, not even that of an empty directory
+        path.rmdir()
+        new.rename(path)
 
 
 def _move_aside(stage: Stage, path: Path, kind: Kind | None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import sys
 from pathlib import Path
 
 AT_FDCWD = -100
@@ -19,6 +20,8 @@ def exchange(one: Path, other: Path) -> bool:
 
     Source: renameat2(2), Linux 3.15 and glibc 2.28.
     """
+    if sys.platform != "linux":
+        return False
     function = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
     if function is None:
         return False

@@ -121,5 +121,11 @@ def existing_parent(target: Path) -> Path:
 def _require_writable(directory: Path, named: Path) -> None:
     if os.access(directory, os.W_OK | os.X_OK):
         return
-    read_only = os.statvfs(directory).f_flag & os.ST_RDONLY
-    raise SystemFailure.of(OSError(errno.EROFS if read_only else errno.EACCES, "", str(named)))
+    number = errno.EROFS if _is_read_only(directory) else errno.EACCES
+    raise SystemFailure.of(OSError(number, "", str(named)))
+
+
+def _is_read_only(directory: Path) -> bool:
+    """Whether the file system is, where the system tells."""
+    facts = getattr(os, "statvfs", None)
+    return facts is not None and bool(facts(directory).f_flag & os.ST_RDONLY)

@@ -1,15 +1,26 @@
-"""Directories that nobody else can write to, though they lie below a shared one like ``/tmp``."""
+"""Directories that nobody else can write to, though they lie below a shared one like ``/tmp``.
+
+Windows has access control lists instead of owners and modes. They are not looked at, and a warning
+says so.
+"""
 
 from __future__ import annotations
 
+import logging
 import os
 import stat
 from pathlib import Path
 
 from vlmforge.errors import RotationError
+from vlmforge.formats.owner import is_own, user
+
+logger = logging.getLogger(__name__)
 
 MAX_LINKS = 40
 """Symbolic links followed on the way to a directory, as many as Linux follows."""
+
+ROOT = 0
+"""The number of the user who may do everything anyway."""
 
 
 def private_directory(path: str | Path) -> Path:
@@ -25,7 +36,10 @@ def private_directory(path: str | Path) -> Path:
     _make(own)
     facts = own.lstat()
     _require(stat.S_ISDIR(facts.st_mode), path, "is not a directory (symbolic links are refused)")
-    _require(facts.st_uid == os.getuid(), path, "belongs to another user")
+    if user() is None:
+        logger.warning("Who else can write to %s is not known on this system.", path)
+        return path
+    _require(is_own(facts), path, "belongs to another user")
     _require(not facts.st_mode & 0o077, path, "is open to other users", f"chmod 700 {path}")
     return path
 
@@ -62,8 +76,8 @@ def _require_unexchangeable(path: Path) -> Path:
 
 def _require_own(path: Path) -> None:
     facts = path.lstat()
-    _require(facts.st_uid in (0, os.getuid()), path, "belongs to another user")
-    if stat.S_ISLNK(facts.st_mode):
+    _require(is_own(facts, or_of=ROOT), path, "belongs to another user")
+    if stat.S_ISLNK(facts.st_mode) or user() is None:
         return
     for bit, whose in ((stat.S_IWOTH, "every user"), (stat.S_IWGRP, "its group")):
         shared = facts.st_mode & bit and not facts.st_mode & stat.S_ISVTX

@@ -85,15 +85,15 @@ class SampleWriter:
             "samples": self._samples,
         }
         text = json.dumps(metadata, indent=2, ensure_ascii=False, allow_nan=False)
-        (self._partial / SAMPLES_RECORD).write_text(text + "\n", "utf-8")
+        (self._partial / SAMPLES_RECORD).write_text(text + "\n", "utf-8", newline="\n")
         files = [
             self.path / sample["name"] / f"{name}.npy"
             for sample in self._samples
             for name in LISTED
             if name in sample["arrays"]
         ]
-        lines = "".join(f"{file}\n" for file in files)
-        (self._partial / SAMPLES_LIST).write_text(lines, "utf-8")
+        lines = "".join(f"{file.as_posix()}\n" for file in files)
+        (self._partial / SAMPLES_LIST).write_text(lines, "utf-8", newline="\n")
 
 
 def _npy(array: np.ndarray) -> memoryview:

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from vlmforge.errors import FormatError, RunError, SystemFailure
+from vlmforge.formats.descriptor import open_to_read
 from vlmforge.formats.document import refuse
 from vlmforge.formats.dtypes import DTYPES
 from vlmforge.formats.header import TensorEntry, read_header
@@ -144,7 +145,7 @@ class TensorFile:
 
 def _map(path: Path) -> tuple[int, mmap.mmap, FileState]:
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        descriptor = open_to_read(path)
     except OSError as error:
         raise _unreadable(path, error) from error
     try:

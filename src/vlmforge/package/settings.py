@@ -77,7 +77,7 @@ def write_processor_config(checkpoint: Checkpoint, path: Path, vision: Mapping[s
     document = {**settings, **own, **processor.package_classes, **_layout(settings, vision)}
     if (videos := load_video_settings(checkpoint.path, processor)) is not None:
         document["video_processor"] = videos
-    path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8", newline="\n")
 
 
 def _layout(settings: Mapping[str, Any], vision: Mapping[str, Any]) -> dict[str, Any]:

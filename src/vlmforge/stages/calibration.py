@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
@@ -14,6 +13,7 @@ from vlmforge.calibrate.images import ImageSource
 from vlmforge.calibrate.record import record_language
 from vlmforge.errors import CalibrationError
 from vlmforge.images.layout import DYNAMIC, FIXED, Layout
+from vlmforge.machine.ram import physical_memory
 from vlmforge.progress import Progress
 from vlmforge.source.checkpoint import Checkpoint
 
@@ -98,12 +98,9 @@ def answering_dtype(checkpoint: Checkpoint, device: str = "cpu") -> str:
     if 4 * elements <= FLOAT32_BYTES:
         return "float32"
     fast = device != "cpu" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    return "bfloat16" if fast or 4 * elements > FLOAT32_SHARE * _memory() else "float32"
-
-
-def _memory() -> int:
-    """Bytes of the computer's memory."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    memory = physical_memory()
+    tight = memory is not None and 4 * elements > FLOAT32_SHARE * memory
+    return "bfloat16" if fast or tight else "float32"
 
 
 def calibrate_language(
