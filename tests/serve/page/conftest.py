@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.serve.page.fake_server import FakeServer
+from tests.serve.page.fake_server import FakeServer, serving
 from tests.serve.page.page import Page
 
 FLAGS = (
@@ -55,13 +54,23 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 @pytest.fixture
 def server() -> Iterator[FakeServer]:
     """A server that says what the test tells it; its port is new, and so the browser's storage."""
-    started = FakeServer()
-    thread = threading.Thread(target=started.serve_forever, daemon=True)
-    thread.start()
-    yield started
-    started.release()
-    started.shutdown()
-    started.server_close()
+    with serving() as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def quiet_server() -> Iterator[FakeServer]:
+    with serving() as started:
+        yield started
+
+
+@pytest.fixture
+def modules(driver: Any, quiet_server: FakeServer) -> Page:
+    """A page whose modules are tried by themselves; it is opened anew only after another."""
+    opened = Page(driver, quiet_server.address)
+    if not driver.current_url.startswith(f"{quiet_server.address}/"):
+        opened.open()
+    return opened
 
 
 @pytest.fixture

@@ -32,10 +32,11 @@ class Page:
     def __init__(self, driver: Any, address: str) -> None:
         self.driver = driver
         self.address = address
-        self._watch = self.cdp("Page.addScriptToEvaluateOnNewDocument", source=VIOLATIONS)
+        self._watch: dict[str, object] = {}
 
     def open(self) -> None:
         """Open the page, and wait until it is ready for a question."""
+        self._watch = self.cdp("Page.addScriptToEvaluateOnNewDocument", source=VIOLATIONS)
         self.driver.get("about:blank")
         self.driver.get(f"{self.address}/")
         self.until(lambda: self.text("#model"))
@@ -124,4 +125,10 @@ class Page:
 
     def titles(self) -> list[str]:
         """Of the conversations, from the top."""
-        return [button.get_attribute("title") for button in self.all("#conversations button")]
+        buttons = "[...document.querySelectorAll('#conversations button')]"
+        return list(self.run(f"return {buttons}.map((button) => button.title)"))
+
+    def allow_clipboard(self) -> None:
+        """Let the page read and write the system's clipboard."""
+        allowed = ["clipboardReadWrite", "clipboardSanitizedWrite"]
+        self.cdp("Browser.grantPermissions", origin=self.address, permissions=allowed)

@@ -214,6 +214,19 @@ KEPT = """(async () => {
 })()"""
 
 
+def test_a_key_refused_at_the_start_is_asked_for_again(page: Page, server: FakeServer) -> None:
+    server.key = "sesame"
+    page.driver.refresh()
+    page.until(lambda: page.one("#key-dialog").get_attribute("open"))
+    page.click("#key-dialog [data-text=cancel]")
+    assert page.text("#model") == ""
+    page.ask("Which color?")
+    page.until(lambda: page.one("#key-dialog").get_attribute("open"))
+    page.one("#key-dialog [name=key]").send_keys("sesame", "\ue007")
+    page.until(lambda: page.text(".answer .markdown") == "Yes.")
+    assert server.requests[-1]["model"] == page.text("#model") == "scenes-qwen2-vl"
+
+
 def test_the_key_is_asked_for_at_the_start(page: Page, server: FakeServer) -> None:
     server.key = "sesame"
     page.driver.refresh()

@@ -11,6 +11,7 @@ import vlmforge.serve.page
 from vlmforge.serve.page import HEADERS, PageFile, files
 
 FILES = {file.route: file for file in files()}
+ROOT = Path(__file__).resolve().parents[3]
 LIMIT = 200  # lines
 LANGUAGE = re.compile(r"^const (\w+) = \{$(.*?)^\};$", re.MULTILINE | re.DOTALL)
 
@@ -50,6 +51,13 @@ def test_every_module_and_sheet_is_used() -> None:
     for route in (*routes(".js"), *routes(".css")):
         name = route.rpartition("/")[2]
         assert f'./{name}"' in named or f'page/{name}"' in named, route
+
+
+def test_the_wheel_ships_them() -> None:
+    tomllib = pytest.importorskip("tomllib")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    wheel = project["tool"]["scikit-build"]["wheel"]
+    assert wheel["packages"] == ["src/vlmforge"] and wheel["exclude"] == ["**/__pycache__"]
 
 
 def test_icons_that_are_named_are_drawn() -> None:

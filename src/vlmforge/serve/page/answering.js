@@ -5,6 +5,9 @@ import { BROKEN_OFF, ServerError, streamAnswer } from "./client.js";
 /** @typedef {import("./conversation.js").Answer} Answer */
 /** @typedef {import("./conversation.js").Figures} Figures */
 
+/** Seconds between first and last text below which they tell nothing of the rate. */
+const SHORTEST = 0.05;
+
 /**
  * Whatever happens, the answer is ended when this returns, and says how.
  *
@@ -62,7 +65,8 @@ class Stopwatch {
   figures() {
     if (!this.#first) return null;
     const seconds = (this.#last - this.#first) / 1000;
-    const rate = this.tokens && this.tokens > 1 && seconds > 0 ? (this.tokens - 1) / seconds : null;
+    const told = this.tokens !== null && seconds >= SHORTEST;
+    const rate = told ? (/** @type {number} */ (this.tokens) - 1) / seconds : null;
     return { first: (this.#first - this.#start) / 1000, rate, tokens: this.tokens };
   }
 }

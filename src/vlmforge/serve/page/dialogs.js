@@ -77,7 +77,19 @@ function whenSaved(dialog, act) {
   dialog.returnValue = "";
   dialog.querySelector("[type=button]").onclick = () => dialog.close();
   dialog.onclose = () => {
+    restoreCaret(find("question"));
     if (dialog.returnValue === "save") act();
   };
   dialog.showModal();
+}
+
+/**
+ * Chromium gives a field its focus back when a dialog closes, but no caret: what is typed is lost.
+ *
+ * @param {HTMLElement} field
+ */
+function restoreCaret(field) {
+  if (document.activeElement !== field) return;
+  field.blur();
+  field.focus();
 }

@@ -14,6 +14,7 @@ import { apiKey, loadSettings, saveSettings, setTheme } from "./settings.js";
 import { Sidebar } from "./sidebar.js";
 import { ConversationStore, MemoryStore } from "./store.js";
 import { Thread } from "./thread.js";
+import { editTitle } from "./title.js";
 
 let settings = loadSettings();
 /** @type {string[]} */
@@ -36,13 +37,14 @@ const chat = new Chat(store, () => ({ ...settings, model: model() }), {
     thread.finish(answer);
     composer.running = false;
     if (!answer.failure) announce(answer.text);
-    if (answer.failure?.status === 401) askKey(() => chat.again());
+    if (answer.failure?.status === 401) askKey(answerAgain);
   },
 });
 
 const composer = new Composer({
-  send(text, media, instead) {
+  async send(text, media, instead) {
     announce(t("answerBegins"));
+    await knowModels();
     if (instead) chat.askInstead(text, media);
     else chat.ask(text, media);
   },
@@ -51,7 +53,7 @@ const composer = new Composer({
 
 const thread = new Thread({
   edit: (question) => composer.edit(question),
-  regenerate: () => chat.again(),
+  regenerate: answerAgain,
 });
 
 const sidebar = new Sidebar((id) => chat.open(id));
@@ -79,50 +81,50 @@ async function showList() {
 }
 
 async function showModels() {
-  try {
-    models = await listModels(apiKey());
-  } catch (error) {
+  models = await listModels(apiKey()).catch((error) => {
     if (!(error instanceof ServerError)) throw error;
     if (error.status === 401) askKey(showModels);
     else tell(`${explanation(error)} ${error.message}`);
-  }
+    return [];
+  });
   find("model").textContent = model();
+}
+
+/** Ask for the models if that failed before; if it fails again, the question tells why. */
+async function knowModels() {
+  if (models.length) return;
+  models = await listModels(apiKey()).catch(() => []);
+  find("model").textContent = model();
+}
+
+async function answerAgain() {
+  find("thread").focus(); // what was pressed is gone
+  await knowModels();
+  await chat.again();
 }
 
 function changeSettings() {
   askSettings({ ...settings, model: model() }, models, (changed) => {
     settings = changed;
     saveSettings(settings);
-    setTheme(settings.theme);
-    setLanguage(settings.language);
-    composer.translate();
-    showConversation();
+    dress();
     showModels();
   });
+}
+
+/** Show all of it in the language and the colours of the settings. */
+function dress() {
+  setTheme(settings.theme);
+  setLanguage(settings.language);
+  composer.translate();
+  thread.show(chat.current);
+  showList();
 }
 
 function startConversation() {
   chat.create();
   sidebar.close();
   composer.focus();
-}
-
-/** Turn the title into a field until it is left. */
-function rename() {
-  const title = find("title");
-  const field = element("input", { value: titleOf(chat.current), "aria-label": t("rename") });
-  field.onblur = () => {
-    field.replaceWith(title);
-    if (field.value !== titleOf(chat.current)) chat.rename(field.value);
-  };
-  field.onkeydown = (/** @type {KeyboardEvent} */ event) => {
-    if (event.isComposing) return;
-    if (event.key === "Escape") field.value = titleOf(chat.current);
-    if (event.key === "Enter" || event.key === "Escape") field.blur();
-    event.stopPropagation();
-  };
-  title.replaceWith(field);
-  field.select();
 }
 
 async function exportConversation() {
@@ -149,14 +151,19 @@ function shortcut(event) {
 if (navigator.platform.startsWith("Mac")) find("new").querySelector("kbd").textContent = "⌘ K";
 
 addEventListener("keydown", shortcut);
-addEventListener("languagechange", () => setLanguage(settings.language));
+addEventListener("languagechange", dress);
 takeFiles((files) => composer.add(files));
 find("new").addEventListener("click", startConversation);
 find("settings").addEventListener("click", changeSettings);
-find("title").addEventListener("click", rename);
+find("title").addEventListener("click", () =>
+  editTitle(titleOf(chat.current), (title) => chat.rename(title)),
+);
 find("export").addEventListener("click", exportConversation);
 find("delete").addEventListener("click", () =>
-  askRemoval(titleOf(chat.current), () => chat.remove()),
+  askRemoval(titleOf(chat.current), async () => {
+    await chat.remove();
+    composer.focus();
+  }),
 );
 
 await chat.open(location.hash.slice(1));
