@@ -6,6 +6,8 @@
 # make aarch64       the same for AArch64, cross-compiled and run under QEMU; needs the Debian
 #                    packages g++-aarch64-linux-gnu and qemu-user
 # make sanitize      the native machine under AddressSanitizer, UBSan and ThreadSanitizer
+# make page          the chat page in a real browser; needs the Debian packages chromium and
+#                    chromium-driver
 # make soak          damaged inputs of every kind for SOAK_MINUTES (10) minutes
 # make load          64 clients at a server of the sample model, beside an engine without HTTP
 # make fuzz-server   requests that schemathesis makes of the server's own description
@@ -33,7 +35,7 @@ PIP := $(BIN)/python -m pip install --quiet --no-input --disable-pip-version-che
 # Tests use few threads each, as several run side by side, and never the network.
 TEST_ENVIRONMENT := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false
 
-.PHONY: demo test lint compare check-native aarch64 sanitize soak load fuzz-server install clean
+.PHONY: demo test lint compare check-native aarch64 sanitize page soak load fuzz-server install clean
 
 demo: install
 	$(BIN)/vlmforge compile $(SAMPLE) --out $(DEMO) --images synthetic
@@ -72,6 +74,12 @@ sanitize: install
 	$(PIP) nanobind cmake
 	PATH="$(abspath $(BIN)):$$PATH" tools/sanitize.sh address $(abspath $(BIN))/python
 	PATH="$(abspath $(BIN)):$$PATH" tools/sanitize.sh thread $(abspath $(BIN))/python
+
+page: install
+	@command -v chromium >/dev/null && command -v chromedriver >/dev/null || \
+		{ echo 'make page needs a browser: apt-get install chromium chromium-driver' >&2; exit 1; }
+	$(PIP) selenium
+	$(TEST_ENVIRONMENT) $(BIN)/python -m pytest tests/serve/page
 
 soak: install
 	$(TEST_ENVIRONMENT) TRANSFORMERS_VERBOSITY=error PYTHONPATH=tools:. \
