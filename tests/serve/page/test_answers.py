@@ -168,6 +168,16 @@ def test_what_the_server_refuses_is_told(page: Page, server: FakeServer) -> None
     assert not page.all(".failure")
 
 
+def test_a_question_that_was_refused_is_not_sent_again(page: Page, server: FakeServer) -> None:
+    server.says("Red.", Refusal.saying(400, "Videos are not taken."), "Left.")
+    for place, question in enumerate(("Which color?", "Which film?", "Which side?"), 1):
+        page.ask(question)
+        page.answered(place)
+    asked = [message["content"] for message in messages(server)]
+    assert asked == ["Which color?", "Red.", "Which side?"]
+    assert "What followed was asked without this question." in page.text(".failure")
+
+
 def test_a_busy_server_is_waited_for(page: Page, server: FakeServer) -> None:
     server.says(Refusal.saying(429, "Too many requests.", Retry_After="12"))
     page.ask("Which color?")

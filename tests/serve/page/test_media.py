@@ -164,6 +164,14 @@ def test_other_files_are_refused_by_name(name: str, told: str, page: Page, tmp_p
     assert not page.all("#tray li") and not page.one("#send").is_enabled()
 
 
+def test_a_video_that_is_too_large_is_refused_by_name(page: Page, tmp_path: Path) -> None:
+    with (tmp_path / "long.mp4").open("wb") as file:
+        file.truncate((40 << 20) + 1)
+    page.one("#files").send_keys(str(tmp_path / "long.mp4"))
+    page.until(lambda: page.text("#notices") == "long.mp4 is larger than 40 MB.")
+    assert not page.all("#tray li")
+
+
 def test_pictures_stay_when_a_question_is_edited(
     page: Page, server: FakeServer, picture: Path
 ) -> None:

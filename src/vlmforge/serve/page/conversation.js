@@ -100,18 +100,28 @@ export function lastQuestion({ messages }) {
 }
 
 /**
- * Messages as the API takes them. Answers without text, which failed or were stopped, are left out.
+ * Messages as the API takes them. Answers without text are left out, and questions that were
+ * refused, or each that follows would be refused as well.
  *
  * @param {Message[]} messages
  * @param {string} system the system prompt, empty for the model's own
  * @returns {Promise<object[]>}
  */
 export async function toRequest(messages, system) {
-  const told = messages.filter((message) => message.role === "user" || message.text);
+  const told = messages.filter((message, place) => isTold(message, messages[place + 1]));
   const sent = await Promise.all(
     told.map(async (message) => ({ role: message.role, content: await contentOf(message) })),
   );
   return system ? [{ role: "system", content: system }, ...sent] : sent;
+}
+
+/**
+ * @param {Message} message
+ * @param {Message | undefined} next
+ */
+function isTold(message, next) {
+  if (message.role === "assistant") return message.text !== "";
+  return next?.role !== "assistant" || next.text !== "" || !next.failure;
 }
 
 /**

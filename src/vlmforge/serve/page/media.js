@@ -10,8 +10,10 @@
 /** Pixels along its longer side above which a picture is scaled down before it is sent. */
 export const LONGEST_SIDE = 2048;
 
-/** Bytes above which a video is refused. */
-export const LARGEST_VIDEO = 64 * 2 ** 20;
+export const MEGABYTE = 2 ** 20;
+
+/** Bytes above which a video is refused: in Base64 it would not fit a request of 64 MB. */
+export const LARGEST_VIDEO = 40 * MEGABYTE;
 
 /** Types of pictures that every server reads; others are written anew. */
 const SENT_AS_THEY_ARE = ["image/jpeg", "image/png", "image/webp", "image/gif"];

@@ -61,7 +61,7 @@ export class AnswerView {
   #ending(answer) {
     const said = [];
     if (answer.failure) {
-      said.push(failureNode(answer.failure, this.#regenerate));
+      said.push(failureNode(answer.failure, this.#regenerate, !answer.text));
     } else if (answer.ended !== "complete") {
       said.push(element("p", { className: "ending" }, endingText(answer)));
     }
@@ -77,12 +77,14 @@ export class AnswerView {
 
 /**
  * @param {Failure} failure
- * @param {(() => void) | null} retry
+ * @param {(() => void) | null} retry null if more was asked since
+ * @param {boolean} isEmpty whether no answer came at all
  */
-function failureNode(failure, retry) {
+function failureNode(failure, retry, isEmpty) {
   const node = element("div", { className: "failure", role: "alert" });
   node.append(element("p", {}, explanation(failure)));
   if (failure.message) node.append(element("p", { className: "words" }, failure.message));
+  if (!retry && isEmpty) node.append(element("p", { className: "words" }, t("leftOut")));
   if (!retry) return node;
   const button = element("button", { type: "button", onclick: retry }, icon("again"), t("retry"));
   node.append(button);

@@ -38,6 +38,7 @@ const en = {
   keepsNothing: "This browser keeps nothing: conversations are gone when the page is closed.",
   keys: "Enter sends · Shift + Enter starts a new line",
   language: "Language",
+  leftOut: "What followed was asked without this question.",
   light: "Light",
   maxTokens: "Max tokens",
   menu: "Show the conversations",
@@ -67,7 +68,7 @@ const en = {
   temperature: "Temperature",
   topP: "Top p",
   unreachable: "The server cannot be reached. Is it still running?",
-  videoTooLarge: "{name} is larger than 64 MB.",
+  videoTooLarge: "{name} is larger than {megabytes} MB.",
   youSaid: "You",
 };
 
@@ -110,6 +111,7 @@ const ko = {
   keepsNothing: "이 브라우저는 아무것도 보관하지 않습니다. 페이지를 닫으면 대화가 사라집니다.",
   keys: "Enter로 보내고 Shift + Enter로 줄을 바꿉니다",
   language: "언어",
+  leftOut: "이 질문은 빼고 대화를 이어 갔습니다.",
   light: "밝게",
   maxTokens: "최대 토큰 수",
   menu: "대화 목록 보기",
@@ -139,7 +141,7 @@ const ko = {
   temperature: "온도",
   topP: "Top p",
   unreachable: "서버에 닿을 수 없습니다. 아직 실행 중인가요?",
-  videoTooLarge: "{name}: 64MB보다 큽니다.",
+  videoTooLarge: "{name}: {megabytes}MB보다 큽니다.",
   youSaid: "나",
 };
 

@@ -2,7 +2,7 @@
 
 import { element, find, icon, iconButton } from "./element.js";
 import { t } from "./language.js";
-import { MediaError, readMedia } from "./media.js";
+import { LARGEST_VIDEO, MEGABYTE, MediaError, readMedia } from "./media.js";
 import { tell } from "./notice.js";
 
 /** @typedef {import("./media.js").Media} Media */
@@ -81,6 +81,6 @@ export function thumbnail({ kind, name, blob }) {
  */
 function refuse(error) {
   if (!(error instanceof MediaError)) throw error;
-  tell(t(error.why, { name: error.name }));
+  tell(t(error.why, { name: error.name, megabytes: LARGEST_VIDEO / MEGABYTE }));
   return [];
 }
