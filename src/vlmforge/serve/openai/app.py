@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse
 
 from vlmforge import __version__
 from vlmforge.errors import VlmforgeError
+from vlmforge.serve import page
 from vlmforge.serve.openai.access import Bodies, Counted, Hosts, Keys, refused
 from vlmforge.serve.openai.chat import ChatCompletion, ChatRequest
 from vlmforge.serve.openai.connection import while_connected
@@ -69,6 +70,7 @@ def application(service: Service, guard: Guard | None = None) -> FastAPI:
     _add_models(app, service)
     _add_completions(app, service)
     _add_health(app, service)
+    _add_page(app)
     _add_failures(app)
     app.add_middleware(Bodies, most=guard.most_bytes)
     app.add_middleware(Keys, keys=guard.keys)
@@ -153,6 +155,19 @@ def _add_health(app: FastAPI, service: Service) -> None:
     async def metrics() -> Response:
         """Counters, for Prometheus."""
         return Response(service.metrics.text(), media_type="text/plain; version=0.0.4")
+
+
+def _add_page(app: FastAPI) -> None:
+    """The page that people chat with, which needs no key to be loaded."""
+    for file in page.files():
+        app.add_route(file.route, _file(file), methods=["GET"], include_in_schema=False)
+
+
+def _file(file: page.PageFile) -> Callable[[Request], Awaitable[Response]]:
+    async def sent(request: Request) -> Response:
+        return Response(file.content, media_type=file.media_type, headers=page.HEADERS)
+
+    return sent
 
 
 def _add_failures(app: FastAPI) -> None:
