@@ -30,21 +30,24 @@ class Answers:
         self._answers: list[Answer] = []
         self._left, self._lock = False, threading.Lock()
 
-    async def ask(self) -> None:
+    async def ask(self, streams: bool) -> None:
         """Submit the request on a thread, as images are read then.
+
+        Args:
+            streams: whether steps are to be heard one by one, or the ends of answers alone.
 
         Raises:
             RunError: what the engine says of it; nothing is left in the making.
         """
         try:
             for index, ask in enumerate(self._asks):
-                await asyncio.to_thread(self._ask, index, ask)
+                await asyncio.to_thread(self._ask, index, ask, streams)
         except BaseException:
             self.leave()
             raise
 
     async def __aiter__(self) -> AsyncIterator[tuple[int, Step]]:
-        """The steps as they arrive, with the answer that each belongs to.
+        """The steps as they arrive, if they are heard, with the answer that each belongs to.
 
         Raises:
             RunError: what made an answer fail.
@@ -72,12 +75,13 @@ class Answers:
         for answer in answers:
             answer.cancel()
 
-    def _ask(self, index: int, ask: Ask) -> None:
+    def _ask(self, index: int, ask: Ask, streams: bool) -> None:
         watch = self._metrics.watch()
 
         def on_step(step: Step) -> None:
             watch.step(step)
-            self._hear(index, step)
+            if streams:
+                self._hear(index, step)
 
         answer = ask(on_step, lambda: self._hear(index, None))
         with self._lock:

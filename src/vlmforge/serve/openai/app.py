@@ -131,7 +131,7 @@ async def _answer(
     request: Request, completion: ChatCompletion | TextCompletion | ModelResponse, streams: bool
 ) -> Response:
     """The whole response, or its stream; what is wrong with the request shows before either."""
-    await completion.answers.ask()
+    await completion.answers.ask(streams)
     if streams:
         done = not isinstance(completion, ModelResponse)
         return EventStream(completion.events(), done=done)
