@@ -8,6 +8,7 @@ what it meets when that conversation is held alone.
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -76,13 +77,22 @@ class _Sequence:
             place = self.add_text(f"{question.answer}<|im_end|>", place, branch, first + turn)
 
 
-def pack(shown: list[list[Items]], grids: list[Grid], rngs: list[random.Random]) -> Packed:
+def pack(
+    shown: list[list[Items]],
+    grids: list[Grid],
+    rngs: list[random.Random],
+    further: Sequence[str] = ("image",),
+) -> Packed:
     """Ask `BRANCHES` conversations about the scenes of each sequence and pack them.
 
-    `shown` holds the scenes of each sequence, `grids` how large these are in every sequence.
+    `shown` holds the scenes of each sequence, `grids` how large these are in every sequence,
+    `further` the kinds of questions that are asked besides about several scenes.
     """
     questions: list[Question] = []
-    sequences = [_sequence(s, grids, rng, questions) for s, rng in zip(shown, rngs, strict=True)]
+    sequences = [
+        _sequence(scenes, grids, rng, questions, further)
+        for scenes, rng in zip(shown, rngs, strict=True)
+    ]
     length = max(len(sequence.ids) for sequence in sequences)
     pad = (0, 0, 0)
     places = torch.tensor([s.places + [pad] * (length - len(s.ids)) for s in sequences])
@@ -96,7 +106,11 @@ def pack(shown: list[list[Items]], grids: list[Grid], rngs: list[random.Random])
 
 
 def _sequence(
-    scenes: list[Items], grids: list[Grid], rng: random.Random, asked: list[Question]
+    scenes: list[Items],
+    grids: list[Grid],
+    rng: random.Random,
+    asked: list[Question],
+    further: Sequence[str],
 ) -> _Sequence:
     sequence = _Sequence()
     start = f"<|im_start|>system\n{SYSTEM}<|im_end|>\n<|im_start|>user\n"
@@ -107,7 +121,7 @@ def _sequence(
         place = sequence.add_image(grid, place)
         place = sequence.add_text("<|vision_end|>", place, 0)
     for branch, turns in enumerate(BRANCHES * len(grids), start=1):
-        questions = ask_several(scenes, turns, rng)
+        questions = ask_several(scenes, turns, rng, further)
         sequence.add_branch(questions, len(asked), place, branch)
         asked += questions
     return sequence

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from vlmforge.calibrate.scenes import COLORS, GRID, OUTLINES, Item
@@ -173,9 +173,14 @@ def ask_one_of(scenes: list[Items], kind: str, rng: random.Random) -> Question |
     return Question(text, question.answer, kind)
 
 
-def ask_several(scenes: list[Items], count: int, rng: random.Random) -> list[Question]:
-    """Return `count` questions about one scene or several, their kinds drawn evenly."""
-    kinds = [*KINDS] if len(scenes) == 1 else [*KINDS, "image"]
+def ask_several(
+    scenes: list[Items], count: int, rng: random.Random, further: Sequence[str] = ("image",)
+) -> list[Question]:
+    """Return `count` questions about one scene or several, their kinds drawn evenly.
+
+    About several they are drawn from `further` kinds too, which may name one more than once.
+    """
+    kinds = [*KINDS] if len(scenes) == 1 else [*KINDS, *further]
     asked: list[Question] = []
     while len(asked) < count:
         question = ask_one_of(scenes, rng.choice(kinds), rng)

@@ -22,21 +22,33 @@ class Mixture:
     Attributes:
         squares: share of the steps that show one scene a sequence on the square canvas.
         numbers: images of a sequence of the other steps, drawn evenly from these.
+        further: kinds of questions that are asked besides about several images.
     """
 
     squares: float
     numbers: tuple[int, ...]
+    further: tuple[str, ...] = ("image",)
 
 
-EVEN, SEVERAL = Mixture(0.3, (1, 1, 2, 2, 3)), Mixture(0.15, (1, 2, 2, 3, 3))
+EVEN = Mixture(0.3, (1, 1, 2, 2, 3))
+SEVERAL = Mixture(0.15, (1, 2, 2, 3, 3), ("image",) * 8 + ("position", "description", "count"))
+DETAILS = Mixture(
+    0.15,
+    (1, 2, 2, 3, 3),
+    ("description", "position") * 4 + ("count",) * 3 + ("item", "image") * 2,
+)
 
 
 @dataclass(frozen=True)
 class Shown:
-    """The seeds of each sequence's scenes, and the canvas that each place has in all of them."""
+    """The seeds of each sequence's scenes, and the canvas that each place has in all of them.
+
+    About several scenes, `further` kinds of questions are asked besides.
+    """
 
     seeds: list[range]
     canvases: list[Canvas]
+    further: tuple[str, ...] = ("image",)
 
     def scenes(self) -> list[list[Scene]]:
         """Draw the scenes of each sequence."""
@@ -59,7 +71,8 @@ def mixed(seeds: range, mixture: Mixture = EVEN) -> Shown:
     number = rng.choice(mixture.numbers)
     firsts = range(seeds.start, seeds.stop - number + 1, number)
     canvases = [draw_canvas(rng).on_grid() for _ in range(number)]
-    return Shown([range(first, first + number) for first in firsts], canvases)
+    seen = [range(first, first + number) for first in firsts]
+    return Shown(seen, canvases, mixture.further)
 
 
 def encoded(visual: nn.Module, scenes: list[list[Scene]], canvases: list[Canvas]) -> list[Tensor]:
@@ -76,7 +89,7 @@ def conversations(shown: Shown, scenes: list[list[Scene]]) -> Packed:
     """Ask about the scenes of each sequence."""
     rngs = [random.Random(f"questions {seeds.start}") for seeds in shown.seeds]
     items = [[scene.items for scene in sequence] for sequence in scenes]
-    return pack(items, [canvas.grid for canvas in shown.canvases], rngs)
+    return pack(items, [canvas.grid for canvas in shown.canvases], rngs, shown.further)
 
 
 def joined(images: list[Tensor]) -> Tensor:
