@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from vlmforge.dims import Dim
+from vlmforge.families.family import Family
 from vlmforge.families.registry import family_of
 from vlmforge.formats.mxq import MxqWriter
 from vlmforge.formats.package import write_embeddings
@@ -172,9 +174,9 @@ def write_package(directory: Path, checkpoint: Path, *, dynamic: bool = False) -
     _write_mxq(directory / "tiny_vision_transformer.mxq", vision)
     for name in TOKENIZER_FILES:
         shutil.copy(checkpoint / name, directory)
-    _write_config(directory, checkpoint)
+    config = _write_config(directory, checkpoint, vision)
     _write_preprocessor_config(directory, checkpoint, dynamic)
-    _write_embeddings(directory)
+    _write_embeddings(directory, family_of(config))
     return directory
 
 
@@ -184,16 +186,15 @@ def write_decoder_package(directory: Path, checkpoint: Path) -> Path:
     _write_mxq(directory / text_file("tiny"), text_program())
     for name in ("tokenizer.json", "tokenizer_config.json"):
         shutil.copy(checkpoint / name, directory)
-    original = json.loads((checkpoint / "config.json").read_text())
-    config = package_config(original, "tiny", family_of(original))
-    (directory / "config.json").write_text(json.dumps(config))
-    _write_embeddings(directory)
+    original = _write_config(directory, checkpoint)
+    _write_embeddings(directory, family_of(original))
     return directory
 
 
-def _write_embeddings(directory: Path) -> None:
+def _write_embeddings(directory: Path, family: Family) -> None:
     table = np.random.default_rng(3).normal(size=(VOCAB, HIDDEN)).astype(np.float32)
-    write_embeddings(directory / "model.safetensors", [table], table.shape, ORIGIN)
+    name = family.package_embedding
+    write_embeddings(directory / "model.safetensors", [table], table.shape, ORIGIN, name)
 
 
 def _write_mxq(path: Path, program: Program) -> None:
@@ -203,24 +204,21 @@ def _write_mxq(path: Path, program: Program) -> None:
         writer.finish(program)
 
 
-def _write_config(directory: Path, checkpoint: Path) -> None:
-    config = json.loads((checkpoint / "config.json").read_text())
-    config |= {
-        "architectures": ["MobilintQwen2VLForConditionalGeneration"],
-        "model_type": "mobilint-qwen2_vl",
-        "mxq_path": "tiny_text_model.mxq",
-        "tie_word_embeddings": True,
-    }
-    config["vision_config"]["mxq_path"] = "tiny_vision_transformer.mxq"
+def _write_config(
+    directory: Path, checkpoint: Path, vision: Program | None = None
+) -> dict[str, Any]:
+    """Write ``config.json``; the original's."""
+    original: dict[str, Any] = json.loads((checkpoint / "config.json").read_text())
+    meta = None if vision is None else vision.meta
+    config = package_config(original, "tiny", family_of(original), meta)
     (directory / "config.json").write_text(json.dumps(config))
+    return original
 
 
 def _write_preprocessor_config(directory: Path, checkpoint: Path, dynamic: bool) -> None:
     settings = json.loads((checkpoint / "preprocessor_config.json").read_text())
     if dynamic:
         settings |= {**BOUNDS, "layout": "dynamic"}
-    settings |= {
-        "image_processor_type": "MobilintQwen2VLImageProcessor",
-        "processor_class": "MobilintQwen2VLProcessor",
-    }
+    if not dynamic:
+        del settings["processor_class"]
     (directory / "preprocessor_config.json").write_text(json.dumps(settings))

@@ -100,7 +100,9 @@ def test_config_and_embedding_are_as_in_the_tutorial(package: Path) -> None:
     assert config["architectures"] == ["MobilintQwen2VLForConditionalGeneration"]
     assert config["mxq_path"] == "Tiny-VL_text_model.mxq"
     assert config["vision_config"]["mxq_path"] == "Tiny-VL_vision_transformer.mxq"
-    assert list(load_file(package / "model.safetensors")) == ["model.embed_tokens.weight"]
+    assert list(load_file(package / "model.safetensors")) == [
+        "model.language_model.embed_tokens.weight"
+    ]
 
 
 def test_every_value_of_a_sample_is_kept(space: Workspace) -> None:

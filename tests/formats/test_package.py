@@ -248,6 +248,7 @@ def test_a_table_shorter_than_the_vocabulary_is_refused(package: Path) -> None:
     ("tensors", "message"),
     [
         ({"other": TABLE}, "must hold the tensor"),
+        ({"embed_tokens.weight": TABLE}, "must hold the tensor"),
         ({EMBEDDING: TABLE, "other": TABLE}, "must hold the tensor"),
         ({EMBEDDING: TABLE.astype(np.float16)}, "F16"),
         ({EMBEDDING: TABLE[0]}, r"F32\[96\]"),
@@ -259,6 +260,23 @@ def test_a_malformed_embedding_is_refused(
 ) -> None:
     save_file(tensors, package / "model.safetensors", ORIGIN)
     refused(package, message)
+
+
+@pytest.mark.parametrize("name", [EMBEDDING, "model.text_model.embed_tokens.weight"])
+def test_the_embedding_is_found_by_any_path(package: Path, name: str) -> None:
+    write_embeddings(package / "model.safetensors", [TABLE], TABLE.shape, ORIGIN, name)
+
+    np.testing.assert_array_equal(open_package(package).embeddings, TABLE)
+
+
+def test_two_names_of_the_text_program_are_refused(package: Path) -> None:
+    path = package / "config.json"
+    config = json.loads(path.read_text("utf-8"))
+    path.write_text(json.dumps({**config, "text_config": {"mxq_path": TEXT}}))
+    open_package(package)
+
+    path.write_text(json.dumps({**config, "text_config": {"mxq_path": VISION}}))
+    refused(package, "text_config.mxq_path in config.json name two text programs")
 
 
 def test_embeddings_are_written_as_rows_arrive(tmp_path: Path) -> None:

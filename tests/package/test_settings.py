@@ -37,7 +37,9 @@ def test_a_fixed_layout_keeps_the_bounds_of_the_model(copied: Path, tmp_path: Pa
         PREPROCESSOR["min_pixels"],
         PREPROCESSOR["max_pixels"],
     )
-    assert "layout" not in json.loads((tmp_path / "preprocessor_config.json").read_text())
+    document = json.loads((tmp_path / "preprocessor_config.json").read_text())
+    assert not {"layout", "processor_class"} & {*document}
+    assert document["image_processor_type"] == "Qwen2VLImageProcessor"
 
 
 def test_a_dynamic_layout_has_the_narrower_bounds(copied: Path, tmp_path: Path) -> None:
@@ -46,6 +48,7 @@ def test_a_dynamic_layout_has_the_narrower_bounds(copied: Path, tmp_path: Path) 
     assert (settings.least_pixels, settings.most_pixels) == (3136, BOUNDS["max_pixels"])
     written_settings = json.loads((tmp_path / "preprocessor_config.json").read_text())
     assert written_settings["layout"] == "dynamic"
+    assert written_settings["processor_class"] == "Qwen2VLProcessor"
 
 
 @pytest.mark.parametrize("nested", [True, False])

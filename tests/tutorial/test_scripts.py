@@ -68,7 +68,7 @@ def test_the_scripts_make_every_file(compiling: Path) -> None:
         "generation_config.json",
     }
     with safe_open(compiling / "mxq/model.safetensors", "pt") as file:
-        assert list(file.keys()) == ["model.embed_tokens.weight"]
+        assert list(file.keys()) == ["model.language_model.embed_tokens.weight"]
 
 
 def test_what_they_make_answers(compiling: Path) -> None:

@@ -80,6 +80,11 @@ class Family:
         """``model_type`` of packages."""
         return f"mobilint-{self.model_class.config_class.model_type}"
 
+    @property
+    def package_embedding(self) -> str:
+        """The tensor of packages that holds the token embedding, as transformers names it."""
+        return f"{self.decoder.path}.embed_tokens.weight"
+
     def canonical(self, stored: str) -> str:
         """The canonical name of a stored tensor."""
         for prefix, replacement in self.prefixes:

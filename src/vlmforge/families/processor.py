@@ -56,12 +56,17 @@ class Processor:
         return _found(self.images)
 
     @property
-    def package_classes(self) -> dict[str, str]:
-        """The names that packages have for both, as their settings say them."""
+    def classes(self) -> dict[str, str]:
+        """The names of both in transformers, as settings say them, whatever resizes images."""
         return {
-            "processor_class": f"Mobilint{self.whole[1]}",
-            "image_processor_type": f"Mobilint{self.images[1].removesuffix('Pil')}",
+            "processor_class": self.whole[1],
+            "image_processor_type": self.images[1].removesuffix("Pil"),
         }
+
+    @property
+    def package_classes(self) -> dict[str, str]:
+        """The names of both for packages, see :mod:`vlmforge.integrations.transformers`."""
+        return {kind: f"Mobilint{name}" for kind, name in self.classes.items()}
 
 
 def _found(where: tuple[str, str]) -> type[Any]:

@@ -27,6 +27,11 @@ from vlmforge.formats.tensor_writer import TensorWriter
 from vlmforge.program.core import Program
 
 EMBEDDING = "model.embed_tokens.weight"
+"""The token embedding in packages of plain decoders; in others a module stands between."""
+
+EMBEDDINGS = ".embed_tokens.weight"
+"""Ends the name of the token embedding, whatever the module is called."""
+
 EMBEDDING_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"
 PROCESSOR_FILE = "preprocessor_config.json"
@@ -175,6 +180,9 @@ class PackageFiles:
         """The files a ``config.json`` names; raises :class:`PackageError`."""
         vision = settings.vision_config.mxq_path
         text_file = _inside(directory, "mxq_path", settings.mxq_path)
+        if settings.text_config.mxq_path not in (None, settings.mxq_path):
+            what = "mxq_path and text_config.mxq_path in config.json name two text programs"
+            raise PackageError(what, where=directory / CONFIG_FILE, mend=MEND)
         if vision is None:
             return PackageFiles(directory, text_file, None)
         return PackageFiles(
@@ -245,7 +253,7 @@ def open_package(directory: str | Path, verify: bool = True) -> Package:
     if vision is not None:
         facts["the vision transformer"] = vision.meta
     _require_same_origin(facts, directory)
-    array = embeddings.arrays[EMBEDDING]
+    (array,) = embeddings.arrays.values()
     _require_same_hidden_size(text, vision, array, directory)
     _require_vocabulary(text, array, directory)
     require_features(text, vision, directory)
@@ -279,6 +287,7 @@ def write_embeddings(
     rows: Iterable[np.ndarray],
     shape: tuple[int, ...],
     metadata: dict[str, str],
+    name: str = EMBEDDING,
 ) -> None:
     """Write the package's ``model.safetensors`` as rows arrive.
 
@@ -287,10 +296,11 @@ def write_embeddings(
         rows: pieces ``[n, hidden]`` float32 of the rotated embedding, in order.
         shape: ``(vocab, hidden)`` of the whole.
         metadata: ``rotation`` and ``model_fingerprint``; the hash is added.
+        name: of the tensor.
     """
     with TensorWriter(path) as writer:
-        writer.add_chunks(EMBEDDING, "F32", shape, rows)
-        writer.finish({"format": "pt", **metadata, "sha256": writer.sha256[EMBEDDING]})
+        writer.add_chunks(name, "F32", shape, rows)
+        writer.finish({"format": "pt", **metadata, "sha256": writer.sha256[name]})
 
 
 def _fingerprint(files: PackageFiles, embeddings: TensorFile) -> str:
@@ -366,16 +376,16 @@ def _open_embeddings(path: Path, verify: bool) -> TensorFile:
         file = TensorFile.open(path)
     except FormatError as error:
         raise _malformed(path, error) from error
-    entry = file.entries.get(EMBEDDING)
-    if set(file.entries) != {EMBEDDING} or entry is None:
-        what = f"the file must hold the tensor {EMBEDDING} and no other"
+    name, entry = next(iter(file.entries.items()), ("", None))
+    if len(file.entries) != 1 or entry is None or not name.endswith(EMBEDDINGS):
+        what = f"the file must hold the tensor {EMBEDDING}, or of a longer path, and no other"
         raise PackageError(what, where=path, mend=MEND)
     if entry.dtype != "F32" or len(entry.shape) != 2:
         what = f"the embedding is {entry.dtype}{list(entry.shape)}, not F32[vocab, hidden]"
         raise PackageError(what, where=path, mend=MEND)
     if "sha256" not in file.metadata:
         raise PackageError("the embedding has no hash", where=path, mend=MEND)
-    if verify and first_altered(file, {EMBEDDING: file.metadata["sha256"]}) is not None:
+    if verify and first_altered(file, {name: file.metadata["sha256"]}) is not None:
         what = "the embedding was altered: it does not match its hash"
         raise PackageError(what, where=path, mend=MEND)
     file.expect_rows()

@@ -211,6 +211,16 @@ class VisionSettings(Settings):
     mxq_path: str | None = None
 
 
+class TextSettings(GenerationSettings):
+    """What a package's ``config.json`` says of its text program, where it has a part for it.
+
+    Attributes:
+        mxq_path: its file name once more, for clients that look for it here.
+    """
+
+    mxq_path: str | None = None
+
+
 class PackageSettings(GenerationSettings):
     """``config.json`` of a package, as far as running it needs it.
 
@@ -225,7 +235,7 @@ class PackageSettings(GenerationSettings):
     vision_config: VisionSettings = Field(default_factory=VisionSettings)
     image_token_id: int = Field(default=151655, ge=0, lt=1 << 31)
     video_token_id: int = Field(default=151656, ge=0, lt=1 << 31)
-    text_config: GenerationSettings = Field(default_factory=GenerationSettings)
+    text_config: TextSettings = Field(default_factory=TextSettings)
 
 
 Kind = TypeVar("Kind", bound=Settings)

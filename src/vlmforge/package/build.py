@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from vlmforge.errors import PackageError
 from vlmforge.formats.atomic import atomic_directory
@@ -51,7 +52,7 @@ def build_package(
         meta = None if vision is None else read_mxq(vision, verify=False).meta
         write_settings(checkpoint, partial, meta)
         # Last, as it proves that the rest is a package and not still in the making.
-        (partial / CONFIG_FILE).write_bytes(config_text(checkpoint))
+        (partial / CONFIG_FILE).write_bytes(config_text(checkpoint, meta))
         check(partial)
     return output
 
@@ -62,9 +63,9 @@ def _copy(program: Path, target: Path) -> None:
         shutil.copyfileobj(source, copy, COPY_CHUNK)
 
 
-def config_text(checkpoint: Checkpoint) -> bytes:
-    """The package's ``config.json``."""
-    config = package_config(checkpoint.config, checkpoint.name, checkpoint.family)
+def config_text(checkpoint: Checkpoint, vision: Mapping[str, Any] | None = None) -> bytes:
+    """The package's ``config.json``; ``vision`` is ``Program.meta`` of the vision program."""
+    config = package_config(checkpoint.config, checkpoint.name, checkpoint.family, vision)
     return (json.dumps(config, indent=2) + "\n").encode()
 
 
@@ -76,9 +77,8 @@ def write_embedding(checkpoint: Checkpoint, rotation: Rotation | None, path: Pat
         "model_fingerprint": checkpoint.fingerprint(),
         "rotation": rotation.fingerprint if rotation else "none",
     }
-    write_embeddings(
-        path, rotated_rows(embedding, rotation), (embedding.shape[0], embedding.shape[1]), facts
-    )
+    rows, shape = rotated_rows(embedding, rotation), (embedding.shape[0], embedding.shape[1])
+    write_embeddings(path, rows, shape, facts, checkpoint.family.package_embedding)
 
 
 def _require_files(text: Path, vision: Path | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from typing import Any
 
 from vlmforge.families.family import Family
@@ -20,13 +21,16 @@ def vision_file(name: str) -> str:
     return f"{name}_vision_transformer.mxq"
 
 
-def package_config(original: dict[str, Any], name: str, family: Family) -> dict[str, Any]:
+def package_config(
+    original: dict[str, Any], name: str, family: Family, vision: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """The package's configuration.
 
     Args:
         original: the checkpoint's ``config.json``.
         name: of the model, which names the files.
         family: of the checkpoint.
+        vision: ``Program.meta`` of the vision program.
     """
     config = copy.deepcopy(original)
     for key in ("torch_dtype", "dtype", "quantization_config"):
@@ -39,7 +43,11 @@ def package_config(original: dict[str, Any], name: str, family: Family) -> dict[
         "sliding_window": MAX_POSITIONS,
         "tie_word_embeddings": True,
     }
+    if isinstance(part := config.get(family.decoder.settings), dict):
+        part["mxq_path"] = text_file(name)
     if family.tower is not None:
         settings = config.get(family.tower.settings, {})
         config[family.tower.settings] = {**settings, "mxq_path": vision_file(name)}
+    if (vision or {}).get("layout") == "dynamic":
+        config["dynamic_vision"] = True
     return config

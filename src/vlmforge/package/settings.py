@@ -70,11 +70,18 @@ def write_settings(
 
 
 def write_processor_config(checkpoint: Checkpoint, path: Path, vision: Mapping[str, Any]) -> None:
-    """Write ``preprocessor_config.json``, which names the processor of compiled packages."""
+    """Write ``preprocessor_config.json``, which names the processors of transformers.
+
+    That of text and images is not named where images get one size, which it would not give them:
+    clients then take the processor that is theirs for packages.
+    """
     processor = checkpoint.family.processor
     settings = image_settings(checkpoint.path, processor)
     own = whole_settings(checkpoint.path, processor)
-    document = {**settings, **own, **processor.package_classes, **_layout(settings, vision)}
+    layout = _layout(settings, vision)
+    document = {**settings, **own, **processor.classes, **layout}
+    if not layout:
+        del document["processor_class"]
     if (videos := load_video_settings(checkpoint.path, processor)) is not None:
         document["video_processor"] = videos
     path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8", newline="\n")

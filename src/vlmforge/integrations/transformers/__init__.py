@@ -33,6 +33,7 @@ from vlmforge.families.registry import families
 from vlmforge.integrations.transformers.cache import MobilintCache
 from vlmforge.integrations.transformers.config import config_class
 from vlmforge.integrations.transformers.model import MobilintModel, model_class
+from vlmforge.integrations.transformers.packages import serve
 from vlmforge.integrations.transformers.processor import (
     IMAGE_PROCESSORS,
     MobilintGotOcr2ImageProcessor,
@@ -83,6 +84,8 @@ def _register(family: Family) -> None:
         _REGISTERED[name] = processor_class(family.processor)
     AutoProcessor.register(config, _REGISTERED[name], exist_ok=True)
     AutoModelForImageTextToText.register(config, model, exist_ok=True)
+    serve(AutoImageProcessor, family.package_type, images)
+    serve(AutoProcessor, family.package_type, _REGISTERED[name])
 
 
 register()
