@@ -14,6 +14,7 @@ from PIL import Image
 from transformers import (
     AutoConfig,
     AutoModelForImageTextToText,
+    AutoModelForMultimodalLM,
     AutoTokenizer,
     DynamicCache,
     Qwen2VLForConditionalGeneration,
@@ -196,6 +197,7 @@ def test_auto_classes(tiny_package: Path, model: Any, processor: Any) -> None:
     assert config.text_config.hidden_size == 96
     assert isinstance(processor, MobilintQwen2VLProcessor)
     assert isinstance(model, MobilintQwen2VLForConditionalGeneration)
+    assert type(AutoModelForMultimodalLM.from_pretrained(tiny_package)) is type(model)
     assert AutoTokenizer.from_pretrained(tiny_package)("hello").input_ids
 
 

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, pipeline
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    TextIteratorStreamer,
+    pipeline,
+)
 
+from tests.families.models import settings_of
 from tests.packages import write_decoder_package
 from vlmforge.decode.generate import Options
 from vlmforge.errors import RunError
+from vlmforge.families.family import Family
+from vlmforge.families.registry import families
 from vlmforge.integrations.transformers import MobilintQwen2Config, MobilintQwen2ForCausalLM
 from vlmforge.run.conversation import Conversation
 
@@ -87,6 +98,33 @@ def test_pipeline(package: Path, decoder: Any, tokenizer: Any) -> None:
 
     text = tokenizer.decode(expected(decoder, TALKS[0]), skip_special_tokens=True)
     assert answers[0]["generated_text"] == text
+
+
+PLAIN = {name: family for name, family in families().items() if family.tower is None}
+
+
+@pytest.mark.parametrize("family", PLAIN.values(), ids=PLAIN)
+def test_packages_of_every_plain_decoder(
+    family: Family, tiny_decoder: Path, tmp_path: Path
+) -> None:
+    checkpoint = Path(shutil.copytree(tiny_decoder, tmp_path / "checkpoint"))
+    (checkpoint / "config.json").write_text(json.dumps(settings_of(family)), "utf-8")
+    package = write_decoder_package(tmp_path / "package", checkpoint)
+    tokenizer = AutoTokenizer.from_pretrained(package)
+    model: Any = AutoModelForCausalLM.from_pretrained(package)
+    assert type(model).__name__ == family.package_architecture
+    assert AutoConfig.from_pretrained(package).model_type == family.package_type
+    streamer = TextIteratorStreamer(tokenizer, skip_prompt=True, timeout=60)
+
+    inputs = encode(tokenizer, TALKS[1])
+    output = model.generate(**inputs, **GREEDY, streamer=streamer)
+    ask = pipeline("text-generation", model=str(package))
+    answer = ask(TALKS[1], **GREEDY, return_full_text=False)[0]["generated_text"]
+
+    tokens = output[0, inputs["input_ids"].shape[1] :].tolist()
+    assert tokens == expected(model, TALKS[1])
+    assert "".join(streamer) == tokenizer.decode(tokens)
+    assert answer == tokenizer.decode(tokens, skip_special_tokens=True)
 
 
 def test_images_are_refused(decoder: Any, tokenizer: Any) -> None:

@@ -23,6 +23,7 @@ from transformers import (
     AutoImageProcessor,
     AutoModelForCausalLM,
     AutoModelForImageTextToText,
+    AutoModelForMultimodalLM,
     AutoProcessor,
     AutoTokenizer,
     Qwen2TokenizerFast,
@@ -83,7 +84,8 @@ def _register(family: Family) -> None:
     if name not in _REGISTERED:
         _REGISTERED[name] = processor_class(family.processor)
     AutoProcessor.register(config, _REGISTERED[name], exist_ok=True)
-    AutoModelForImageTextToText.register(config, model, exist_ok=True)
+    for auto in (AutoModelForImageTextToText, AutoModelForMultimodalLM):
+        auto.register(config, model, exist_ok=True)
     serve(AutoImageProcessor, family.package_type, images)
     serve(AutoProcessor, family.package_type, _REGISTERED[name])
 
