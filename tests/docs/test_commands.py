@@ -25,7 +25,12 @@ SPAN = re.compile(r"`(vlmforge [^`]+)`")
 INLINE = re.compile(r"python3? -c '([^']*)'")
 LINK = re.compile(r"\]\(([^)#]+)(?:#[^)]*)?\)")
 
-ENTRY_POINTS = {"vlmforge", "vlmforge.console", "vlmforge.integrations.transformers"}
+ENTRY_POINTS = {
+    "vlmforge",
+    "vlmforge.console",
+    "vlmforge.integrations.qbruntime",
+    "vlmforge.integrations.transformers",
+}
 """What users import; anything else may move."""
 
 

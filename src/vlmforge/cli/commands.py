@@ -5,13 +5,14 @@ from __future__ import annotations
 from vlmforge.cli.options import app
 
 # isort: off
-from vlmforge.cli import whole, stages, chat, serve, evaluate, inspect, examine, push, doctor
+from vlmforge.cli import whole, stages, chat, serve, evaluate, inspect, examine, emulate, push, doctor
 # isort: on
 
 __all__ = [
     "app",
     "chat",
     "doctor",
+    "emulate",
     "evaluate",
     "examine",
     "inspect",

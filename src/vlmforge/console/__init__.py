@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vlmforge.console.failures import FAILED, expected_failures
+from vlmforge.console.failures import FAILED, UNEXPECTED, expected_failures
 from vlmforge.console.output import (
     ERRORS,
     OUTPUT,
@@ -19,6 +19,7 @@ __all__ = [
     "ERRORS",
     "FAILED",
     "OUTPUT",
+    "UNEXPECTED",
     "Report",
     "expected_failures",
     "human_size",

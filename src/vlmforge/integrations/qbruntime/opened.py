@@ -1,0 +1,87 @@
+"""Opened: a package whose programs clients open one by one."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from weakref import WeakValueDictionary
+
+from vlmforge.errors import PackageError, RunError
+from vlmforge.formats.package import Package, PackageFiles, open_package
+from vlmforge.images.tiles import TILES
+from vlmforge.integrations.qbruntime.rows import ImageRows, Words
+from vlmforge.program.core import Program
+
+_OPENED: WeakValueDictionary[Path, Opened] = WeakValueDictionary()
+
+
+class Opened:
+    """A package, and what its models know of each other's runs.
+
+    Args:
+        directory: of the package.
+
+    Attributes:
+        package: its files.
+        images: what its vision program has encoded.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.package: Package = open_package(directory)
+        self.images = ImageRows()
+        self._files = PackageFiles.of(directory, self.package.settings)
+
+    @staticmethod
+    def at(program: Path) -> Opened:
+        """The package that a program lies in, opened once for all of its models.
+
+        Raises:
+            PackageError: it lies in none.
+            RunError: there is no such file.
+        """
+        if not program.is_file():
+            raise RunError(f"there is no file {program}", mend="name a program of a package")
+        directory = program.parent.resolve()
+        found = _OPENED.get(directory)
+        if found is None:
+            found = _OPENED[directory] = Opened(directory)
+        return found
+
+    @cached_property
+    def words(self) -> Words:
+        """Its embeddings."""
+        return Words(self.package.embeddings)
+
+    @property
+    def dynamic(self) -> bool:
+        """Whether clients pass the angles of rotary embeddings, as where images have any size."""
+        vision = self.package.vision
+        return vision is not None and vision.meta.get("layout") == "dynamic"
+
+    def program(self, file: str) -> Program:
+        """The program of a file of this name.
+
+        Raises:
+            PackageError: the package names no such program, or one that no client has an interface
+                to.
+        """
+        package, where = self.package, self.package.dir / file
+        programs = {self._files.text.name: package.text}
+        if self._files.vision is not None and package.vision is not None:
+            programs[self._files.vision.name] = package.vision
+        if file not in programs:
+            mend = f"name one of: {', '.join(programs)}"
+            raise PackageError("config.json names no such program", where=where, mend=mend)
+        self._require_known(programs[file], where)
+        return programs[file]
+
+    def _require_known(self, program: Program, where: Path) -> None:
+        further = program.meta.get("stream_inputs")
+        if program.meta.get("layout") == TILES or further:
+            what = f"further inputs ({', '.join(further)})" if further else "images in tiles"
+            raise PackageError(
+                f"the program takes {what}, which this interface does not know",
+                where=where,
+                mend="run the package with vlmforge itself, or with vlmforge.integrations."
+                "transformers",
+            )
