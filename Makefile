@@ -8,6 +8,7 @@
 # make sanitize      the native machine under AddressSanitizer, UBSan and ThreadSanitizer
 # make page          the chat page in a real browser; needs the Debian packages chromium and
 #                    chromium-driver
+# make vendor-client  Mobilint's client on packages, in an environment of its own: build/vendor-client
 # make soak          damaged inputs of every kind for SOAK_MINUTES (10) minutes
 # make load          64 clients at a server of the sample model, beside an engine without HTTP
 # make fuzz-server   requests that schemathesis makes of the server's own description
@@ -35,7 +36,8 @@ PIP := $(BIN)/python -m pip install --quiet --no-input --disable-pip-version-che
 # Tests use few threads each, as several run side by side, and never the network.
 TEST_ENVIRONMENT := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false
 
-.PHONY: demo test lint compare check-native aarch64 sanitize page soak load fuzz-server install clean
+.PHONY: demo test lint compare check-native aarch64 sanitize vendor-client page soak load \
+	fuzz-server install clean
 
 demo: install
 	$(BIN)/vlmforge compile $(SAMPLE) --out $(DEMO) --images synthetic
@@ -80,6 +82,25 @@ page: install
 		{ echo 'make page needs a browser: apt-get install chromium chromium-driver' >&2; exit 1; }
 	$(PIP) selenium
 	$(TEST_ENVIRONMENT) $(BIN)/python -m pytest tests/serve/page
+
+# What runs in another environment finds the package by its path, built in place for this Python.
+ELSEWHERE := $(TEST_ENVIRONMENT) PYTHONPATH=src:.
+PLAIN_PYTEST := -m pytest -o addopts= --import-mode=importlib
+OTHER_PIP := -m pip install --quiet --no-input --disable-pip-version-check
+TORCH := -c constraints.txt torch $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
+
+CLIENT := build/vendor-client
+CLIENTS := transformers-mblt==0.6.1 mblt-npu-python==0.1.0 mblt-model-zoo==2.13.0
+
+vendor-client: install
+	test -x $(CLIENT)/bin/python || $(BIN)/python -m venv $(CLIENT)
+	$(CLIENT)/bin/python $(OTHER_PIP) $(TORCH)
+	$(CLIENT)/bin/python $(OTHER_PIP) -r tests/clients/requirements.txt
+	$(CLIENT)/bin/python $(OTHER_PIP) --no-deps $(CLIENTS)
+	$(BIN)/vlmforge compile $(SAMPLE) --out build/vendor-dynamic --images synthetic
+	$(BIN)/vlmforge compile $(SAMPLE) --out build/vendor-fixed --images synthetic \
+		--layout fixed --image-size 224
+	$(ELSEWHERE) $(CLIENT)/bin/python $(PLAIN_PYTEST) tests/clients
 
 soak: install
 	$(TEST_ENVIRONMENT) TRANSFORMERS_VERBOSITY=error PYTHONPATH=tools:. \
