@@ -9,6 +9,7 @@
 # make page          the chat page in a real browser; needs the Debian packages chromium and
 #                    chromium-driver
 # make vendor-client  Mobilint's client on packages, in an environment of its own: build/vendor-client
+# make transformers-versions  the tests of the Hugging Face classes with the oldest release they take
 # make soak          damaged inputs of every kind for SOAK_MINUTES (10) minutes
 # make load          64 clients at a server of the sample model, beside an engine without HTTP
 # make fuzz-server   requests that schemathesis makes of the server's own description
@@ -36,8 +37,8 @@ PIP := $(BIN)/python -m pip install --quiet --no-input --disable-pip-version-che
 # Tests use few threads each, as several run side by side, and never the network.
 TEST_ENVIRONMENT := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false
 
-.PHONY: demo test lint compare check-native aarch64 sanitize vendor-client page soak load \
-	fuzz-server install clean
+.PHONY: demo test lint compare check-native aarch64 sanitize vendor-client transformers-versions page \
+	soak load fuzz-server install clean
 
 demo: install
 	$(BIN)/vlmforge compile $(SAMPLE) --out $(DEMO) --images synthetic
@@ -101,6 +102,14 @@ vendor-client: install
 	$(BIN)/vlmforge compile $(SAMPLE) --out build/vendor-fixed --images synthetic \
 		--layout fixed --image-size 224
 	$(ELSEWHERE) $(CLIENT)/bin/python $(PLAIN_PYTEST) tests/clients
+
+OLDEST := build/transformers-oldest
+
+transformers-versions: install
+	test -x $(OLDEST)/bin/python || $(BIN)/python -m venv $(OLDEST)
+	$(OLDEST)/bin/python $(OTHER_PIP) $(TORCH)
+	$(OLDEST)/bin/python $(OTHER_PIP) -r tests/integrations/requirements.txt
+	$(ELSEWHERE) $(OLDEST)/bin/python $(PLAIN_PYTEST) tests/integrations
 
 soak: install
 	$(TEST_ENVIRONMENT) TRANSFORMERS_VERBOSITY=error PYTHONPATH=tools:. \

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import io
 import threading
 from pathlib import Path
 from typing import Any
@@ -168,6 +169,13 @@ def test_slots_are_carried_over(
         np.testing.assert_array_equal(found.reshape(-1), logits_of(session, inputs)[0])
 
 
+def respanned(dumped: bytes, spans: list[list[int]]) -> bytes:
+    """A dump with other images."""
+    found, archive = np.load(io.BytesIO(dumped)), io.BytesIO()
+    np.savez(archive, **{**found, "spans": np.array(spans)})
+    return archive.getvalue()
+
+
 def test_dumps_that_are_none(
     session: Session, vision: Model, text: Model, dynamic_package: Path, tmp_path: Path
 ) -> None:
@@ -177,6 +185,9 @@ def test_dumps_that_are_none(
 
     with pytest.raises(QbRuntimeError, match="of another package"):
         text.load_cache_memory(foreign)
+    for span in ([0, -1, 1, 8, 8], [-1, -1, 1, 1, 1], [9999, -1, 1, 1, 1], [0, -1, 1, 0, 8]):
+        with pytest.raises(QbRuntimeError, match="images that cannot be in it"):
+            text.load_cache_memory([respanned(dumped, [span, [5, -1, 1, 1, 1]])])
     for damaged in (b"", b"PK", dumped[:-30], np.arange(3).tobytes()):
         with pytest.raises(QbRuntimeError, match="no dump of a slot"):
             text.load_cache_memory([damaged])

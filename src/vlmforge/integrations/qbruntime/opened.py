@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from weakref import WeakValueDictionary
 
+from vlmforge.decode.lock import Lock
 from vlmforge.errors import PackageError, RunError
 from vlmforge.formats.package import Package, PackageFiles, open_package
 from vlmforge.images.tiles import TILES
@@ -13,6 +14,7 @@ from vlmforge.integrations.qbruntime.rows import ImageRows, Words
 from vlmforge.program.core import Program
 
 _OPENED: WeakValueDictionary[Path, Opened] = WeakValueDictionary()
+_OPENING = Lock()
 
 
 class Opened:
@@ -42,9 +44,10 @@ class Opened:
         if not program.is_file():
             raise RunError(f"there is no file {program}", mend="name a program of a package")
         directory = program.parent.resolve()
-        found = _OPENED.get(directory)
-        if found is None:
-            found = _OPENED[directory] = Opened(directory)
+        with _OPENING:
+            found = _OPENED.get(directory)
+            if found is None:
+                found = _OPENED[directory] = Opened(directory)
         return found
 
     @cached_property

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from vlmforge.decode.lock import Lock
 from vlmforge.decode.vision import REMEMBERED, ImageFeatures
 from vlmforge.errors import RunError
 from vlmforge.prompt.spans import Span
@@ -22,23 +23,26 @@ MEND = (
 
 
 class ImageRows:
-    """The images that a vision program has encoded of late."""
+    """The images that a vision program has encoded of late. Serves several threads."""
 
     def __init__(self) -> None:
+        self._lock = Lock()
         self._images: OrderedDict[int, ImageFeatures] = OrderedDict()
         self._first: dict[int, bytes] = {}
 
     def add(self, image: ImageFeatures) -> None:
         """Remember an image; the oldest are forgotten where there are too many."""
-        self._images[image.key], self._first[image.key] = image, image.rows[0].tobytes()
-        self._images.move_to_end(image.key)
-        while len(self._images) > 1 and self._numbers() > REMEMBERED:
-            del self._first[self._images.popitem(last=False)[0]]
+        with self._lock:
+            self._images[image.key], self._first[image.key] = image, image.rows[0].tobytes()
+            self._images.move_to_end(image.key)
+            while len(self._images) > 1 and self._numbers() > REMEMBERED:
+                del self._first[self._images.popitem(last=False)[0]]
 
     def beginning(self, rows: np.ndarray) -> ImageFeatures | None:
         """The image that rows ``[n, hidden]`` begin with; they may end within it."""
         first = rows[0].tobytes()
-        likely = (self._images[key] for key, other in self._first.items() if other == first)
+        with self._lock:
+            likely = [self._images[key] for key, other in self._first.items() if other == first]
         return next((image for image in likely if _goes_on(rows, image.rows)), None)
 
     def continued(self, rows: np.ndarray, span: Span, start: int) -> bool:

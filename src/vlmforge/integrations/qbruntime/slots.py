@@ -97,8 +97,20 @@ class Slots:
             found = [Span(start, key, Grid(*grid)) for start, key, *grid in spans.tolist()]
         except (ValueError, KeyError, OSError, EOFError, TypeError, zipfile.BadZipFile) as error:
             raise RunError("the bytes are no dump of a slot", mend=OTHER) from error
+        if not _ascend(found, len(rows)):
+            raise RunError("the dump has images that cannot be in it", mend=OTHER)
         if str(package) != self._fingerprint:
             raise RunError("the dump is of another package", mend=OTHER)
         slot = Slot(self._machine.new_cache(self._capacity), found)
         slot.cache.append(rows)
         self._slots[number] = slot
+
+
+def _ascend(spans: list[Span], rows: int) -> bool:
+    """Whether images begin one behind the other among so many rows."""
+    at = 0
+    for span in spans:
+        if not at <= span.start < rows or min(span.grid[:3]) < 1:
+            return False
+        at = span.stop
+    return True

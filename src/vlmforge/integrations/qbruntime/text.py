@@ -93,7 +93,7 @@ class TextRunner:
     def __init__(self, opened: Opened, machine: Machine, angles: Angles | None) -> None:
         self._opened, self._machine, self._angles = opened, machine, angles
         self.slots = Slots(machine, opened.package.fingerprint)
-        kind = positions_kind(machine.program.meta)
+        kind = positions_kind(machine.program.meta)  # without images, all kinds are alike
         self._kind = OneAxis() if opened.package.vision is None else kind
 
     def infer(
