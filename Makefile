@@ -9,7 +9,7 @@
 # make page          the chat page in a real browser; needs the Debian packages chromium and
 #                    chromium-driver
 # make vendor-client  Mobilint's client on packages, in an environment of its own: build/vendor-client
-# make transformers-versions  the tests of the Hugging Face classes with the oldest release they take
+# make transformers-versions  the tests of the Hugging Face classes with TRANSFORMERS (5.4 5.17)
 # make soak          damaged inputs of every kind for SOAK_MINUTES (10) minutes
 # make load          64 clients at a server of the sample model, beside an engine without HTTP
 # make fuzz-server   requests that schemathesis makes of the server's own description
@@ -103,13 +103,15 @@ vendor-client: install
 		--layout fixed --image-size 224
 	$(ELSEWHERE) $(CLIENT)/bin/python $(PLAIN_PYTEST) tests/clients
 
-OLDEST := build/transformers-oldest
+TRANSFORMERS := 5.4 5.17
 
-transformers-versions: install
-	test -x $(OLDEST)/bin/python || $(BIN)/python -m venv $(OLDEST)
-	$(OLDEST)/bin/python $(OTHER_PIP) $(TORCH)
-	$(OLDEST)/bin/python $(OTHER_PIP) -r tests/integrations/requirements.txt
-	$(ELSEWHERE) $(OLDEST)/bin/python $(PLAIN_PYTEST) tests/integrations
+transformers-versions: $(TRANSFORMERS:%=transformers-%)
+
+transformers-%: install
+	test -x build/$@/bin/python || $(BIN)/python -m venv build/$@
+	build/$@/bin/python $(OTHER_PIP) $(TORCH)
+	build/$@/bin/python $(OTHER_PIP) 'transformers==$*.*' -r tests/integrations/requirements.txt
+	$(ELSEWHERE) build/$@/bin/python $(PLAIN_PYTEST) tests/integrations
 
 soak: install
 	$(TEST_ENVIRONMENT) TRANSFORMERS_VERBOSITY=error PYTHONPATH=tools:. \

@@ -10,18 +10,18 @@ from typing import Any
 import pytest
 from safetensors.numpy import load_file
 from transformers import (
-    AutoImageProcessor,
     AutoModelForImageTextToText,
     AutoProcessor,
     AutoTokenizer,
 )
+from transformers.models.auto.image_processing_auto import AutoImageProcessor
 from transformers.models.auto.processing_auto import processor_class_from_name
-from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
 import vlmforge.integrations.transformers as own
 from tests.packages import HIDDEN, ORIGIN, VOCAB
 from vlmforge.families.registry import families
 from vlmforge.formats.package import EMBEDDING, open_package, write_embeddings
+from vlmforge.integrations.transformers.packages import serve
 
 STOCK = {"image_processor_type": "Qwen2VLImageProcessor", "processor_class": "Qwen2VLProcessor"}
 EARLIER = {kind: f"Mobilint{name}" for kind, name in STOCK.items()}
@@ -64,14 +64,26 @@ def test_a_processor_saved_by_transformers(dynamic_package: Path, tmp_path: Path
     assert again.image_processor.layout == "dynamic"
 
 
+class Opener:
+    """Stands for an Auto class, or for a class that one opens."""
+
+    @classmethod
+    def from_pretrained(cls, source: Any, *args: Any, **kwargs: Any) -> Any:
+        return cls.__name__, source, args, kwargs
+
+
 def test_all_else_stays_as_it_is(tiny_checkpoint: Path, tmp_path: Path) -> None:
-    images = AutoImageProcessor.from_pretrained(tiny_checkpoint, backend="pil")
-    assert type(images) is Qwen2VLImageProcessorPil
-    with pytest.raises((OSError, ValueError)):
-        AutoProcessor.from_pretrained(tmp_path)
+    auto, images = type("Auto", (Opener,), {}), type("Images", (Opener,), {})
+    serve(auto, "mobilint-some", images)
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "mobilint-some"}))
+    chosen = {"config": 1, "backend": "pil", "use_fast": True, "trust_remote_code": False}
+
+    opened = auto.from_pretrained(tmp_path, 1, **chosen, size=2)
+    assert opened == ("Images", tmp_path, (1,), {"size": 2})
+    for other in (tiny_checkpoint, "some/model", str(tmp_path / "missing")):
+        assert auto.from_pretrained(other, 1, **chosen) == ("Auto", other, (1,), chosen)
     (tmp_path / "config.json").write_text("[" * 100_000)
-    with pytest.raises((OSError, ValueError, RecursionError)):
-        AutoImageProcessor.from_pretrained(tmp_path)
+    assert auto.from_pretrained(tmp_path) == ("Auto", tmp_path, (), {})
 
 
 def test_packages_name_classes_that_transformers_has() -> None:

@@ -163,8 +163,15 @@ def test_forward_gives_all_logits_or_those_wanted(model: Any, processor: Any) ->
 def test_a_cropped_cache_forgets(model: Any, processor: Any) -> None:
     inputs = encode(processor, QUESTIONS[1])
     output = model(**inputs)
-    output.past_key_values.crop(-5)
+    output.past_key_values.crop(torch.tensor(-5))
+    assert type(output.past_key_values.get_seq_length()) is int
     tail = inputs["input_ids"][:, -5:]
+
+    held = output.past_key_values.get_seq_length()
+    output.past_key_values.crop(held + 1)
+    assert (
+        output.past_key_values.get_seq_length() == output.past_key_values.contexts[0].length == held
+    )
 
     again = model(tail, past_key_values=output.past_key_values)
 
@@ -395,7 +402,9 @@ def test_guessed_image_tokens_stand_for_no_images(model: Any, processor: Any, ty
     plain = model.generate(**inputs, **GREEDY, logits_processor=forced)
     output = model.generate(**inputs, **GREEDY, logits_processor=forced, prompt_lookup_num_tokens=9)
 
-    assert output.tolist() == plain.tolist() and output[0, -8:].tolist() == [image_token] * 8
+    assert plain[0, -8:].tolist() == [image_token] * 8
+    longest = plain.shape[1]  # transformers 5.4 takes guesses beyond max_new_tokens
+    assert output[:, :longest].tolist() == plain.tolist()
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,6 @@ require_libraries(__name__)
 
 from transformers import (
     AutoConfig,
-    AutoImageProcessor,
     AutoModelForCausalLM,
     AutoModelForImageTextToText,
     AutoModelForMultimodalLM,
@@ -28,6 +27,9 @@ from transformers import (
     AutoTokenizer,
     Qwen2TokenizerFast,
 )
+
+# Without torchvision, earlier releases have it there alone, though it opens other classes as well.
+from transformers.models.auto.image_processing_auto import AutoImageProcessor
 
 from vlmforge.families.family import Family
 from vlmforge.families.registry import families

@@ -43,17 +43,18 @@ class MobilintCache(Cache):
         """Tokens held by every sequence, padding included."""
         return self._padded_length
 
-    def crop(self, tokens_to_remove: int) -> None:
+    def crop(self, tokens_to_remove: int | torch.Tensor) -> None:
         """Forget the last tokens of every sequence.
 
         Args:
             tokens_to_remove: minus how many; a positive number says how many to keep instead, as
-                earlier versions of transformers have it.
+                earlier versions of transformers have it, perhaps more than there are.
 
         Raises:
             RunError: an image would be parted.
         """
-        kept = tokens_to_remove if tokens_to_remove > 0 else self._padded_length + tokens_to_remove
+        asked = int(tokens_to_remove)
+        kept = min(asked if asked > 0 else self._padded_length + asked, self._padded_length)
         removed = self._padded_length - kept
         lengths = [max(0, context.length - removed) for context in self.contexts]
         for context, length in zip(self.contexts, lengths, strict=True):

@@ -42,14 +42,17 @@ class MobilintQwen2VLImageProcessor(Qwen2VLImageProcessorPil):
     layout = "fixed"
     video_processor: dict[str, Any] | None = None
 
-    def resize(
-        self, image: np.ndarray, size: SizeDict, resample: Any, factor: int, **kwargs: Any
-    ) -> np.ndarray:
-        """The image ``[3, height, width]`` at its size; at the one compiled size by Lanczos."""
-        if self.layout == "dynamic":
-            resized: np.ndarray = super().resize(image, size, resample, factor, **kwargs)
-            return resized
-        return PilBackend.resize(self, image, IMAGE_SIZE, Resampling.LANCZOS)
+    def _preprocess(self, images: list[np.ndarray], do_resize: bool, **kwargs: Any) -> BatchFeature:
+        """Images ``[3, height, width]`` as patches; those of one compiled size by Lanczos.
+
+        They have that size before transformers divides them, whose releases resize in many ways.
+        """
+        if do_resize and self.layout == "fixed":
+            how = (IMAGE_SIZE, Resampling.LANCZOS)
+            images = [PilBackend.resize(self, each, *how) for each in images]
+            do_resize = False
+        found: BatchFeature = super()._preprocess(images, do_resize=do_resize, **kwargs)
+        return found
 
     def get_number_of_image_patches(
         self, height: int, width: int, images_kwargs: dict[str, Any] | None = None
@@ -155,7 +158,9 @@ class MobilintQwen2VLVideoProcessor:
             "second_per_grid_ts": np.array([v.grid.pace for v in visuals], np.float32),
         }
         found = BatchFeature(data, tensor_type=return_tensors)
-        found["video_metadata"] = [_metadata(v.moments, self.temporal_patch_size) for v in visuals]
+        if kwargs.get("return_metadata"):
+            time = self.temporal_patch_size
+            found["video_metadata"] = [_metadata(visual.moments, time) for visual in visuals]
         return found
 
 
