@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from transformers import AutoTokenizer
 
 from tests.conftest import PREPROCESSOR
 from tests.packages import BOUNDS, SIZES
 from vlmforge.errors import SourceError
 from vlmforge.formats.settings import VisualSettings, read_settings
-from vlmforge.package.settings import write_processor_config
+from vlmforge.package.settings import write_processor_config, write_settings
 from vlmforge.source.checkpoint import Checkpoint
 
 DYNAMIC = {**SIZES, **BOUNDS, "layout": "dynamic", "max_patches": 50}
@@ -49,6 +50,20 @@ def test_a_dynamic_layout_has_the_narrower_bounds(copied: Path, tmp_path: Path) 
     written_settings = json.loads((tmp_path / "preprocessor_config.json").read_text())
     assert written_settings["layout"] == "dynamic"
     assert written_settings["processor_class"] == "Qwen2VLProcessor"
+
+
+def test_tokenizers_are_spelled_for_every_release(copied: Path, tmp_path: Path) -> None:
+    (tmp_path / "package").mkdir()
+    write_settings(Checkpoint.open(str(copied)), tmp_path / "package")
+
+    settings = json.loads((tmp_path / "package" / "tokenizer_config.json").read_text("utf-8"))
+    assert settings["tokenizer_class"] in ("PreTrainedTokenizerFast", "Qwen2Tokenizer")
+    assert "extra_special_tokens" not in settings
+    assert settings["model_input_names"] == ["input_ids", "attention_mask"]
+    original, packaged = map(AutoTokenizer.from_pretrained, (copied, tmp_path / "package"))
+    assert packaged.all_special_tokens == original.all_special_tokens
+    text = "<|im_start|>A star, ünïcödé <|image_pad|>"
+    assert packaged(text) == original(text) and "token_type_ids" not in packaged(text)
 
 
 @pytest.mark.parametrize("nested", [True, False])

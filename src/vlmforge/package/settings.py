@@ -28,6 +28,7 @@ from vlmforge.source.processor import (
 )
 
 GENERATION_FILE = "generation_config.json"
+TOKENIZER_FILE = "tokenizer_config.json"
 
 _LOADING = ("is_local", "local_files_only")
 """How a tokenizer was loaded, which transformers writes down among its settings."""
@@ -61,12 +62,25 @@ def write_settings(
             where=checkpoint.path,
             mend="choose a model with a fast tokenizer",
         )
+    _spell_as_releases_do(directory / TOKENIZER_FILE)
     if sees:
         write_processor_config(checkpoint, directory / PROCESSOR_FILE, vision or {})
     generation = checkpoint.path / GENERATION_FILE
     if generation.is_file():
         read_settings(GenerationSettings, generation)
         shutil.copyfile(generation, directory / GENERATION_FILE)
+
+
+def _spell_as_releases_do(path: Path) -> None:
+    """Let ``tokenizer_config.json`` say the same in words that transformers 4 knows, too."""
+    settings = json.loads(path.read_text("utf-8"))
+    if settings.get("tokenizer_class") == "TokenizersBackend":
+        settings["tokenizer_class"] = "PreTrainedTokenizerFast"  # the same class
+    if isinstance(settings.get("extra_special_tokens"), list):
+        settings["additional_special_tokens"] = settings.pop("extra_special_tokens")
+    settings.setdefault("model_input_names", ["input_ids", "attention_mask"])
+    text = json.dumps(settings, indent=2, sort_keys=True, ensure_ascii=False)
+    path.write_text(text + "\n", encoding="utf-8")
 
 
 def write_processor_config(checkpoint: Checkpoint, path: Path, vision: Mapping[str, Any]) -> None:
