@@ -99,6 +99,10 @@ def test_patches_in_another_order_are_refused(
         vision.infer(given)
     with pytest.raises(QbRuntimeError, match="1 inputs are given, the model takes 3"):
         vision.infer(given[:1])
+    with pytest.raises(QbRuntimeError, match="rows of 8 numbers, the model takes 16"):
+        vision.infer([given[0], given[1][:, :, :8], given[2]])
+    with pytest.raises(QbRuntimeError, match="which are not as many"):
+        vision.infer([given[0][:, 4:], *given[1:]])
 
 
 def test_angles_of_no_positions_are_refused(dynamic_session: Session, text: Model) -> None:

@@ -279,6 +279,7 @@ def test_paths_that_lead_to_no_program(tiny_package: Path, tmp_path: Path) -> No
         ([np.zeros((2, 3, HIDDEN))], r"\[2, 3, 96\], not \[1"),
         ([np.zeros((1, 1, 0, HIDDEN))], r"\[1, 1, 0, 96\]"),
         ([np.zeros(HIDDEN)], r"\[96\], not"),
+        ([np.zeros((1, 3, HIDDEN - 1))], "rows of 95 numbers, the model takes 96"),
     ],
 )
 def test_rows_of_other_shapes_are_refused(text: Model, inputs: Any, message: str) -> None:

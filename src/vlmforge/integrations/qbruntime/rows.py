@@ -46,9 +46,13 @@ class ImageRows:
         return next((image for image in likely if _goes_on(rows, image.rows)), None)
 
     def continued(self, rows: np.ndarray, span: Span, start: int) -> bool:
-        """Whether rows are those of an image from its row ``start`` on, as far as they go."""
-        image = self._images.get(span.key)
-        return image is not None and _goes_on(rows, image.rows[start:])
+        """Whether rows are those of an image of that grid from its row ``start`` on.
+
+        Images may begin alike; then any will do, as their positions are the same.
+        """
+        with self._lock:
+            likely = [image for image in self._images.values() if image.grid == span.grid]
+        return any(_goes_on(rows, image.rows[start:]) for image in likely)
 
     def _numbers(self) -> int:
         return sum(image.rows.size for image in self._images.values())

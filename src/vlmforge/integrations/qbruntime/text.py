@@ -9,6 +9,7 @@ import numpy as np
 
 from vlmforge.decode.reading import CHUNK
 from vlmforge.errors import RunError
+from vlmforge.integrations.qbruntime.arrays import rows_of
 from vlmforge.integrations.qbruntime.infos import (
     ANY,
     BatchParam,
@@ -42,9 +43,9 @@ class TextFace:
     @property
     def variant(self) -> Variant:
         """Embeddings, and angles in the dynamic layout; the logits of the last row."""
-        hidden, vocabulary = self._program.meta["hidden_size"], self._opened.package.embeddings
+        vocabulary, hidden = self._opened.package.embeddings.shape
         angles = [] if self.angles is None else [(1, ANY, self.angles.packed)]
-        return Variant([(1, ANY, hidden), *angles], [(1, 1, len(vocabulary))])
+        return Variant([(1, ANY, hidden), *angles], [(1, 1, vocabulary)])
 
     @property
     def buffers(self) -> list[BufferInfo]:
@@ -93,6 +94,8 @@ class TextRunner:
     def __init__(self, opened: Opened, machine: Machine, angles: Angles | None) -> None:
         self._opened, self._machine, self._angles = opened, machine, angles
         self.slots = Slots(machine, opened.package.fingerprint)
+        further = [] if angles is None else [angles.packed]
+        self._widths = [opened.package.embeddings.shape[1], *further]
         kind = positions_kind(machine.program.meta)  # without images, all kinds are alike
         self._kind = OneAxis() if opened.package.vision is None else kind
 
@@ -113,11 +116,7 @@ class TextRunner:
         Raises:
             RunError: rows are of another shape, do not fit, or cannot be told what they are.
         """
-        wanted = 1 if self._angles is None else 2
-        if len(inputs) != wanted:
-            raise RunError(f"{len(inputs)} inputs are given, the model takes {wanted}")
-        rank = np.asarray(inputs[0]).ndim
-        rows = [_rows(each) for each in inputs]
+        rows, rank = rows_of(inputs, self._widths), np.ndim(inputs[0])
         params = params or [BatchParam(len(rows[0]), cache_size, 0)]
         parts = self._parts(rows, params)
         outputs = self._run(parts)
@@ -126,10 +125,8 @@ class TextRunner:
     def _parts(self, inputs: list[np.ndarray], params: Sequence[BatchParam]) -> list[Part]:
         """The rows of each sequence."""
         lengths = [param.sequence_length for param in params]
-        counts = {len(rows) for rows in inputs}
-        if min(lengths) < 1 or counts != {sum(lengths)}:
-            given = " and ".join(map(str, sorted(counts)))
-            raise RunError(f"the sequences have {lengths} rows, {given} are given")
+        if min(lengths) < 1 or sum(lengths) != len(inputs[0]):
+            raise RunError(f"the sequences have {lengths} rows, {len(inputs[0])} are given")
         if len({param.cache_id for param in params}) != len(params):
             raise RunError("two sequences of a batch have one slot", mend="choose one for each")
         split = [np.split(rows, np.cumsum(lengths)[:-1]) for rows in inputs]
@@ -170,14 +167,6 @@ class TextRunner:
         length = max([stop, *(span.stop for span in behind)])
         start = position_after(self._kind, anchor, before)
         return positions_of(self._kind, length, behind, start)[:, held - anchor : stop]
-
-
-def _rows(values: Any) -> np.ndarray:
-    """float32 ``[n, width]`` of ``[1, ..., n, width]``."""
-    array = np.ascontiguousarray(values, np.float32)
-    if array.ndim < 2 or array.size == 0 or any(size != 1 for size in array.shape[:-2]):
-        raise RunError(f"an input is {list(array.shape)}, not [1, ..., rows, width]")
-    return array.reshape(array.shape[-2:])
 
 
 def _request(rows: np.ndarray, positions: np.ndarray, slot: Slot) -> Request:

@@ -12,6 +12,7 @@ from vlmforge.errors import RunError
 from vlmforge.images.grid import Grid
 from vlmforge.images.patches import COLORS, PatchLayout
 from vlmforge.images.visual import Patches
+from vlmforge.integrations.qbruntime.arrays import rows_of
 from vlmforge.integrations.qbruntime.infos import ANY, BufferInfo, CacheInfo, Variant
 from vlmforge.integrations.qbruntime.opened import Opened
 from vlmforge.integrations.qbruntime.rope import Angles
@@ -145,11 +146,9 @@ class DynamicRunner:
         Raises:
             RunError: the patches are no whole image.
         """
-        if len(inputs) != 3:
-            raise RunError(f"{len(inputs)} inputs are given, the model takes 3", mend=MEND)
-        values = [np.asarray(each, np.float32) for each in inputs]
-        patches, cos, sin = (each.reshape(-1, each.shape[-1]) for each in values)
-        found = self._encoder(Patches(np.ascontiguousarray(patches), self._grid(cos, sin)))
+        channels = self._angles.channels
+        patches, cos, sin = rows_of(inputs, [self._layout.patch_values, channels, channels])
+        found = self._encoder(Patches(patches, self._grid(cos, sin)))
         self._images.add(found)
         return [found.rows[None]]
 
