@@ -31,6 +31,14 @@ def test_a_package_by_its_name(hub: StandIn, tiny_package: Path) -> None:
     assert torch.equal(answer(NAME), answer(tiny_package))
 
 
+def test_its_processors_are_those_of_packages(hub: StandIn, tiny_package: Path) -> None:
+    hub.add(NAME, contents(tiny_package))
+    processor = AutoProcessor.from_pretrained(NAME)
+    own = vlmforge.integrations.transformers
+    assert type(processor) is own.MobilintQwen2VLProcessor
+    assert type(processor.image_processor) is own.MobilintQwen2VLImageProcessor
+
+
 def test_a_revision_and_a_token(
     hub: StandIn, tiny_package: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,7 +5,18 @@ from __future__ import annotations
 from vlmforge.cli.options import app
 
 # isort: off
-from vlmforge.cli import whole, stages, chat, serve, evaluate, inspect, examine, emulate, push, doctor
+from vlmforge.cli import (
+    whole,
+    stages,
+    chat,
+    serve,
+    evaluate,
+    inspect,
+    examine,
+    emulate,
+    push,
+    doctor,
+)
 # isort: on
 
 __all__ = [

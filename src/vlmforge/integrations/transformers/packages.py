@@ -1,4 +1,4 @@
-"""What the Auto classes of processors open in the directory of a package.
+"""What the Auto classes of processors open in a package.
 
 Packages name the processors of transformers, for clients that have no others, and an Auto class
 that reads such a name looks no further. Those of packages resize images as their vision programs
@@ -8,12 +8,32 @@ were compiled for, and need no torchvision.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from transformers.utils import cached_file
 
 from vlmforge.errors import FormatError
 from vlmforge.formats.document import parse_object
 from vlmforge.formats.package import CONFIG_FILE
+
+DOWNLOADING = (
+    "cache_dir",
+    "force_download",
+    "local_files_only",
+    "revision",
+    "subfolder",
+    "token",
+)
+"""Arguments of a download from the Hub."""
+
+RAISED = (
+    "_raise_exceptions_for_connection_errors",
+    "_raise_exceptions_for_gated_repo",
+    "_raise_exceptions_for_missing_entries",
+)
+"""What transformers would say of a file that is not there, which the Auto class says itself."""
 
 _SERVED: dict[type[Any], dict[str, type[Any]]] = {}
 """Auto class to the processors it opens packages with, by their ``model_type``."""
@@ -46,7 +66,7 @@ def _opening(otherwise: Any, processors: dict[str, type[Any]]) -> Any:
         **kwargs: Any,
     ) -> Any:
         source = pretrained_model_name_or_path
-        processor = processors.get(_model_type(source))
+        processor = processors.get(_model_type(source, kwargs))
         if processor is None:
             return otherwise(source, *args, **kwargs)
         kept = {name: value for name, value in kwargs.items() if name not in SELECTING}
@@ -55,10 +75,13 @@ def _opening(otherwise: Any, processors: dict[str, type[Any]]) -> Any:
     return from_pretrained
 
 
-def _model_type(source: str | os.PathLike[str]) -> str:
-    """The ``model_type`` of a model's directory; empty where there is none to be read."""
-    path = Path(source) / CONFIG_FILE
+def _model_type(source: str | os.PathLike[str], options: Mapping[str, Any]) -> str:
+    """The ``model_type`` of a model, here or on the Hub; empty where there is none to be read."""
+    asked = {name: options[name] for name in DOWNLOADING if name in options}
     try:
-        return str(parse_object(path.read_bytes(), CONFIG_FILE, path).get("model_type"))
-    except (OSError, FormatError):
+        found = cached_file(source, CONFIG_FILE, **asked, **dict.fromkeys(RAISED, False))
+        if found is None:
+            return ""
+        return str(parse_object(Path(found).read_bytes(), CONFIG_FILE, found).get("model_type"))
+    except (OSError, ValueError, FormatError):
         return ""
