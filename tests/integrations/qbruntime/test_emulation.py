@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -44,7 +45,8 @@ def script(tmp_path: Path) -> Path:
 
 def run(runner: str, *arguments: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", *RUNNERS[runner], *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    wide = {**os.environ, "COLUMNS": "400"}  # lest a path be broken over two lines
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, env=wide)
 
 
 @pytest.mark.parametrize("runner", RUNNERS)
