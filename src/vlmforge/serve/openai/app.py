@@ -134,7 +134,7 @@ async def _answer(
     await completion.answers.ask(streams)
     if streams:
         done = not isinstance(completion, ModelResponse)
-        return EventStream(completion.events(), done=done)
+        return EventStream(completion.events(), completion.answers.leave, done=done)
     return JSONResponse(await while_connected(request, completion.answers, completion.whole()))
 
 

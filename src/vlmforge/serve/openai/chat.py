@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncIterator
 from functools import partial
 from typing import Annotated, Any, Literal
 
@@ -128,23 +128,20 @@ class ChatCompletion:
             "usage": Usage.of([found[0].prompt], generated).model_dump(),
         }
 
-    async def events(self) -> AsyncGenerator[Event, None]:
-        """The response piece by piece; what is left of it is left when it is closed."""
+    async def events(self) -> AsyncIterator[Event]:
+        """The response piece by piece."""
         opening, tally = self._service.opening("chat.completion.chunk", "chatcmpl"), Tally(16)
         usage = {"usage": None} if self._asked.tells_usage else {}
         readers = [self.reader() for _ in range(self._asked.answers)]
-        try:
-            for index in range(len(readers)):
-                role = {"role": "assistant", "content": ""}
-                yield None, {**opening, "choices": [_delta(index, role)], **usage}
-            async for index, step in self.answers:
-                tally.add(index, step)
-                for choice in self._deltas(index, step, readers[index]):
-                    yield None, {**opening, "choices": [choice], **usage}
-            if self._asked.tells_usage:
-                yield None, {**opening, "choices": [], "usage": tally.usage.model_dump()}
-        finally:
-            self.answers.leave()
+        for index in range(len(readers)):
+            role = {"role": "assistant", "content": ""}
+            yield None, {**opening, "choices": [_delta(index, role)], **usage}
+        async for index, step in self.answers:
+            tally.add(index, step)
+            for choice in self._deltas(index, step, readers[index]):
+                yield None, {**opening, "choices": [choice], **usage}
+        if self._asked.tells_usage:
+            yield None, {**opening, "choices": [], "usage": tally.usage.model_dump()}
 
     def _ask(self, index: int) -> Ask:
         """What submits the request; images are read for each answer, which cost little beside."""

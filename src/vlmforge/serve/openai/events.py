@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 from starlette.responses import StreamingResponse
@@ -20,15 +20,18 @@ log = logging.getLogger("vlmforge.serve")
 
 
 class EventStream(StreamingResponse):
-    """A response of events; however it ends, their source is closed.
+    """A response of events.
 
     Args:
         events: what is told. What it raises is told as the last event.
+        leave: called at the end, whether or not all has been told, or anything.
         done: whether the end is marked by ``[DONE]``.
     """
 
-    def __init__(self, events: AsyncGenerator[Event, None], *, done: bool = True) -> None:
-        self._events, self._done = events, done
+    def __init__(
+        self, events: AsyncIterator[Event], leave: Callable[[], None], *, done: bool = True
+    ) -> None:
+        self._events, self._leave, self._done = events, leave, done
         super().__init__(
             self._lines(),
             media_type="text/event-stream",
@@ -39,7 +42,7 @@ class EventStream(StreamingResponse):
         try:
             await super().__call__(scope, receive, send)
         finally:
-            await self._events.aclose()
+            self._leave()
 
     async def _lines(self) -> AsyncIterator[bytes]:
         try:

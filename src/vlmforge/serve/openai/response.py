@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncIterator
 from itertools import count
 from typing import Any
 
@@ -51,8 +51,8 @@ class Response:
         text, calls = self._chat.parted(found.text)
         return self._ended(found, _output(text, calls, secrets.token_hex(12)))
 
-    async def events(self) -> AsyncGenerator[Event, None]:
-        """The response piece by piece; what is left of it is left when it is closed."""
+    async def events(self) -> AsyncIterator[Event]:
+        """The response piece by piece."""
         numbers, part = count(), _TextPart()
         steps: list[Step] = []
         reader = self._chat.reader()
@@ -60,31 +60,28 @@ class Response:
         def event(kind: str, /, **told: Any) -> Event:
             return kind, {"type": kind, "sequence_number": next(numbers), **told}
 
-        try:
-            beginning = self._body("in_progress", [])
-            yield event("response.created", response=beginning)
-            yield event("response.in_progress", response=beginning)
-            calls: list[ToolCall] = []
-            async for _, step in self.answers:
-                steps.append(step)
-                text = step.text if reader is None else reader.push(step.text)
-                if step.finish is not None and reader is not None:
-                    rest, calls = reader.finish()
-                    text += rest
-                for name, told in part.grown(text) if text else ():
-                    yield event(name, **told)
-            if not calls or part.text:
-                for name, told in [*part.grown(""), *part.ended()]:
-                    yield event(name, **told)
-            output = part.items + [_call(call) for call in calls]
-            for index, item in enumerate(output[len(part.items) :], len(part.items)):
-                for name, told in _call_events(index, item):
-                    yield event(name, **told)
-            found = Generation.of(steps, steps[-1].finish or "cancelled")
-            body = self._ended(found, output)
-            yield event(f"response.{body['status']}", response=body)
-        finally:
-            self.answers.leave()
+        beginning = self._body("in_progress", [])
+        yield event("response.created", response=beginning)
+        yield event("response.in_progress", response=beginning)
+        calls: list[ToolCall] = []
+        async for _, step in self.answers:
+            steps.append(step)
+            text = step.text if reader is None else reader.push(step.text)
+            if step.finish is not None and reader is not None:
+                rest, calls = reader.finish()
+                text += rest
+            for name, told in part.grown(text) if text else ():
+                yield event(name, **told)
+        if not calls or part.text:
+            for name, told in [*part.grown(""), *part.ended()]:
+                yield event(name, **told)
+        output = part.items + [_call(call) for call in calls]
+        for index, item in enumerate(output[len(part.items) :], len(part.items)):
+            for name, told in _call_events(index, item):
+                yield event(name, **told)
+        found = Generation.of(steps, steps[-1].finish or "cancelled")
+        body = self._ended(found, output)
+        yield event(f"response.{body['status']}", response=body)
 
     def _ended(self, found: Generation, output: list[dict[str, Any]]) -> dict[str, Any]:
         read = found.prompt

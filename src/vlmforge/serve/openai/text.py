@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncIterator
 from functools import partial
 from typing import Annotated, Any
 
@@ -91,23 +91,20 @@ class TextCompletion:
             "usage": Usage.of(prompts, shown).model_dump(),
         }
 
-    async def events(self) -> AsyncGenerator[Event, None]:
-        """The response piece by piece; what is left of it is left when it is closed."""
+    async def events(self) -> AsyncIterator[Event]:
+        """The response piece by piece."""
         opening = self._service.opening("text_completion", "cmpl")
         tally = Tally(self._asked.answers)
         usage = {"usage": None} if self._asked.tells_usage else {}
         offsets = [0] * (len(self._asked.prompts) * self._asked.answers)
-        try:
-            async for index, step in self.answers:
-                tally.add(index, step)
-                part = Generation.of([step], step.finish or "stop")
-                choice = self._choice(index, part, step, offsets[index])
-                offsets[index] += len(choice["text"])
-                yield None, {**opening, "choices": [choice], **usage}
-            if self._asked.tells_usage:
-                yield None, {**opening, "choices": [], "usage": tally.usage.model_dump()}
-        finally:
-            self.answers.leave()
+        async for index, step in self.answers:
+            tally.add(index, step)
+            part = Generation.of([step], step.finish or "stop")
+            choice = self._choice(index, part, step, offsets[index])
+            offsets[index] += len(choice["text"])
+            yield None, {**opening, "choices": [choice], **usage}
+        if self._asked.tells_usage:
+            yield None, {**opening, "choices": [], "usage": tally.usage.model_dump()}
 
     def _ask(self, index: int) -> Ask:
         asked, service = self._asked, self._service
