@@ -55,7 +55,7 @@ def request(body: bytes, *headers: str, host: str = "localhost", method: str = "
 def metric(address: str, name: str) -> float:
     with urlopen(f"{address}/metrics") as found:
         lines = found.read().decode().splitlines()
-    return float(next(line.split()[-1] for line in lines if line.startswith(name)))
+    return float(next((line.split()[-1] for line in lines if line.startswith(name)), 0))
 
 
 def test_keys(session: Session) -> None:
@@ -111,6 +111,21 @@ def test_a_body_that_grows_beyond_the_limit(session: Session) -> None:
         found = raw(address, request(chunk * 17, "Transfer-Encoding: chunked"))
         assert found.split()[1] == b"413"
         assert b"more than 1 MB" in found
+
+
+def test_bodies_that_hold_too_much_together(session: Session) -> None:
+    with running(session, Serving(most_bytes=1 << 20)) as address:
+        half = request(bytes((1 << 20) - 9), f"Content-Length: {1 << 20}")
+        held = []
+        for _ in range(9):
+            own = socket.create_connection(("127.0.0.1", urlsplit(address).port))
+            own.sendall(half)
+            held.append(own)
+        refused = 'vlmforge_requests_total{route="/v1/chat/completions",status="429"}'
+        wait_for(lambda: metric(address, refused) == 1)
+        for own in held:
+            own.close()
+        wait_for(lambda: bool(ask(client_of(address), model="")))
 
 
 def test_half_a_request_waits_no_longer_than_is_allowed(

@@ -5,17 +5,21 @@ from __future__ import annotations
 import asyncio
 import hmac
 import ipaddress
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from vlmforge.errors import BusyError
 from vlmforge.serve.openai.failure import Failure
 from vlmforge.serve.openai.service import Service
 
 GUARDED = "/v1/"
 """Routes below it need a key, where there are keys."""
+
+TOGETHER = 8
+"""Bodies of the largest size that are held at once."""
 
 BODY_SECONDS = 30.0
 """Between two pieces of a request's body."""
@@ -79,15 +83,17 @@ class Hosts:
 
 
 class Bodies:
-    """Refuses bodies that are too large, or do not come.
+    """Refuses bodies that are too large, or do not come, or would hold too much memory together.
 
     Args:
         app: what is guarded.
-        most: bytes of a body.
+        most: bytes of a body; all requests that are being answered have :data:`TOGETHER` times as
+            many.
     """
 
     def __init__(self, app: ASGIApp, most: int) -> None:
         self._app, self._most = app, most
+        self._held = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -97,19 +103,31 @@ class Bodies:
         if not length.isdigit() or int(length) > self._most:
             await refused(self._too_large())(scope, receive, send)
             return
-        body = _Body(receive, self._most)
-        await self._app(scope, body.receive, send)
+        body = _Body(receive, self._take)
+        try:
+            await self._app(scope, body.receive, send)
+        finally:
+            self._held -= body.size
+
+    def _take(self, before: int, count: int) -> None:
+        """Let a body of ``before`` bytes have ``count`` more, or raise :class:`Failure`."""
+        if before + count > self._most:
+            raise self._too_large()
+        if self._held + count > TOGETHER * self._most:
+            raise Failure.of(BusyError("the requests hold too much memory", mend="try again later"))
+        self._held += count
 
     def _too_large(self) -> Failure:
-        return too_large(self._most)
+        said = f"the request has more than {self._most >> 20} MB"
+        return Failure(413, said, code="request_too_large")
 
 
 class _Body:
-    """Counts what is received of one request."""
+    """Receives one request, as far as it may have more."""
 
-    def __init__(self, receive: Receive, most: int) -> None:
-        self._receive, self._most = receive, most
-        self._size, self._complete = 0, False
+    def __init__(self, receive: Receive, take: Callable[[int, int], None]) -> None:
+        self._receive, self._take = receive, take
+        self.size, self._complete = 0, False
 
     async def receive(self) -> Message:
         if self._complete:
@@ -118,16 +136,11 @@ class _Body:
             message = await asyncio.wait_for(self._receive(), BODY_SECONDS)
         except asyncio.TimeoutError as error:
             raise Failure(408, "the request's body did not come in time") from error
-        self._size += len(message.get("body", b""))
+        count = len(message.get("body", b""))
+        self._take(self.size, count)
+        self.size += count
         self._complete = not message.get("more_body", False)
-        if self._size > self._most:
-            raise too_large(self._most)
         return message
-
-
-def too_large(most: int) -> Failure:
-    """The failure of a body of more than so many bytes."""
-    return Failure(413, f"the request has more than {most >> 20} MB", code="request_too_large")
 
 
 def refused(failure: Failure) -> JSONResponse:
