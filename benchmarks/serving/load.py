@@ -102,7 +102,7 @@ async def throughput(address: str, asked: Sequence[dict[str, Any]], running: int
 
 def engine_throughput(package: Path, asked: Sequence[dict[str, Any]], running: int) -> float:
     """The same of an engine without HTTP, prompts and images read anew as a server does."""
-    from vlmforge.serve.openai.chat import ChatRequest
+    from vlmforge.serve.openai.chat_request import ChatRequest
     from vlmforge.serve.openai.media import Media
     from vlmforge.serve.openai.talk import shown
 

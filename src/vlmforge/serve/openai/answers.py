@@ -11,7 +11,10 @@ from vlmforge.decode.generate import Generation, Step
 from vlmforge.serve.answer import Answer
 from vlmforge.serve.openai.metrics import Metrics
 
-Ask = Callable[[Callable[[Step], None], Callable[[], None]], Answer]
+OnStep = Callable[[Step], None]
+OnEnd = Callable[[], None]
+
+Ask = Callable[[OnStep, OnEnd], Answer]
 """Submits a request, given what to call with each step and at the end."""
 
 

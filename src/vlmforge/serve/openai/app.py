@@ -17,7 +17,8 @@ from vlmforge import __version__
 from vlmforge.errors import VlmforgeError
 from vlmforge.serve import page
 from vlmforge.serve.openai.access import Bodies, Counted, Hosts, Keys, refused
-from vlmforge.serve.openai.chat import ChatCompletion, ChatRequest
+from vlmforge.serve.openai.chat import ChatCompletion
+from vlmforge.serve.openai.chat_request import ChatRequest
 from vlmforge.serve.openai.connection import while_connected
 from vlmforge.serve.openai.events import EventStream
 from vlmforge.serve.openai.failure import ErrorBody, Failure

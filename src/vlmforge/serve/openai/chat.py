@@ -4,97 +4,19 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from functools import partial
-from typing import Annotated, Any, Literal
-
-from pydantic import Field, model_validator
+from typing import Any
 
 from vlmforge.decode.generate import Generation, Options, Step
-from vlmforge.decode.grammar import Grammar
-from vlmforge.serve.openai.answers import Answers, Ask
+from vlmforge.serve.answer import Answer
+from vlmforge.serve.openai.answers import Answers, OnEnd, OnStep
+from vlmforge.serve.openai.chat_request import ChatRequest
 from vlmforge.serve.openai.events import Event
 from vlmforge.serve.openai.failure import Failure
-from vlmforge.serve.openai.fields import Asking, Fields
 from vlmforge.serve.openai.logprobs import chat_logprobs
 from vlmforge.serve.openai.service import Service
-from vlmforge.serve.openai.talk import ChatMessage, shown
-from vlmforge.serve.openai.tools import (
-    CallReader,
-    FunctionChoice,
-    FunctionTool,
-    ToolCall,
-    ToolChoice,
-    required,
-    takes_marks,
-)
+from vlmforge.serve.openai.talk import shown
+from vlmforge.serve.openai.tools import CallReader, ToolCall, takes_marks
 from vlmforge.serve.openai.usage import Tally, Usage
-
-MOST_TOP = 20
-"""Alternatives of a token, as OpenAI has it."""
-
-
-class NamedSchema(Fields):
-    """A JSON schema with its name."""
-
-    name: Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
-    description: str | None = None
-    schema_: Annotated[dict[str, Any], Field(alias="schema", default_factory=dict)]
-    strict: bool | None = None
-
-
-class ResponseFormat(Fields):
-    """Which texts an answer may be."""
-
-    type: Literal["text", "json_object", "json_schema"]
-    json_schema: NamedSchema | None = None
-
-    @model_validator(mode="after")
-    def _complete(self) -> ResponseFormat:
-        if self.type == "json_schema" and self.json_schema is None:
-            raise ValueError("the type json_schema needs the field json_schema")
-        return self
-
-    @property
-    def grammar(self) -> Grammar | None:
-        """That of the texts, None for any."""
-        if self.type == "json_object":
-            return Grammar.json_object()
-        return Grammar.json_schema(self.json_schema.schema_) if self.json_schema else None
-
-
-class ChatRequest(Asking):
-    """A request for chat completions."""
-
-    messages: Annotated[list[ChatMessage], Field(min_length=1)]
-    max_tokens: Annotated[int, Field(ge=1)] | None = None
-    max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
-    logprobs: bool | None = None
-    top_logprobs: Annotated[int, Field(ge=0, le=MOST_TOP)] | None = None
-    response_format: ResponseFormat | None = None
-    tools: list[FunctionTool] | None = None
-    tool_choice: ToolChoice | None = None
-    parallel_tool_calls: bool | None = None
-    modalities: list[Literal["text"]] | None = None
-
-    @model_validator(mode="after")
-    def _agree(self) -> ChatRequest:
-        if self.top_logprobs is not None and not self.logprobs:
-            raise ValueError("top_logprobs needs logprobs to be true")
-        if not self.tools and self.tool_choice not in (None, "none", "auto"):
-            raise ValueError("tool_choice needs tools")
-        return self
-
-    @property
-    def calls(self) -> bool:
-        """Whether answers may call tools."""
-        return bool(self.tools) and self.tool_choice != "none"
-
-    def grammar(self, marked: bool) -> Grammar | None:
-        """That of the answers; raises ValueError for the choice of a tool that is not there."""
-        if self.calls and self.tool_choice not in (None, "auto"):
-            chosen = self.tool_choice
-            name = chosen.function.name if isinstance(chosen, FunctionChoice) else None
-            return required(self.tools or [], name, marked)
-        return None if self.response_format is None else self.response_format.grammar
 
 
 class ChatCompletion:
@@ -116,7 +38,8 @@ class ChatCompletion:
             self._grammar = asked.grammar(self._marked)
         except ValueError as error:
             raise Failure(400, str(error), param="tool_choice") from error
-        self.answers = Answers([self._ask(i) for i in range(asked.answers)], service.metrics)
+        asks = [partial(self._submit, index) for index in range(asked.answers)]
+        self.answers = Answers(asks, service.metrics)
 
     async def whole(self) -> dict[str, Any]:
         """The response, once all answers have ended."""
@@ -130,7 +53,8 @@ class ChatCompletion:
 
     async def events(self) -> AsyncIterator[Event]:
         """The response piece by piece."""
-        opening, tally = self._service.opening("chat.completion.chunk", "chatcmpl"), Tally(16)
+        opening = self._service.opening("chat.completion.chunk", "chatcmpl")
+        tally = Tally(self._asked.answers)
         usage = {"usage": None} if self._asked.tells_usage else {}
         readers = [self.reader() for _ in range(self._asked.answers)]
         for index in range(len(readers)):
@@ -143,20 +67,27 @@ class ChatCompletion:
         if self._asked.tells_usage:
             yield None, {**opening, "choices": [], "usage": tally.usage.model_dump()}
 
-    def _ask(self, index: int) -> Ask:
-        """What submits the request; images are read for each answer, which cost little beside."""
-        asked, session = self._asked, self._service.session
-        limit = asked.max_completion_tokens or asked.max_tokens or session.max_length
-        named = (asked.top_logprobs or 0) if asked.logprobs else None
-        make = partial(asked.options, session.suggested, limit, index, logprobs=named)
-        return partial(self._submit, make)
-
-    def _submit(self, make: Any, on_step: Any, on_end: Any) -> Any:
-        options: Options = make(grammar=self._grammar)
+    def _submit(self, index: int, on_step: OnStep, on_end: OnEnd) -> Answer:
+        """Submit the request; images are read for each answer, which costs little beside it."""
         messages = shown(self._asked.messages, self._service.media, self._sees)
         offered = self._asked.tools or [] if self._asked.calls else []
-        tools = [tool.shown() for tool in offered]
-        return self._service.engine.submit(messages, options, on_step, tools=tools, on_end=on_end)
+        return self._service.engine.submit(
+            messages,
+            self._options(index),
+            on_step,
+            tools=[tool.shown() for tool in offered],
+            on_end=on_end,
+        )
+
+    def _options(self, index: int) -> Options:
+        asked, session = self._asked, self._service.session
+        return asked.options(
+            session.suggested,
+            asked.max_completion_tokens or asked.max_tokens or session.max_length,
+            index,
+            logprobs=(asked.top_logprobs or 0) if asked.logprobs else None,
+            grammar=self._grammar,
+        )
 
     @property
     def _sees(self) -> bool:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter
 
-from vlmforge.serve.openai.chat import ChatRequest, NamedSchema
+from vlmforge.serve.openai.chat_request import ChatRequest, NamedSchema
 from vlmforge.serve.openai.fields import Fields
 from vlmforge.serve.openai.tools import Name
 

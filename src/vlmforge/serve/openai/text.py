@@ -10,7 +10,8 @@ from pydantic import Field, model_validator
 
 from vlmforge.decode.generate import Generation, Step
 from vlmforge.decode.log_probabilities import LogProbabilities
-from vlmforge.serve.openai.answers import Answers, Ask
+from vlmforge.serve.answer import Answer
+from vlmforge.serve.openai.answers import Answers, OnEnd, OnStep
 from vlmforge.serve.openai.events import Event
 from vlmforge.serve.openai.fields import MOST_ANSWERS, Asking
 from vlmforge.serve.openai.logprobs import text_logprobs
@@ -78,7 +79,8 @@ class TextCompletion:
         service.require(asked.model)
         self._service, self._asked = service, asked
         count = len(asked.prompts) * asked.answers
-        self.answers = Answers([self._ask(index) for index in range(count)], service.metrics)
+        asks = [partial(self._submit, index) for index in range(count)]
+        self.answers = Answers(asks, service.metrics)
 
     async def whole(self) -> dict[str, Any]:
         """The response, once all answers have ended."""
@@ -106,21 +108,17 @@ class TextCompletion:
         if self._asked.tells_usage:
             yield None, {**opening, "choices": [], "usage": tally.usage.model_dump()}
 
-    def _ask(self, index: int) -> Ask:
-        asked, service = self._asked, self._service
+    def _submit(self, index: int, on_step: OnStep, on_end: OnEnd) -> Answer:
+        asked, engine = self._asked, self._service.engine
+        options = asked.options(
+            self._service.session.suggested,
+            asked.limit,
+            index % asked.answers,
+            logprobs=asked.logprobs,
+            prompt_logprobs=asked.logprobs if asked.echo else None,
+        )
         prompt = asked.prompts[index // asked.answers]
-
-        def submit(on_step: Any, on_end: Any) -> Any:
-            options = asked.options(
-                service.session.suggested,
-                asked.limit,
-                index % asked.answers,
-                logprobs=asked.logprobs,
-                prompt_logprobs=asked.logprobs if asked.echo else None,
-            )
-            return service.engine.submit_text(prompt, options, on_step, on_end=on_end)
-
-        return partial(submit)
+        return engine.submit_text(prompt, options, on_step, on_end=on_end)
 
     def _choice(
         self, index: int, found: Generation, step: Step | None = None, offset: int = 0
