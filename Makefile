@@ -10,6 +10,7 @@
 #                    chromium-driver
 # make vendor-client  Mobilint's client on packages, in an environment of its own: build/vendor-client
 # make transformers-versions  the tests of the Hugging Face classes with TRANSFORMERS (5.4 5.17)
+# make evaluation-tools  evaluation tools at a server, in environments of their own below build/
 # make soak          damaged inputs of every kind for SOAK_MINUTES (10) minutes
 # make load          64 clients at a server of the sample model, beside an engine without HTTP
 # make fuzz-server   requests that schemathesis makes of the server's own description
@@ -38,7 +39,7 @@ PIP := $(BIN)/python -m pip install --quiet --no-input --disable-pip-version-che
 TEST_ENVIRONMENT := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false
 
 .PHONY: demo test lint compare check-native aarch64 sanitize vendor-client transformers-versions page \
-	soak load fuzz-server install clean
+	soak load fuzz-server evaluation-tools install clean
 
 demo: install
 	$(BIN)/vlmforge compile $(SAMPLE) --out $(DEMO) --images synthetic
@@ -101,7 +102,7 @@ vendor-client: install
 	$(BIN)/vlmforge compile $(SAMPLE) --out build/vendor-dynamic --images synthetic
 	$(BIN)/vlmforge compile $(SAMPLE) --out build/vendor-fixed --images synthetic \
 		--layout fixed --image-size 224
-	$(ELSEWHERE) $(CLIENT)/bin/python $(PLAIN_PYTEST) tests/clients
+	$(ELSEWHERE) $(CLIENT)/bin/python $(PLAIN_PYTEST) tests/clients/test_vendor.py
 
 TRANSFORMERS := 5.4 5.17
 
@@ -112,6 +113,19 @@ transformers-%: install
 	build/$@/bin/python $(OTHER_PIP) $(TORCH)
 	build/$@/bin/python $(OTHER_PIP) 'transformers==$*.*' -r tests/integrations/requirements.txt
 	$(ELSEWHERE) build/$@/bin/python $(PLAIN_PYTEST) tests/integrations
+
+LM_EVAL := build/lm-eval
+LMMS_EVAL := build/lmms-eval
+
+evaluation-tools: install
+	test -x $(LM_EVAL)/bin/python || $(BIN)/python -m venv $(LM_EVAL)
+	$(LM_EVAL)/bin/python $(OTHER_PIP) -r tests/clients/lm-eval.txt
+	test -x $(LMMS_EVAL)/bin/python || $(BIN)/python -m venv $(LMMS_EVAL)
+	$(LMMS_EVAL)/bin/python $(OTHER_PIP) $(TORCH)
+	$(LMMS_EVAL)/bin/python $(OTHER_PIP) -r tests/clients/lmms-eval.txt
+	$(LMMS_EVAL)/bin/python $(OTHER_PIP) --no-deps lmms_eval==0.7.3
+	$(BIN)/vlmforge compile $(SAMPLE) --out $(DEMO) --images synthetic
+	$(TEST_ENVIRONMENT) $(BIN)/python -m pytest tests/clients/test_lm_eval.py tests/clients/test_lmms_eval.py
 
 soak: install
 	$(TEST_ENVIRONMENT) TRANSFORMERS_VERBOSITY=error PYTHONPATH=tools:. \
