@@ -56,6 +56,16 @@ def test_once(hashed: list[Path], file: Path) -> None:
     assert hashed == [file]
 
 
+def test_where_no_record_can_be_looked_for(
+    hashed: list[Path], file: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As in the home directory of another user."""
+    monkeypatch.setenv("VLMFORGE_CACHE", str(tmp_path / ("x" * 300)))
+    for _ in range(2):
+        Container.open(file, "mxq")
+    assert hashed == [file, file]
+
+
 def test_again_after_a_change(hashed: list[Path], file: Path) -> None:
     Container.open(file, "mxq")
     alter(file)

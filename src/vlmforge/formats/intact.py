@@ -32,7 +32,7 @@ def first_altered(file: TensorFile, digests: Mapping[str, str]) -> str | None:
     Of a large file that matched before, see above, None is said without looking.
     """
     record = _record_of(file.state) if file.state.size >= ALWAYS else None
-    if record is not None and record.exists():
+    if record is not None and _is_there(record):
         return None
     for name, digest in file.sha256().items():
         if digest != digests[name]:
@@ -51,6 +51,14 @@ def _record_of(state: FileState) -> Path | None:
         return Path(root) / "intact" / name
     except RuntimeError:  # there is no home directory
         return None
+
+
+def _is_there(record: Path) -> bool:
+    """Whether there is a record; where none can be looked for, there is none."""
+    try:
+        return record.exists()
+    except OSError:
+        return False
 
 
 def _is_settled(file: TensorFile) -> bool:
