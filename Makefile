@@ -11,6 +11,8 @@
 # make vendor-client  Mobilint's client on packages, in an environment of its own: build/vendor-client
 # make transformers-versions  the tests of the Hugging Face classes with TRANSFORMERS (5.4 5.17)
 # make evaluation-tools  evaluation tools at a server, in environments of their own below build/
+# make container     what packaging/Containerfile builds, without an engine for containers: as root,
+#                    with the Debian packages debootstrap and iproute2
 # make soak          damaged inputs of every kind for SOAK_MINUTES (10) minutes
 # make load          64 clients at a server of the sample model, beside an engine without HTTP
 # make fuzz-server   requests that schemathesis makes of the server's own description
@@ -39,7 +41,7 @@ PIP := $(BIN)/python -m pip install --quiet --no-input --disable-pip-version-che
 TEST_ENVIRONMENT := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false
 
 .PHONY: demo test lint compare check-native aarch64 sanitize vendor-client transformers-versions page \
-	soak load fuzz-server evaluation-tools install clean
+	soak load fuzz-server evaluation-tools container install clean
 
 demo: install
 	$(BIN)/vlmforge compile $(SAMPLE) --out $(DEMO) --images synthetic
@@ -126,6 +128,17 @@ evaluation-tools: install
 	$(LMMS_EVAL)/bin/python $(OTHER_PIP) --no-deps lmms_eval==0.7.3
 	$(BIN)/vlmforge compile $(SAMPLE) --out $(DEMO) --images synthetic
 	$(TEST_ENVIRONMENT) $(BIN)/python -m pytest tests/clients/test_lm_eval.py tests/clients/test_lmms_eval.py
+
+# What the Containerfile's base image is, but for its Python, which is Debian's own.
+BASE := build/container/base
+
+container: install
+	test -e $(BASE)/usr/local/bin/python || debootstrap --variant=minbase \
+		--include=python3,python3-venv,python3-dev,ca-certificates trixie $(BASE)
+	ln -sf /usr/bin/python3 $(BASE)/usr/local/bin/python
+	$(BIN)/vlmforge compile $(SAMPLE) --out $(DEMO) --images synthetic
+	$(TEST_ENVIRONMENT) CONTAINER_BASE=$(abspath $(BASE)) \
+		$(BIN)/python -m pytest -o faulthandler_timeout=0 tests/packaging
 
 soak: install
 	$(TEST_ENVIRONMENT) TRANSFORMERS_VERBOSITY=error PYTHONPATH=tools:. \
