@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 from tests.serve.page.fake_server import FakeServer, Refusal, Reply
@@ -54,6 +55,7 @@ def test_its_speed_is_shown(page: Page, server: FakeServer) -> None:
     server.says(Reply(["a ", "b ", "c"], hold_after=1))
     page.ask("Spell it.")
     page.until(lambda: page.text(".writing .markdown") == "a")
+    time.sleep(0.1)  # of what comes within 50 ms no rate is shown
     server.release()
     page.answered()
     speed, first, tokens = (span.text for span in page.all(".figures span"))
