@@ -32,11 +32,6 @@ class Mixture:
 
 EVEN = Mixture(0.3, (1, 1, 2, 2, 3))
 SEVERAL = Mixture(0.15, (1, 2, 2, 3, 3), ("image",) * 8 + ("position", "description", "count"))
-DETAILS = Mixture(
-    0.15,
-    (1, 2, 2, 3, 3),
-    ("description", "position") * 4 + ("count",) * 3 + ("item", "image") * 2,
-)
 
 
 @dataclass(frozen=True)

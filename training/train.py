@@ -1,7 +1,7 @@
 """Train a sample model: `python -m training.train --out runs/sample`.
 
 `--family qwen3-vl` trains a Qwen3-VL, by the same recipe. `--start CHECKPOINT` begins the last
-three stages, or with `--stage` those from one of them on, with the weights of a checkpoint.
+two stages, or with `--stage several` the last, with the weights of a checkpoint.
 
 Stopped at any point, the same command goes on from its last checkpoint.
 """
@@ -17,23 +17,19 @@ from training import canvases, text, vision
 from training.family import FAMILIES
 from training.model import build, read
 from training.schedule import Stage
-from training.shown import DETAILS, EVEN, SEVERAL
+from training.shown import EVEN, SEVERAL
 
 SEED = 0
 
-LAST = ("canvas", "several", "details")
-"""The stages that show canvases."""
-
 
 def recipe(folder: Path) -> dict[str, Stage]:
-    """Return the six stages of training."""
+    """Return the five stages of training."""
     stages = (
         Stage("vision", folder, 1200, 1200, batch=16, lr=2e-3, first_seed=0, every=50),
         Stage("text", folder, 1800, 700, batch=8, lr=2e-3, first_seed=100_000_000),
         Stage("joint", folder, 200, 200, batch=8, lr=3e-4, first_seed=200_000_000),
         Stage("canvas", folder, 2600, 1800, batch=8, lr=1e-3, first_seed=300_000_000, warmup=20),
         Stage("several", folder, 1500, 1100, batch=12, lr=1e-3, first_seed=400_000_000, warmup=20),
-        Stage("details", folder, 700, 700, batch=12, lr=8e-4, first_seed=500_000_000, warmup=20),
     )
     return {stage.name: stage for stage in stages}
 
@@ -49,10 +45,9 @@ def train(folder: Path, start: Path | None, family: str, stage: str = "canvas") 
         text.train(model, stages["joint"], frozen=False)
     else:
         read(model, start)
-    first = LAST.index(stage)
-    shown = dict(zip((EVEN, SEVERAL, DETAILS), LAST, strict=True))
+    last = {EVEN: stages["canvas"], SEVERAL: stages["several"]}
     canvases.train(
-        model, {each: stages[name] for each, name in shown.items() if name in LAST[first:]}
+        model, {shown: each for shown, each in last.items() if stage in ("canvas", each.name)}
     )
     torch.save(model.state_dict(), folder / "model.pt")
 
@@ -62,8 +57,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder of checkpoints and log")
     parser.add_argument("--family", choices=FAMILIES, default="qwen2-vl")
-    parser.add_argument("--start", type=Path, help="checkpoint to begin the last stages with")
-    parser.add_argument("--stage", choices=LAST, default=LAST[0])
+    parser.add_argument("--start", type=Path, help="checkpoint to begin the last two stages with")
+    parser.add_argument("--stage", choices=("canvas", "several"), default="canvas")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
