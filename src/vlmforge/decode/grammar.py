@@ -74,14 +74,16 @@ class Grammar:
 
     def check(self) -> None:
         """Raise :class:`RunError` if it is malformed, too large, or uses what is not known."""
+        self.require_small()
+        if said := LLMatcher.validate_grammar(self.definition):
+            raise _unusable(said)
+
+    def require_small(self) -> None:
+        """Raise :class:`RunError` if it is too large."""
         if len(self.definition) > LARGEST:
             raise RunError(
                 f"the grammar has {len(self.definition)} characters, at most {LARGEST} are read",
                 mend="give a smaller schema",
-            )
-        if said := LLMatcher.validate_grammar(self.definition):
-            raise _refused(
-                "the grammar cannot be used", said, "see docs/running.md#structured-output"
             )
 
 
@@ -115,8 +117,11 @@ class Vocabulary:
         Raises:
             RunError: the grammar is malformed, too large, or uses what is not known.
         """
-        grammar.check()
-        return Constraint(LLMatcher(self._tokens, grammar.definition, log_level=0))
+        grammar.require_small()
+        matcher = LLMatcher(self._tokens, grammar.definition, log_level=0)
+        if matcher.is_error():
+            raise _unusable(matcher.get_error())
+        return Constraint(matcher)
 
 
 class Constraint:
@@ -162,6 +167,10 @@ class Constraint:
         if self._matcher.is_error():
             said = self._matcher.get_error()
             raise _refused("the grammar cannot be followed", said, "give a simpler schema")
+
+
+def _unusable(said: str) -> RunError:
+    return _refused("the grammar cannot be used", said, "see docs/running.md#structured-output")
 
 
 def _refused(what: str, said: str, mend: str) -> RunError:

@@ -8,7 +8,6 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from vlmforge.decode.generate import Options
 from vlmforge.decode.grammar import Grammar
-from vlmforge.decode.log_probabilities import MOST
 from vlmforge.decode.sampling import Sampling
 
 MOST_ANSWERS = 16
@@ -37,18 +36,33 @@ class StreamOptions(Fields):
 Stop = Annotated[str, Field(min_length=1, max_length=LONGEST_STOP)]
 
 
-class Asking(Fields):
-    """What chat and text completions both take.
+class Common(Fields):
+    """What every request for an answer takes.
 
     Of OpenAI's fields those that change nothing here are accepted: who asks, where answers are
-    stored and cached. ``top_k``, ``min_p`` and ``repetition_penalty`` are those of other servers.
+    stored and cached.
     """
 
     model: str = ""
-    n: Annotated[int, Field(ge=1, le=MOST_ANSWERS)] | None = None
-    seed: Annotated[int, Field(ge=-(1 << 63), lt=1 << 64)] | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     top_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    stream: bool | None = None
+    user: str | None = None
+    metadata: dict[str, Any] | None = None
+    store: bool | None = None
+    service_tier: str | None = None
+    safety_identifier: str | None = None
+    prompt_cache_key: str | None = None
+
+
+class Asking(Common):
+    """What chat and text completions both take.
+
+    ``top_k``, ``min_p`` and ``repetition_penalty`` are those of other servers.
+    """
+
+    n: Annotated[int, Field(ge=1, le=MOST_ANSWERS)] | None = None
+    seed: Annotated[int, Field(ge=-(1 << 63), lt=1 << 64)] | None = None
     top_k: Annotated[int, Field(ge=-1, lt=1 << 31)] | None = None
     min_p: Annotated[float, Field(ge=0, le=1)] | None = None
     repetition_penalty: Annotated[float, Field(gt=0, le=100)] | None = None
@@ -56,14 +70,7 @@ class Asking(Fields):
     presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
     logit_bias: dict[str, Annotated[float, Field(ge=-100, le=100)]] | None = None
     stop: Stop | Annotated[list[Stop], Field(max_length=MOST_STOPS)] | None = None
-    stream: bool | None = None
     stream_options: StreamOptions | None = None
-    user: str | None = None
-    metadata: dict[str, Any] | None = None
-    store: bool | None = None
-    service_tier: str | None = None
-    safety_identifier: str | None = None
-    prompt_cache_key: str | None = None
 
     @field_validator("logit_bias")
     @classmethod
@@ -104,7 +111,7 @@ class Asking(Fields):
             max_new_tokens,
             self._sampling(suggested, index),
             tuple([self.stop] if isinstance(self.stop, str) else self.stop or ()),
-            None if logprobs is None else min(logprobs, MOST),
+            logprobs,
             prompt_logprobs,
             grammar,
         )

@@ -21,26 +21,19 @@ class Metrics:
     """
 
     def __init__(self, engine: Engine) -> None:
-        own = self.registry = CollectorRegistry()
-        tokens = partial(Counter, registry=own)
-        self.requests = Counter(
-            "vlmforge_requests", "Requests by route and status", ("route", "status"), registry=own
+        self.registry = CollectorRegistry()
+        counter = partial(Counter, registry=self.registry)
+        seconds = partial(Histogram, registry=self.registry, buckets=SECONDS)
+        self.requests = counter(
+            "vlmforge_requests", "Requests by route and status", ("route", "status")
         )
-        self.prompt_tokens = tokens("vlmforge_prompt_tokens", "Tokens of prompts")
-        self.cached_tokens = Counter(
-            "vlmforge_cached_tokens", "Of these, not run again", registry=own
-        )
-        self.generated_tokens = Counter(
-            "vlmforge_generated_tokens", "Tokens of answers", registry=own
-        )
-        self.first_token = Histogram(
-            "vlmforge_first_token_seconds", "Request to first token", buckets=SECONDS, registry=own
-        )
-        self.next_token = Histogram(
-            "vlmforge_next_token_seconds", "One token to the next", buckets=SECONDS, registry=own
-        )
+        self.prompt_tokens = counter("vlmforge_prompt_tokens", "Tokens of prompts")
+        self.cached_tokens = counter("vlmforge_cached_tokens", "Of these, not run again")
+        self.generated_tokens = counter("vlmforge_generated_tokens", "Tokens of answers")
+        self.first_token = seconds("vlmforge_first_token_seconds", "Request to first token")
+        self.next_token = seconds("vlmforge_next_token_seconds", "One token to the next")
         for name, count in (("running", engine.running), ("waiting", engine.waiting)):
-            Gauge(f"vlmforge_{name}", f"Answers {name}", registry=own).set_function(count)
+            Gauge(f"vlmforge_{name}", f"Answers {name}", registry=self.registry).set_function(count)
 
     def watch(self) -> Watch:
         """What takes the time of one answer, which is asked for now."""

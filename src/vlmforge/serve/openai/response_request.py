@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, TypeAdapter
 
 from vlmforge.serve.openai.chat_request import ChatRequest, NamedSchema
-from vlmforge.serve.openai.fields import Fields
+from vlmforge.serve.openai.fields import Common, Fields
 from vlmforge.serve.openai.tools import Name
 
 
@@ -119,26 +119,16 @@ class ResponseChoice(Fields):
     name: Name
 
 
-class ResponseRequest(Fields):
+class ResponseRequest(Common):
     """A request for a response. No responses are kept, so none can be gone on with by its id."""
 
-    model: str = ""
     input: str | Annotated[list[InputMessage | InputCall | InputResult], Field(min_length=1)]
     instructions: str | None = None
     max_output_tokens: Annotated[int, Field(ge=1)] | None = None
-    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
-    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
     text: TextFields | None = None
     tools: list[ResponseTool] | None = None
     tool_choice: Literal["none", "auto", "required"] | ResponseChoice | None = None
     parallel_tool_calls: bool | None = None
-    stream: bool | None = None
-    store: bool | None = None
-    metadata: dict[str, Any] | None = None
-    user: str | None = None
-    service_tier: str | None = None
-    safety_identifier: str | None = None
-    prompt_cache_key: str | None = None
     truncation: Literal["disabled"] | None = None
     include: Annotated[list[str], Field(max_length=0)] | None = None
 

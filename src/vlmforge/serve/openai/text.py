@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import Field, model_validator
 
 from vlmforge.decode.generate import Generation, Step
-from vlmforge.decode.log_probabilities import LogProbabilities
+from vlmforge.decode.log_probabilities import MOST, LogProbabilities
 from vlmforge.serve.answer import Answer
 from vlmforge.serve.openai.answers import Answers, OnEnd, OnStep
 from vlmforge.serve.openai.events import Event
@@ -39,7 +39,7 @@ class TextRequest(Asking):
     )
     max_tokens: Annotated[int, Field(ge=0)] | None = None
     echo: bool | None = None
-    logprobs: Annotated[int, Field(ge=0, le=100)] | None = None
+    logprobs: Annotated[int, Field(ge=0, le=MOST)] | None = None
     best_of: int | None = None
     suffix: None = None
 
