@@ -80,3 +80,16 @@ def test_malformed_settings_are_named(tmp_path: Path, text: str) -> None:
 def test_no_template_at_all(tmp_path: Path) -> None:
     with pytest.raises(PackageError, match="no chat template"):
         ChatTemplate.load(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["tools", "xml_tools"])
+def test_tools_go_by_the_name_that_the_template_asks_for(name: str) -> None:
+    template = ChatTemplate(f"{{% if {name} %}}{{{{ {name}[0].name }}}}{{% else %}}-{{% endif %}}")
+
+    assert template.render([], tools=[{"name": "weather"}]) == "weather"
+    assert template.render([]) == "-"
+
+
+def test_tools_without_a_place_are_refused() -> None:
+    with pytest.raises(RunError, match="no place for tools"):
+        ChatTemplate("{{ messages }}").render([], tools=[{"name": "weather"}])

@@ -21,6 +21,9 @@ from vlmforge.prompt.sandbox import Sandbox, spending
 LONGEST_SOURCE = 1 << 17
 """Characters of a template; those in use have a tenth."""
 
+TOOLS_NAMES = ("tools", "xml_tools")
+"""What chat templates call the tools; SmolLM3's tells two kinds apart, of which this is JSON."""
+
 UNITS = 3_000_000
 """Of the budget of any rendering; see :class:`Budget`."""
 
@@ -38,7 +41,7 @@ class ChatTemplate:
 
     Attributes:
         literals: all texts that it writes of itself, with zero bytes between them.
-        takes_tools: whether it has a place for tools.
+        tools_name: what it calls tools, None where it has no place for them.
 
     Raises:
         PackageError: the source is not a Jinja template, too long or nested too deeply.
@@ -53,7 +56,8 @@ class ChatTemplate:
                 self._template = _SANDBOX.from_string(source)
             parsed = _SANDBOX.parse(source)
             self.literals = _literals(parsed)
-            self.takes_tools = "tools" in meta.find_undeclared_variables(parsed)
+            asked = meta.find_undeclared_variables(parsed)
+            self.tools_name = next((name for name in TOOLS_NAMES if name in asked), None)
         except RecursionError as error:
             raise _unparsable("it is nested too deeply") from error
         except Exception as error:  # Jinja's own, and those of Python's compiler
@@ -101,11 +105,12 @@ class ChatTemplate:
             RunError: the template rejects the messages, has no place for the tools, or takes too
                 much time or memory.
         """
-        if tools and not self.takes_tools:
+        if tools and self.tools_name is None:
             raise RunError(
                 "the chat template has no place for tools",
                 mend="ask without tools, or take a package of a model that was trained for them",
             )
+        shown = {self.tools_name: list(tools)} if tools and self.tools_name else {}
         plain, given = [_plain(message) for message in messages], len(messages) + len(tools)
         units = UNITS + UNITS_A_CHARACTER * characters([plain, *tools]) + UNITS_A_MESSAGE * given
         try:
@@ -113,8 +118,8 @@ class ChatTemplate:
                 return self._template.render(
                     messages=plain,
                     add_generation_prompt=generation_prompt,
-                    tools=list(tools) or None,
                     documents=None,
+                    **{"tools": None, **shown},
                     **self.special_tokens,
                 )
         except RunError:
