@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import suppress
 
 from vlmforge.decode.generate import Generation, Step
 from vlmforge.serve.answer import Answer
+from vlmforge.serve.openai.mailbox import Mailbox
 from vlmforge.serve.openai.metrics import Metrics
 
 OnStep = Callable[[Step], None]
@@ -28,7 +28,7 @@ class Answers:
 
     def __init__(self, asks: Sequence[Ask], metrics: Metrics) -> None:
         self._asks, self._metrics = asks, metrics
-        self._loop = asyncio.get_running_loop()
+        self._mailbox = Mailbox.here()
         self._heard: asyncio.Queue[tuple[int, Step | None]] = asyncio.Queue()
         self._answers: list[Answer] = []
         self._left, self._lock = False, threading.Lock()
@@ -94,5 +94,4 @@ class Answers:
             answer.cancel()
 
     def _hear(self, index: int, step: Step | None) -> None:
-        with suppress(RuntimeError):  # the loop may end before an answer that nobody wants
-            self._loop.call_soon_threadsafe(self._heard.put_nowait, (index, step))
+        self._mailbox.put(self._heard, (index, step))

@@ -7,6 +7,7 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 from starlette.requests import Request
+from starlette.types import Receive
 
 from vlmforge.serve.openai.answers import Answers
 from vlmforge.serve.openai.failure import Failure
@@ -22,7 +23,7 @@ async def while_connected(
     Raises:
         Failure: the client has gone.
     """
-    done, gone = asyncio.ensure_future(work), asyncio.ensure_future(_gone(request))
+    done, gone = asyncio.ensure_future(work), asyncio.ensure_future(left(request.receive))
     try:
         await asyncio.wait({done, gone}, return_when=asyncio.FIRST_COMPLETED)
         if done.done():
@@ -34,7 +35,7 @@ async def while_connected(
         answers.leave()
 
 
-async def _gone(request: Request) -> None:
+async def left(receive: Receive) -> None:
     """Returns when the client has closed the connection; its request has been read."""
-    while (await request.receive())["type"] != "http.disconnect":
+    while (await receive())["type"] != "http.disconnect":
         pass

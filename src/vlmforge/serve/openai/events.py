@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
-from starlette.responses import StreamingResponse
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from vlmforge.errors import VlmforgeError
+from vlmforge.serve.openai.connection import left
 from vlmforge.serve.openai.failure import Failure
 
 Event = tuple[str | None, Mapping[str, Any]]
 """A name, or none, and what is told."""
 
+HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+
 log = logging.getLogger("vlmforge.serve")
 
 
-class EventStream(StreamingResponse):
+class EventStream(Response):
     """A response of events.
 
     Args:
@@ -31,29 +35,39 @@ class EventStream(StreamingResponse):
     def __init__(
         self, events: AsyncIterator[Event], leave: Callable[[], None], *, done: bool = True
     ) -> None:
+        super().__init__(headers=HEADERS, media_type="text/event-stream")
+        del self.headers["content-length"]
         self._events, self._leave, self._done = events, leave, done
-        super().__init__(
-            self._lines(),
-            media_type="text/event-stream",
-            headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"},
-        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Tell all, unless the client goes away before."""
+        told, gone = asyncio.ensure_future(self._tell(send)), asyncio.ensure_future(left(receive))
         try:
-            await super().__call__(scope, receive, send)
+            await asyncio.wait({told, gone}, return_when=asyncio.FIRST_COMPLETED)
+            if told.done():
+                told.result()
         finally:
+            told.cancel()
+            gone.cancel()
             self._leave()
 
-    async def _lines(self) -> AsyncIterator[bytes]:
+    async def _tell(self, send: Send) -> None:
+        start = {"type": "http.response.start", "status": self.status_code}
+        await send({**start, "headers": self.raw_headers})
         try:
             async for name, told in self._events:
-                yield _line(name, told)
+                await send(_body(_line(name, told)))
         except Exception as error:
             if not isinstance(error, VlmforgeError):
                 log.exception("an answer has failed")
-            yield _line("error" if not self._done else None, Failure.of(error).body)
-        if self._done:
-            yield b"data: [DONE]\n\n"
+            told = Failure.of(error).body
+            await send(_body(_line("error" if not self._done else None, told)))
+        end = b"data: [DONE]\n\n" if self._done else b""
+        await send(_body(end) | {"more_body": False})
+
+
+def _body(data: bytes) -> dict[str, Any]:
+    return {"type": "http.response.body", "body": data, "more_body": True}
 
 
 def _line(name: str | None, told: Mapping[str, Any]) -> bytes:
