@@ -10,14 +10,15 @@ peers=$1
 version=0.3.36
 mkdir -p "$peers"
 
-python3 -m pip download --quiet --no-deps --no-binary :all: --dest "$peers" "llama-cpp-python==$version"
+python3 -m pip download --quiet --no-deps --no-binary llama-cpp-python --dest "$peers" "llama-cpp-python==$version"
 tar -xzf "$peers/llama_cpp_python-$version.tar.gz" -C "$peers"
 rm -rf "$peers/llama.cpp"
 mv "$peers/llama_cpp_python-$version/vendor/llama.cpp" "$peers/llama.cpp"
 cmake -S "$peers/llama.cpp" -B "$peers/build" -G Ninja -DCMAKE_BUILD_TYPE=Release \
   -DGGML_NATIVE=ON -DLLAMA_CURL=OFF -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF \
-  -DLLAMA_BUILD_SERVER=OFF -DBUILD_SHARED_LIBS=OFF
-cmake --build "$peers/build" --target llama-bench llama-quantize llama-perplexity llama-mtmd-cli
+  -DLLAMA_BUILD_SERVER=ON -DLLAMA_USE_PREBUILT_UI=OFF -DBUILD_SHARED_LIBS=OFF
+cmake --build "$peers/build" --target \
+  llama-bench llama-quantize llama-perplexity llama-mtmd-cli llama-server
 ln -sfn build/bin "$peers/bin"
 
 python3 -m venv "$peers/convert"
