@@ -1,4 +1,4 @@
-"""The families of the sample models, and what one has that the other has not."""
+"""The families of the sample models, and what one has that the others have not."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 from transformers import (
     PreTrainedModel,
+    Qwen2_5_VLForConditionalGeneration,
     Qwen2VLForConditionalGeneration,
     Qwen3VLForConditionalGeneration,
 )
@@ -87,6 +88,22 @@ FAMILIES = {
         mean=tuple(OPENAI_CLIP_MEAN),
         std=tuple(OPENAI_CLIP_STD),
     ),
+    "qwen2.5-vl": Family(
+        model=Qwen2_5_VLForConditionalGeneration,
+        vision=_VISION
+        | {
+            "hidden_size": 128,
+            "intermediate_size": 342,
+            "out_hidden_size": WIDTH,
+            "hidden_act": "silu",
+            "window_size": 4 * MERGE * PATCH,
+            "fullatt_block_indexes": [1, 3],
+        },
+        text=_TEXT
+        | {"max_window_layers": 4, "rope_parameters": _ROPE | {"mrope_section": [8, 12, 12]}},
+        mean=tuple(OPENAI_CLIP_MEAN),
+        std=tuple(OPENAI_CLIP_STD),
+    ),
     "qwen3-vl": Family(
         model=Qwen3VLForConditionalGeneration,
         vision=_VISION
@@ -113,4 +130,7 @@ FAMILIES = {
 
 def family_of(visual: nn.Module) -> Family:
     """Return the family of a vision tower."""
-    return FAMILIES[visual.config.model_type.removesuffix("_vision").replace("_", "-")]
+    parts = {
+        kind.model.config_class.sub_configs["vision_config"]: kind for kind in FAMILIES.values()
+    }
+    return parts[type(visual.config)]

@@ -45,10 +45,12 @@ def encode(visual: nn.Module, x: Tensor, grid: Grid) -> Tensor:
     x = functional.linear(x, embedding.weight.sum(2).flatten(1), embedding.bias)
     if hasattr(visual, "pos_embed"):
         x = x + _learned_positions(visual, grid)
-    cos, sin = visual.rotary_pos_emb(x, positions(grid))
+    places = positions(grid)
+    cos, sin = visual.rotary_pos_emb(x, places)
+    seen, whole = _windows(visual, places), getattr(visual, "fullatt_block_indexes", ())
     further = {}
     for index, block in enumerate(visual.blocks):
-        x = x + _attend(block.attn, block.norm1(x), cos, sin)
+        x = x + _attend(block.attn, block.norm1(x), cos, sin, None if index in whole else seen)
         x = x + block.mlp(block.norm2(x))
         further[index] = x
     behind = getattr(visual, "deepstack_visual_indexes", ())
@@ -69,12 +71,22 @@ def _learned_positions(visual: nn.Module, grid: Grid) -> Tensor:
     return (visual.pos_embed(indices) * weights[..., None]).sum(1)
 
 
-def _attend(attention: nn.Module, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+def _windows(visual: nn.Module, places: Tensor) -> Tensor | None:
+    """Return which patches see which, where blocks attend within windows: bool `[patches] * 2`."""
+    if not hasattr(visual, "window_size"):
+        return None
+    windows = places // (visual.window_size // PATCH)
+    return (windows[:, None] == windows[None]).all(-1)
+
+
+def _attend(
+    attention: nn.Module, x: Tensor, cos: Tensor, sin: Tensor, seen: Tensor | None
+) -> Tensor:
     images, length, width = x.shape
     split = attention.qkv(x).view(images, length, 3, attention.num_heads, -1)
     query, key, value = split.permute(2, 0, 3, 1, 4)
     query, key = (head * cos + _turned(head) * sin for head in (query, key))
-    out = functional.scaled_dot_product_attention(query, key, value)
+    out = functional.scaled_dot_product_attention(query, key, value, attn_mask=seen)
     return attention.proj(out.transpose(1, 2).reshape(images, length, width))
 
 
