@@ -1,7 +1,8 @@
 """OpenVINO GenAI behind the one route that is measured; run by its own Python.
 
-    PEERS/openvino/bin/python benchmarks/serving/openvino_server.py MODEL PORT THREADS
+    PEERS/openvino/bin/python benchmarks/serving/openvino_server.py MODEL PORT THREADS [NAME=VALUE]
 
+``NAME=VALUE`` are properties of OpenVINO, such as ``DYNAMIC_QUANTIZATION_GROUP_SIZE=64``.
 Streams chat completions of one client after another, as its pipeline answers them.
 """
 
@@ -86,8 +87,9 @@ def _read(messages: list[dict[str, Any]]) -> tuple[str, list[ov.Tensor]]:
 
 def main() -> None:
     """Load the model and serve it."""
-    model, port, threads = sys.argv[1:]
-    Handler.pipe = genai.VLMPipeline(model, "CPU", INFERENCE_NUM_THREADS=int(threads))
+    model, port, threads, *given = sys.argv[1:]
+    properties = {name: int(value) for name, value in (each.split("=") for each in given)}
+    Handler.pipe = genai.VLMPipeline(model, "CPU", INFERENCE_NUM_THREADS=int(threads), **properties)
     ThreadingHTTPServer(("127.0.0.1", int(port)), Handler).serve_forever()
 
 

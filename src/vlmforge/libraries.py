@@ -106,6 +106,7 @@ PHOTOS = (Library("datasets", "3.0"), HUB)
 
 SERVING = (
     Library("fastapi", "0.115"),
+    Library("httptools", "0.6"),
     Library("prometheus-client", "0.20", "prometheus_client"),
     Library("uvicorn", "0.30"),
 )
