@@ -1,51 +1,36 @@
-"""The whole flow, stage by stage: read this file first.
+"""The whole flow, step by step: read this file first.
 
     checkpoint ── capture ──► .mblt ── transform, quantize ──► .mxq ── package ──► directory
          └────── calibrate ──► samples ─────────┘
 
-Every stage is a function of ``vlmforge.stages`` or ``vlmforge.calibrate`` and a command of
-``vlmforge``, and runs alone from the files of the stage before it. :func:`compile_model` runs
-them all.
+Every step runs a function of ``vlmforge.stages`` or ``vlmforge.calibrate``, which is a command of
+``vlmforge`` as well and runs alone from the files of the steps before it. :func:`compile_model`
+runs those whose files are not there yet, or follow from something else than what is asked for now.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
 
-from vlmforge.calibrate.images import ImageSource, collect_images
-from vlmforge.calibrate.record import record_vision
-from vlmforge.calibrate.text import record_text
+from vlmforge.calibrate.images import ImageSource
 from vlmforge.config import CompileConfig, InferenceScheme, require_supported
 from vlmforge.formats.mxq import read_mxq
 from vlmforge.images.layout import DYNAMIC, Layout
 from vlmforge.original.reference import torch_device
 from vlmforge.progress import Progress
 from vlmforge.source.checkpoint import Checkpoint
-from vlmforge.stages.calibration import (
-    Calibration,
-    TextCalibration,
-    calibrate_language,
-)
+from vlmforge.stages import steps
+from vlmforge.stages.calibration import Calibration, TextCalibration
 from vlmforge.stages.forecast import forecast
 from vlmforge.stages.largest import LargestImage, largest_image
-from vlmforge.stages.mblt import mblt_compile
-from vlmforge.stages.mxq import mxq_compile
-from vlmforge.stages.overrides import workspace_overrides
-from vlmforge.stages.package import write_package
-from vlmforge.stages.preflight import (
-    require_consistent,
-    require_material,
-    require_outputs,
-    require_room,
-)
+from vlmforge.stages.plan import Plan
+from vlmforge.stages.preflight import require_consistent, require_outputs, require_room
+from vlmforge.stages.step import Step
+from vlmforge.stages.steps import Job
 from vlmforge.stages.workspace import Workspace
-
-Result = TypeVar("Result")
 
 
 @dataclass
@@ -54,7 +39,7 @@ class Summary:
 
     Attributes:
         files: paths of the files made, with their sizes in bytes.
-        seconds: wall time of each stage.
+        seconds: wall time of each step that ran; the others were made already.
         checks: largest relative error of each captured component against the original.
         aside: transformations that do not apply, by component: name to node to reason.
         largest: what the largest image costs; None where all get one size, or there are none.
@@ -83,10 +68,11 @@ def compile_model(
     scheme: InferenceScheme = InferenceScheme.ALL,
     work_dir: Path | str | None = None,
     choose: Callable[[Workspace, CompileConfig], CompileConfig] | None = None,
+    fresh: bool = False,
     announce: Callable[[str], None] | None = None,
     progress: Progress | None = None,
 ) -> Summary:
-    """Compile a checkpoint into a package.
+    """Compile a checkpoint into a package; one that was interrupted goes on.
 
     Args:
         model: a local directory or an id on the Hugging Face Hub.
@@ -104,15 +90,14 @@ def compile_model(
         scheme: how the cores of the target share the work.
         work_dir: for everything between; ``<out>.work`` by default.
         choose: gives the configuration to quantize with, once graphs and samples are there.
-        announce: is told what is about to be done, and about how long it takes.
+        fresh: whether to do again what was made before.
+        announce: is told what is about to be done, and of each step why it runs or is left out.
         progress: is told of every step.
 
     Raises:
-        VlmforgeError: what can be known to go wrong, before the work begins; see
-            :mod:`vlmforge.stages.preflight`.
+        VlmforgeError: what can be known to go wrong, before the work begins: ``stages.preflight``.
     """
-    config, summary = config or CompileConfig(), Summary()
-    stage = partial(_timed, summary)
+    config = config or CompileConfig()
     calibration = Calibration(images, text, num_samples, max_new_tokens, seed, dtype, layout)
     torch_device(device)
     out, root = require_outputs(out, work_dir)
@@ -120,29 +105,28 @@ def compile_model(
     require_room(checkpoint, calibration, space, out)
     if announce is not None:
         announce(forecast(checkpoint, calibration, device).sentence())
-    prepare_model(checkpoint, space, calibration, device, summary, progress)
-    if choose is not None:
-        config = stage("tune", choose, space, config)
-    _quantize(stage, checkpoint, space, device, scheme, config, progress)
-    stage("package", write_package, checkpoint, space, out, config)
-    _sum_up(summary, checkpoint, space, out)
-    return summary
+    job, plan = Job(checkpoint, space, device, progress), Plan.of(space, announce, fresh)
+    plan.run(preparation(job, calibration))
+    config = config if choose is None else choose(space, config)
+    plan.run(quantization(job, config, scheme, out))
+    return _summary(job, out, plan.seconds)
 
 
-def _sum_up(summary: Summary, checkpoint: Checkpoint, space: Workspace, out: Path) -> None:
-    """What was made, and what of it could not be as asked."""
-    summary.aside, summary.largest = _aside(checkpoint, space), largest_image(out)
-    graphs = [space.mblt(component) for component in checkpoint.components]
-    summary.files = _sizes([*graphs, *sorted(out.iterdir())])
+def preparation(job: Job, calibration: Calibration) -> list[Step]:
+    """From a checkpoint to samples and captured graphs."""
+    if calibration.text is not None:
+        samples = [steps.text_samples(job, calibration)]
+    else:
+        images, language = steps.images(job, calibration), steps.answers(job, calibration)
+        samples = [images, language, steps.pictures(job, calibration)]
+    graphs = [steps.graph(job, part) for part in job.parts]
+    return [steps.check(job, calibration, samples), *samples, *graphs]
 
 
-def _aside(checkpoint: Checkpoint, space: Workspace) -> dict[str, dict[str, dict[str, str]]]:
-    programs = {part: read_mxq(space.mxq(part), verify=False) for part in checkpoint.components}
-    return {part: each.meta["aside"] for part, each in programs.items() if "aside" in each.meta}
-
-
-def _sizes(files: Sequence[Path]) -> dict[str, int]:
-    return {str(file): file.stat().st_size for file in files if file.is_file()}
+def quantization(job: Job, config: CompileConfig, scheme: InferenceScheme, out: Path) -> list[Step]:
+    """From samples and captured graphs to a package."""
+    programs = [steps.program(job, part, config, scheme) for part in job.parts]
+    return [*programs, steps.package(job, config, out)]
 
 
 def _require_ready(
@@ -157,77 +141,16 @@ def _require_ready(
     return checkpoint, space
 
 
-def prepare_model(
-    checkpoint: Checkpoint,
-    space: Workspace,
-    calibration: Calibration,
-    device: str = "cpu",
-    summary: Summary | None = None,
-    progress: Progress | None = None,
-) -> Summary:
-    """The stages before quantization: samples and captured graphs, left in the workspace.
-
-    Raises:
-        CalibrationError, SourceError: as :func:`require_material`.
-    """
-    summary = summary or Summary()
-    stage, text = partial(_timed, summary), calibration.text
-    stage("check", require_material, checkpoint, calibration, progress)
-    if text is not None:
-        stage(
-            "calibrate text", record_text, checkpoint, text.files, space.calibration,
-            calibration.num_samples, text.length, calibration.seed, progress,
-        )  # fmt: skip
-    else:
-        _calibrate_with_images(stage, checkpoint, space, calibration, device, progress)
-    for component in checkpoint.components:
-        report = stage(
-            f"mblt {component}", mblt_compile, checkpoint, component,
-            space.mblt(component), space.calibration, progress,
-        )  # fmt: skip
-        summary.checks[component] = report["worst"]["relative"]
-    return summary
-
-
-def _calibrate_with_images(
-    stage: Callable[..., Any],
-    checkpoint: Checkpoint,
-    space: Workspace,
-    calibration: Calibration,
-    device: str,
-    progress: Progress | None,
-) -> None:
-    chosen = (calibration.num_samples, calibration.images, calibration.seed)
-    layout = calibration.layout
-    source = stage("images", collect_images, space.images, *chosen, progress, layout=layout)
-    where = (checkpoint, source, space.calibration, calibration.num_samples)
-    options = (calibration.max_new_tokens, device, calibration.dtype, layout, progress)
-    stage("calibrate language", calibrate_language, *where, *options)
-    stage("calibrate vision", record_vision, *where, layout, progress)
-
-
-def _quantize(
-    stage: Callable[..., Any],
-    checkpoint: Checkpoint,
-    space: Workspace,
-    device: str,
-    scheme: InferenceScheme,
-    config: CompileConfig,
-    progress: Progress | None,
-) -> None:
-    overrides = workspace_overrides(config, space)
-    for component in checkpoint.components:
-        stage(
-            f"mxq {component}", mxq_compile, space.mblt(component), space.mxq(component),
-            space.calibration, device, scheme, config, space.rotation, overrides[component],
-            progress,
-        )  # fmt: skip
-
-
-def _timed(
-    summary: Summary, name: str, stage: Callable[..., Result], *args: Any, **options: Any
-) -> Result:
-    start = time.perf_counter()
-    result = stage(*args, **options)
-    summary.seconds[name] = time.perf_counter() - start
-    return result
+def _summary(job: Job, out: Path, seconds: dict[str, float]) -> Summary:
+    """What was made, and what of it could not be as asked."""
+    space, parts = job.space, job.parts
+    reports = {part: json.loads(space.report(part).read_text("utf-8")) for part in parts}
+    metas = {part: read_mxq(space.mxq(part), verify=False).meta for part in parts}
+    files = [*(space.mblt(part) for part in parts), *sorted(out.iterdir())]
+    return Summary(
+        {str(file): file.stat().st_size for file in files if file.is_file()},
+        seconds,
+        {part: report["worst"]["relative"] for part, report in reports.items()},
+        {part: meta["aside"] for part, meta in metas.items() if "aside" in meta},
+        largest_image(out),
+    )

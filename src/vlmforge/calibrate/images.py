@@ -125,12 +125,30 @@ def readable(paths: Iterable[Path]) -> Iterator[tuple[Path, Image.Image]]:
             logger.warning("Skipping %s: %s", path.name, error.what)
 
 
+def looked_at(directory: Path, count: int, seed: int) -> tuple[list[str], list[Path]]:
+    """What decides which of the user's images are chosen.
+
+    Returns:
+        The names of all images, and the files looked at until ``count`` were readable; what the
+        others hold changes nothing.
+    """
+    files = find_images(directory)
+    names, shuffled = [file.name for file in files], _shuffled(files, seed)
+    found = [path for path, _ in islice(readable(shuffled), count)]
+    return names, shuffled[: shuffled.index(found[-1]) + 1] if len(found) == count else shuffled
+
+
 def _own_images(directory: Path, count: int, seed: int) -> Iterator[Named]:
     """``count`` readable images of the user's, chosen at random, in order of their names."""
-    files = find_images(directory)
-    random.Random(seed).shuffle(files)
+    files = _shuffled(find_images(directory), seed)
     chosen = sorted(path for path, _ in islice(readable(files), count))
     return ((path.name, image) for path, image in readable(chosen))
+
+
+def _shuffled(files: list[Path], seed: int) -> list[Path]:
+    shuffled = list(files)
+    random.Random(seed).shuffle(shuffled)
+    return shuffled
 
 
 def _write_scenes(

@@ -137,4 +137,5 @@ TargetKl = Annotated[float, typer.Option(min=0, help="Most KL divergence, nats a
 TargetTop1 = Annotated[
     float, typer.Option(min=0, max=1, help="Least share of predictions that stay the same.")
 ]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Do again what was made before.")]
 Json = Annotated[bool, typer.Option("--json", help="Write JSON, for programs.")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -24,6 +25,7 @@ from vlmforge.cli.options import (
     Compiling,
     ConfigFile,
     Device,
+    Fresh,
     Images,
     Json,
     Length,
@@ -78,6 +80,7 @@ def compile_(
     target_kl: Annotated[
         float | None, typer.Option(min=0, help="Tune the configuration to this KL divergence.")
     ] = None,
+    fresh: Fresh = False,
     as_json: Json = False,
 ) -> None:
     """Run every stage: from a checkpoint to a package."""
@@ -86,8 +89,6 @@ def compile_(
     use_threads(threads)
     text = _texts(context, calibration_text, calibration_length)
     sizes = layout_of(context, layout, image_size, max_pixels)
-    if target_kl is not None:
-        _require_tuned_replaceable(out, work_dir)
     with console.progress() as report:
         summary = compile_model(
             model,
@@ -103,7 +104,8 @@ def compile_(
             layout=sizes,
             scheme=inference_scheme,
             work_dir=work_dir,
-            choose=None if target_kl is None else partial(_tuned, target_kl, report),
+            choose=_tuning(target_kl, out, work_dir, report),
+            fresh=fresh,
             announce=console.warn,
             progress=report,
         )
@@ -158,6 +160,7 @@ def tune_(
     layout: Kind = LayoutKind.DYNAMIC,
     image_size: ImageSize = SIDE,
     max_pixels: MaxPixels = None,
+    fresh: Fresh = False,
     as_json: Json = False,
 ) -> None:
     """Choose 16-bit activations and 8-bit weights for the least cost within a KL budget."""
@@ -177,7 +180,7 @@ def tune_(
     calibration = Calibration(images, text, num_samples, max_new_tokens, seed, answering, sizes)
     extent = Extent(samples, length)
     with console.progress() as report:
-        space = find_space(model, work_dir, calibration, report)
+        space = find_space(model, work_dir, calibration, report, announce=console.warn, fresh=fresh)
         found = tune(space, load_config(config), Budget(target_kl, target_top1), extent, report)
     save(found, out)
     if as_json:
@@ -187,12 +190,17 @@ def tune_(
     console.print_facts(f"Written to {out}", tables.facts(found))
 
 
-def _require_tuned_replaceable(out: Path, work_dir: Path | None) -> None:
-    """Before all work: the configuration that tuning leaves replaces none that was edited."""
+def _tuning(
+    target_kl: float | None, out: Path, work_dir: Path | None, report: console.Report
+) -> Callable[[Workspace, CompileConfig], CompileConfig] | None:
+    """What tunes, if a target is given; the configuration it leaves replaces none edited."""
     from vlmforge.formats.kinds import CONFIGURATION
     from vlmforge.formats.output import require_replaceable
 
+    if target_kl is None:
+        return None
     require_replaceable((work_dir or Path(f"{out}.work")) / TUNED, CONFIGURATION)
+    return partial(_tuned, target_kl, report)
 
 
 def _tuned(

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from vlmforge.config import CompileConfig
 from vlmforge.errors import CalibrationError, ConfigError, FormatError, PackageError, RotationError
@@ -25,6 +25,8 @@ IMAGE_NAME = re.compile(r"image_\d{4,}\.jpg")
 SAMPLES_FORMAT = "vlmforge.samples"
 SAMPLES_RECORD = "metadata.json"
 SAMPLES_LIST = "npy_files.txt"
+
+STEP_FORMAT: Final = "vlmforge.step"
 
 PAGE_MARK = b'<meta name="generator" content="vlmforge diagnose">'
 """What a report for a browser begins with."""
@@ -130,6 +132,9 @@ CONFIGURATION = Kind("a configuration", _unless(_is_configuration))
 PAGE = Kind("a report", _unless(_is_page))
 CAPTURE_REPORT = Kind(
     "a report of a capture", _unless(lambda path: {"compared", "worst"} <= set(_document(path)))
+)
+STEP_RECORD = Kind(
+    "a record of a step", _unless(lambda path: _document(path).get("format") == STEP_FORMAT)
 )
 ROTATION = Kind(
     "a rotation",

@@ -25,6 +25,9 @@ from vlmforge.quantize.weights.rounding import Rounding, choose_rounding, weight
 from vlmforge.stages.observed import observe_component
 from vlmforge.stages.transformed import Transformed
 
+STOPPED = "stopped"
+"""What a program says of its learning where the user ended it."""
+
 
 def mxq_compile(
     model: Path | str,
@@ -75,6 +78,8 @@ def mxq_compile(
         path = partial(QuantizedPath, graph, codes, scales, device=where)
         rounding = choose_rounding(graph, formats, config.hessian_quant, path, transformed.loaders)
         graph, rounding = learned(transformed, codes, scales, rounding, config, where, progress)
+        if transformed.budget.stopped:
+            graph.meta["learning"] = STOPPED
         writer.finish(lower(graph, codes, scales, rounding, writer, progress))
     return Path(save_path)
 

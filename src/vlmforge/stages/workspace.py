@@ -15,6 +15,7 @@ from vlmforge.formats.kinds import (
     PROGRAM,
     ROTATION,
     SAMPLES,
+    STEP_RECORD,
     VALUES,
 )
 from vlmforge.formats.output import require_replaceable
@@ -46,6 +47,15 @@ class Workspace:
     def calibration(self) -> Path:
         return self.root / "calibration_data"
 
+    def samples(self, component: str) -> Path:
+        """The calibration samples of a component."""
+        return self.calibration / component
+
+    @property
+    def records(self) -> Path:
+        """What is made already, step by step."""
+        return self.root / "steps"
+
     @property
     def rotation(self) -> Path:
         return r1_path(self.spin_weight_dir or self.root / "spinWeight", f"{self.name}_text_model")
@@ -53,6 +63,10 @@ class Workspace:
     def mblt(self, component: str) -> Path:
         """The captured graph; ``.infer`` and ``.json`` stand beside it."""
         return self._file("mblt", component)
+
+    def report(self, component: str) -> Path:
+        """How the captured graph compares with the original."""
+        return self.mblt(component).with_suffix(".json")
 
     @property
     def captured(self) -> list[str]:
@@ -65,8 +79,7 @@ class Workspace:
 
     def graph_outputs(self, component: str) -> list[tuple[Path, Kind]]:
         """What the capture of a component writes."""
-        graph = self.mblt(component)
-        report = graph.with_suffix(".json")
+        graph, report = self.mblt(component), self.report(component)
         return [(graph, GRAPH), (graph.with_suffix(".infer"), VALUES), (report, CAPTURE_REPORT)]
 
     def program_outputs(self, component: str) -> list[tuple[Path, Kind]]:
@@ -82,8 +95,10 @@ class Workspace:
         """
         require_replaceable(self.root, FOLDER)
         require_replaceable(self.images, IMAGES)
+        for record in sorted(self.records.glob("*.json")):
+            require_replaceable(record, STEP_RECORD)
         for component in COMPONENTS:
-            require_replaceable(self.calibration / component, SAMPLES)
+            require_replaceable(self.samples(component), SAMPLES)
             for path, kind in (*self.graph_outputs(component), *self.program_outputs(component)):
                 require_replaceable(path, kind)
 

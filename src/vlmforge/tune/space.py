@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from vlmforge.formats.kinds import FOLDER
 from vlmforge.formats.output import require_replaceable
-from vlmforge.pipeline import prepare_model
+from vlmforge.pipeline import preparation
 from vlmforge.progress import Progress
 from vlmforge.source.checkpoint import Checkpoint
 from vlmforge.stages.calibration import Calibration
+from vlmforge.stages.plan import Plan
+from vlmforge.stages.steps import Job
 from vlmforge.stages.workspace import Workspace
 
 
 def find_space(
-    model: str, work_dir: Path | None, calibration: Calibration, progress: Progress | None = None
+    model: str,
+    work_dir: Path | None,
+    calibration: Calibration,
+    progress: Progress | None = None,
+    *,
+    announce: Callable[[str], None] | None = None,
+    fresh: bool = False,
 ) -> Workspace:
     """The workspace of a model.
 
@@ -24,6 +33,8 @@ def find_space(
         work_dir: where they leave their files, ``NAME.work`` by default.
         calibration: what they calibrate with.
         progress: is told of every step.
+        announce: is told of each stage why it runs or is left out.
+        fresh: whether to do again what was made before.
     """
     directory = Path(model)
     if (directory / "mblt").is_dir():
@@ -33,5 +44,7 @@ def find_space(
     root = require_replaceable(work_dir or f"{checkpoint.name}.work", FOLDER)
     space = Workspace(root, checkpoint.name)
     space.require_replaceable()
-    prepare_model(checkpoint, space, calibration, progress=progress)
+    Plan.of(space, announce, fresh).run(
+        preparation(Job(checkpoint, space, progress=progress), calibration)
+    )
     return space

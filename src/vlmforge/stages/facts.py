@@ -1,0 +1,118 @@
+"""Facts: what the files of a step follow from besides those of other steps."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from vlmforge.calibrate.coco import DATASET, SPLIT
+from vlmforge.calibrate.images import SYNTHETIC, looked_at
+from vlmforge.config import CompileConfig
+from vlmforge.images.layout import Layout
+from vlmforge.source.checkpoint import Checkpoint
+from vlmforge.stages.calibration import Calibration, answering_dtype
+from vlmforge.stages.step import Facts
+from vlmforge.stages.version import code_version
+
+SETTINGS = {".jinja", ".json", ".model", ".txt"}
+"""Suffixes of what a checkpoint has beside its weights: tokenizer, templates, processor."""
+
+LIBRARIES = ("numpy", "pillow", "tokenizers", "torch", "transformers")
+"""Whose arithmetic and settings enter files."""
+
+
+def code_facts(*modules: str) -> Facts:
+    """The code a step runs, whose entries are modules such as ``"stages.mxq"``."""
+    found = ", ".join(f"{name} {_version(name)}" for name in LIBRARIES)
+    return {"version of this step": code_version(*modules), "set of libraries": found}
+
+
+def model_facts(checkpoint: Checkpoint) -> Facts:
+    """The model: its name, its weights, and what reads its prompts and images."""
+    files = [path for path in sorted(checkpoint.path.rglob("*")) if path.suffix in SETTINGS]
+    return {
+        "name of the model": checkpoint.model_id,
+        "model": checkpoint.fingerprint(),
+        "tokenizer, template or processor": _of_files(
+            (path.relative_to(checkpoint.path).as_posix(), path) for path in files
+        ),
+    }
+
+
+def image_facts(calibration: Calibration) -> Facts:
+    """Which images are collected; of the user's own, all that decide which are chosen."""
+    source, count = calibration.images, calibration.num_samples
+    if source is None:
+        chosen = f"{DATASET} {SPLIT}"
+    elif source == SYNTHETIC:
+        chosen = SYNTHETIC
+    else:
+        names, files = looked_at(Path(source), count, calibration.seed)
+        chosen = _of_texts([*names, _of_files((file.name, file) for file in files)])
+    return {
+        "set of images": chosen,
+        "number of samples": str(count),
+        "seed": str(calibration.seed),
+        **_layout(calibration.layout),
+    }
+
+
+def answer_facts(checkpoint: Checkpoint, calibration: Calibration, device: str) -> Facts:
+    """How the original model answers."""
+    return {
+        **sample_facts(calibration),
+        "length of answers": str(calibration.max_new_tokens),
+        "arithmetic of the original": calibration.dtype or answering_dtype(checkpoint, device),
+        "device": device,
+    }
+
+
+def sample_facts(calibration: Calibration) -> Facts:
+    """How images become samples."""
+    return {"number of samples": str(calibration.num_samples), **_layout(calibration.layout)}
+
+
+def text_facts(calibration: Calibration) -> Facts:
+    """Which windows of texts are recorded."""
+    assert calibration.text is not None
+    files = [Path(file) for file in calibration.text.files]
+    return {
+        "set of texts": _of_files((file.name, file) for file in files),
+        "number of samples": str(calibration.num_samples),
+        "length of samples": str(calibration.text.length),
+        "seed": str(calibration.seed),
+    }
+
+
+def config_facts(config: CompileConfig) -> Facts:
+    """What is asked for, and what of it by name; where a matrix lies does not change it."""
+    named = config.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    named.get("equivalentTransformation", {}).get("HeadOutChRotation", {}).pop("matrixPath", None)
+    return {"configuration": _of_texts([config.fingerprint(), json.dumps(named, sort_keys=True)])}
+
+
+def _layout(layout: Layout) -> Facts:
+    return {"size of images": json.dumps(layout.facts())}
+
+
+def _version(library: str) -> str:
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return "none"
+
+
+def _of_files(files: Iterable[tuple[str, Path]]) -> str:
+    return _of_texts(
+        f"{name}\0{hashlib.sha256(path.read_bytes()).hexdigest()}" for name, path in files
+    )
+
+
+def _of_texts(texts: Iterable[str]) -> str:
+    digest = hashlib.sha256()
+    for text in texts:
+        digest.update(f"{text}\n".encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()

@@ -1,0 +1,33 @@
+"""Step: a piece of a compilation that leaves files, and what they follow from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+Facts = dict[str, str]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One piece of work, which is left out where its files are there and follow from the same.
+
+    Attributes:
+        name: such as ``"mblt language"``.
+        run: does it.
+        makes: files and directories it leaves; none for a check.
+        reads: what of earlier steps it follows from.
+        facts: what else it follows from, by the noun that says what is another when it changed:
+            ``"seed"``, ``"model"``.
+        short: facts of what was not done as asked, once it has run; for their sake it is due again.
+        kept: a directory from which it goes on if it is interrupted; deleted once it is done.
+    """
+
+    name: str
+    run: Callable[[], object]
+    makes: tuple[Path, ...] = ()
+    reads: tuple[Path, ...] = ()
+    facts: Facts = field(default_factory=dict)
+    short: Callable[[], Facts] = dict
+    kept: Path | None = None

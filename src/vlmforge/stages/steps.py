@@ -1,0 +1,194 @@
+"""The steps of a compilation: what each runs, reads and makes, and what its files follow from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+
+from vlmforge.calibrate.images import collect_images
+from vlmforge.calibrate.record import record_vision
+from vlmforge.calibrate.text import record_text
+from vlmforge.config import CompileConfig, InferenceScheme
+from vlmforge.families.family import LANGUAGE, VISION
+from vlmforge.formats.mxq import read_mxq
+from vlmforge.formats.rotation import sidecar_path
+from vlmforge.progress import Progress
+from vlmforge.source.checkpoint import Checkpoint
+from vlmforge.stages import facts
+from vlmforge.stages.calibration import Calibration, calibrate_language
+from vlmforge.stages.facts import code_facts
+from vlmforge.stages.mblt import mblt_compile
+from vlmforge.stages.mxq import mxq_compile
+from vlmforge.stages.overrides import workspace_overrides
+from vlmforge.stages.package import write_package
+from vlmforge.stages.preflight import require_material
+from vlmforge.stages.step import Facts, Step
+from vlmforge.stages.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is compiled, and where.
+
+    Attributes:
+        checkpoint: of the model.
+        space: where its files are.
+        device: where to compute, ``"cpu"`` or ``"gpu"``.
+        progress: is told of every step.
+    """
+
+    checkpoint: Checkpoint
+    space: Workspace
+    device: str = "cpu"
+    progress: Progress | None = None
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The components of the model, the language model first."""
+        return self.checkpoint.components
+
+    @cached_property
+    def model(self) -> Facts:
+        """The facts of the model."""
+        self.checkpoint.fingerprint(self.progress)
+        return facts.model_facts(self.checkpoint)
+
+
+def check(job: Job, calibration: Calibration, samples: Sequence[Step]) -> Step:
+    """Nothing is made: model, images and texts are looked at."""
+    asked = {key: value for step in samples for key, value in step.facts.items()}
+    return Step(
+        name="check",
+        run=partial(require_material, job.checkpoint, calibration, job.progress),
+        facts=asked | code_facts("stages.preflight"),
+    )
+
+
+def images(job: Job, calibration: Calibration) -> Step:
+    """A directory of images."""
+    count, source, seed = calibration.num_samples, calibration.images, calibration.seed
+    where, layout = job.space.images, calibration.layout
+    return Step(
+        name="images",
+        run=partial(collect_images, where, count, source, seed, job.progress, layout=layout),
+        makes=(where,),
+        facts=facts.image_facts(calibration) | code_facts("calibrate.images"),
+    )
+
+
+def answers(job: Job, calibration: Calibration) -> Step:
+    """Images, questions and the original's answers to language samples."""
+    run = partial(
+        calibrate_language,
+        job.checkpoint,
+        job.space.images,
+        job.space.calibration,
+        calibration.num_samples,
+        calibration.max_new_tokens,
+        job.device,
+        calibration.dtype,
+        calibration.layout,
+        job.progress,
+    )
+    asked = facts.answer_facts(job.checkpoint, calibration, job.device)
+    return Step(
+        name="calibrate language",
+        run=run,
+        makes=(job.space.samples(LANGUAGE),),
+        reads=(job.space.images,),
+        facts=job.model | asked | code_facts("stages.calibration"),
+    )
+
+
+def pictures(job: Job, calibration: Calibration) -> Step:
+    """Images to vision samples."""
+    where = (job.checkpoint, job.space.images, job.space.calibration, calibration.num_samples)
+    asked = facts.sample_facts(calibration)
+    return Step(
+        name="calibrate vision",
+        run=partial(record_vision, *where, calibration.layout, job.progress),
+        makes=(job.space.samples(VISION),),
+        reads=(job.space.images,),
+        facts=job.model | asked | code_facts("calibrate.record"),
+    )
+
+
+def text_samples(job: Job, calibration: Calibration) -> Step:
+    """Texts to language samples."""
+    text, place = calibration.text, job.space.calibration
+    assert text is not None, "a plain decoder is calibrated with texts"
+    chosen = (calibration.num_samples, text.length, calibration.seed)
+    return Step(
+        name="calibrate text",
+        run=partial(record_text, job.checkpoint, text.files, place, *chosen, job.progress),
+        makes=(job.space.samples(LANGUAGE),),
+        facts=job.model | facts.text_facts(calibration) | code_facts("calibrate.text"),
+    )
+
+
+def graph(job: Job, part: str) -> Step:
+    """A component of the checkpoint to a captured graph, checked on a sample."""
+    place, data = job.space.mblt(part), job.space.calibration
+    return Step(
+        name=f"mblt {part}",
+        run=partial(mblt_compile, job.checkpoint, part, place, data, job.progress),
+        makes=tuple(path for path, _ in job.space.graph_outputs(part)),
+        reads=(job.space.samples(part),),
+        facts=job.model | code_facts("stages.mblt"),
+    )
+
+
+def program(job: Job, part: str, config: CompileConfig, scheme: InferenceScheme) -> Step:
+    """A captured graph and samples to an integer program; the language model's leaves R1."""
+    space, first = job.space, part == LANGUAGE
+    rotation = _rotation(space, config)
+    asked = {"inference scheme": scheme.value, "device": job.device}
+
+    def run() -> None:
+        mxq_compile(
+            space.mblt(part),
+            space.mxq(part),
+            space.calibration,
+            job.device,
+            scheme,
+            config,
+            space.rotation,
+            workspace_overrides(config, space)[part],
+            job.progress,
+        )
+
+    return Step(
+        name=f"mxq {part}",
+        run=run,
+        makes=(space.mxq(part), *(rotation if first else ())),
+        reads=(space.mblt(part), space.samples(part), *(() if first else rotation)),
+        facts=asked | facts.config_facts(config) | code_facts("stages.mxq", "stages.overrides"),
+        short=partial(_stopped, space.mxq(part)),
+    )
+
+
+def package(job: Job, config: CompileConfig, out: Path) -> Step:
+    """Integer programs, and what of the checkpoint running needs, to a directory that runs."""
+    programs = tuple(job.space.mxq(part) for part in job.parts)
+    return Step(
+        name="package",
+        run=partial(write_package, job.checkpoint, job.space, out, config),
+        makes=(out,),
+        reads=(*programs, *_rotation(job.space, config)),
+        facts=job.model | code_facts("stages.package"),
+    )
+
+
+def _stopped(program: Path) -> Facts:
+    """Whether the user ended the learning of a program."""
+    learning = read_mxq(program, verify=False).meta.get("learning")
+    return {} if learning is None else {"end of learning": str(learning)}
+
+
+def _rotation(space: Workspace, config: CompileConfig) -> tuple[Path, ...]:
+    """The files of R1, where it applies."""
+    if not config.equivalent_transformation.spin_r1.apply:
+        return ()
+    return space.rotation, sidecar_path(space.rotation)

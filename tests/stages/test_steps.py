@@ -1,0 +1,164 @@
+"""A compilation goes on from what was made before, and from nothing that is stale."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vlmforge.config import CompileConfig
+from vlmforge.errors import OutputError
+from vlmforge.pipeline import Summary, compile_model
+from vlmforge.stages.calibration import TextCalibration
+
+ALL = ("check", "calibrate text", "mblt language", "mxq language", "package")
+NAMING = ("metadata.json", "npy_files.txt")
+NAME = "Tiny-LM_text_model"
+
+
+def compiled(model: Path, place: Path, **options: Any) -> Summary:
+    asked = {"text": TextCalibration([place / "text.txt"], 32), "num_samples": 3, **options}
+    return compile_model(model, place / "out", **asked)
+
+
+def bits(place: Path) -> dict[str, str]:
+    """SHA-256 of what a compilation leaves, but for what names a directory."""
+    return {
+        str(path.relative_to(place)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(place.rglob("*"))
+        if path.is_file() and path.name not in NAMING and path.parent.name != "steps"
+    }
+
+
+@pytest.fixture(scope="module")
+def whole(tiny_decoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with a model, a text, a package and its work directory."""
+    place = tmp_path_factory.mktemp("whole")
+    shutil.copytree(tiny_decoder, place / "Tiny-LM")
+    (place / "text.txt").write_text("The square is left of the circle, which is red. " * 40)
+    assert set(compiled(place / "Tiny-LM", place).seconds) == set(ALL)
+    return place
+
+
+@pytest.fixture
+def place(whole: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(whole, tmp_path / "place"))
+
+
+def compiled_again(place: Path, **options: Any) -> tuple[str, ...]:
+    """The steps that ran."""
+    return tuple(compiled(place / "Tiny-LM", place, **options).seconds)
+
+
+def test_nothing_runs_twice(place: Path) -> None:
+    before = bits(place)
+    told: list[str] = []
+    assert compiled_again(place, announce=told.append) == ("package",)  # it lies elsewhere now
+    assert "mxq language: made already" in told
+    assert compiled_again(place) == ()
+    assert bits(place) == before
+
+
+def alter(path: Path) -> None:
+    """Change a byte of a tensor, or add one to a document."""
+    data = bytearray(path.read_bytes())
+    if path.suffix == ".json":
+        data += b"\n"
+    else:
+        data[-1] ^= 1
+    path.write_bytes(data)
+
+
+WORK = "out.work"
+
+
+@pytest.mark.parametrize(
+    ("file", "ran"),
+    [
+        (f"{WORK}/calibration_data/language/sample_001/inputs_embeds.npy", ALL[1:-1]),
+        (f"{WORK}/mblt/{NAME}.mblt", ALL[2:3]),
+        (f"{WORK}/mblt/{NAME}.json", ALL[2:3]),
+        (f"{WORK}/spinWeight/{NAME}/R1/global_rotation.pth", ALL[3:4]),
+        (f"{WORK}/mxq/{NAME}.mxq", ALL[3:4]),
+        ("out/model.safetensors", ()),
+    ],
+)
+@pytest.mark.parametrize("harm", [alter, Path.unlink])
+def test_what_is_damaged_is_made_again(
+    place: Path, file: str, ran: tuple[str, ...], harm: Callable[[Path], None]
+) -> None:
+    before = bits(place)
+    harm(place / file)
+    assert compiled_again(place) == (*ran, "package")
+    assert bits(place) == before
+
+
+def another_text(place: Path) -> dict[str, Any]:
+    (place / "text.txt").write_text("A green triangle is above the star and below the cross. " * 40)
+    return {}
+
+
+def another_tokenizer(place: Path) -> dict[str, Any]:
+    path = place / "Tiny-LM" / "tokenizer_config.json"
+    path.write_text(path.read_text() + "\n")
+    return {}
+
+
+def another_seed(place: Path) -> dict[str, Any]:
+    return {"seed": 1}
+
+
+def another_configuration(place: Path) -> dict[str, Any]:
+    bits = {"bit": {"transformer": {"weight": {"ffn": 4}, "weightGroup": 32}}}
+    return {"config": CompileConfig.parse(bits)}
+
+
+@pytest.mark.parametrize(
+    ("change", "ran"),
+    [
+        (another_text, ALL),
+        (another_tokenizer, ALL),
+        (another_seed, ALL),
+        (another_configuration, ALL[3:]),
+    ],
+)
+def test_what_is_asked_for_now_is_made(
+    place: Path,
+    tmp_path: Path,
+    change: Callable[[Path], dict[str, Any]],
+    ran: tuple[str, ...],
+) -> None:
+    options = change(place)
+    assert compiled_again(place, **options) == ran
+    fresh = tmp_path / "fresh"
+    fresh.mkdir()
+    shutil.copytree(place / "Tiny-LM", fresh / "Tiny-LM")
+    shutil.copyfile(place / "text.txt", fresh / "text.txt")
+    compiled(fresh / "Tiny-LM", fresh, **options)
+    for path in (fresh / "out").iterdir():
+        assert path.read_bytes() == (place / "out" / path.name).read_bytes()
+
+
+def test_learning_that_was_stopped_is_not_taken_for_whole(place: Path) -> None:
+    config = CompileConfig.parse({"learnWeightScale": {"apply": True, "steps": 4}})
+    compiled_again(place, config=config, progress=_stop_learning)
+    told: list[str] = []
+    assert "mxq language" in compiled_again(place, config=config, announce=told.append)
+    assert "mxq language: another end of learning" in told
+    assert compiled_again(place, config=config) == ()
+
+
+def _stop_learning(text: str, done: int, total: int) -> None:
+    if text.startswith("learning"):
+        raise KeyboardInterrupt
+
+
+def test_records_replace_nothing_of_the_users(place: Path) -> None:
+    (place / WORK / "steps" / "check.json").write_text(json.dumps({"mine": 1}))
+    with pytest.raises(OutputError, match=r"not a record of a step"):
+        compiled_again(place)

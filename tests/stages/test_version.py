@@ -1,0 +1,39 @@
+"""The version of a stage covers the code it runs, and no other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from vlmforge.stages import version
+from vlmforge.stages.version import code_version
+
+
+@pytest.fixture
+def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A package of its own: ``a.one`` imports ``b.two`` in a function, and that ``c``."""
+    monkeypatch.setattr(version, "ROOT", tmp_path)
+    for name, text in {
+        "a/one.py": "def f():\n    from vlmforge.b import two\n    return two\n",
+        "b/__init__.py": "",
+        "b/two.py": "from vlmforge.c.three import x\nimport json\n",
+        "b/other.py": "",
+        "c/three.py": "x = 1\n",
+    }.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    version._imports.cache_clear()
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("file", "covered"), [("a/one.py", True), ("c/three.py", True), ("b/other.py", False)]
+)
+def test_what_is_imported_is_covered(sources: Path, file: str, covered: bool) -> None:
+    before = code_version("a.one")
+    assert code_version("a.one") == before
+    path = sources / file
+    path.write_text(path.read_text() + "# changed\n")
+    version._imports.cache_clear()
+    assert (code_version("a.one") != before) == covered
