@@ -13,7 +13,10 @@ import pytest
 
 from vlmforge.config import CompileConfig
 from vlmforge.errors import OutputError
+from vlmforge.formats.mblt import read_mblt
+from vlmforge.graph.ops import PRODUCTS
 from vlmforge.pipeline import Summary, compile_model
+from vlmforge.quantize.weights import rounding
 from vlmforge.stages.calibration import TextCalibration
 
 ALL = ("check", "calibrate text", "mblt language", "mxq language", "package")
@@ -162,3 +165,28 @@ def test_records_replace_nothing_of_the_users(place: Path) -> None:
     (place / WORK / "steps" / "check.json").write_text(json.dumps({"mine": 1}))
     with pytest.raises(OutputError, match=r"not a record of a step"):
         compiled_again(place)
+
+
+def test_an_interrupted_quantization_goes_on_to_the_same_bytes(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = bits(place)
+    (place / WORK / "mxq" / f"{NAME}.mxq").unlink()
+    quantized, made = rounding.compensate, list[str]()
+
+    def killed(*given: Any) -> Any:
+        if len(made) == 5:
+            raise KeyboardInterrupt
+        made.append("")
+        return quantized(*given)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(rounding, "compensate", killed)
+        with pytest.raises(KeyboardInterrupt):
+            compiled_again(place)
+    assert len(list((place / WORK / "kept" / "language").iterdir())) == 5
+    monkeypatch.setattr(rounding, "compensate", lambda *given: made.append("") or quantized(*given))
+    assert compiled_again(place) == ("mxq language", "package")
+    graph = read_mblt(place / WORK / "mblt" / f"{NAME}.mblt")
+    assert len(made) == sum(node.op in PRODUCTS for node in graph.nodes.values())
+    assert bits(place) == before and not (place / WORK / "kept").exists()

@@ -128,6 +128,7 @@ FOLDER = Kind("a directory", lambda path: None, "")
 """Whose entries are replaced one by one."""
 
 GRAPH, PROGRAM, VALUES = container("mblt"), container("mxq"), container("infer")
+KEPT = container("kept")
 CONFIGURATION = Kind("a configuration", _unless(_is_configuration))
 PAGE = Kind("a report", _unless(_is_page))
 CAPTURE_REPORT = Kind(

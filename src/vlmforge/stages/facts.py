@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from vlmforge.calibrate.coco import DATASET, SPLIT
@@ -15,19 +14,9 @@ from vlmforge.images.layout import Layout
 from vlmforge.source.checkpoint import Checkpoint
 from vlmforge.stages.calibration import Calibration, answering_dtype
 from vlmforge.stages.step import Facts
-from vlmforge.stages.version import code_version
 
 SETTINGS = {".jinja", ".json", ".model", ".txt"}
 """Suffixes of what a checkpoint has beside its weights: tokenizer, templates, processor."""
-
-LIBRARIES = ("numpy", "pillow", "tokenizers", "torch", "transformers")
-"""Whose arithmetic and settings enter files."""
-
-
-def code_facts(*modules: str) -> Facts:
-    """The code a step runs, whose entries are modules such as ``"stages.mxq"``."""
-    found = ", ".join(f"{name} {_version(name)}" for name in LIBRARIES)
-    return {"version of this step": code_version(*modules), "set of libraries": found}
 
 
 def model_facts(checkpoint: Checkpoint) -> Facts:
@@ -96,13 +85,6 @@ def config_facts(config: CompileConfig) -> Facts:
 
 def _layout(layout: Layout) -> Facts:
     return {"size of images": json.dumps(layout.facts())}
-
-
-def _version(library: str) -> str:
-    try:
-        return version(library)
-    except PackageNotFoundError:
-        return "none"
 
 
 def _of_files(files: Iterable[tuple[str, Path]]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -21,9 +22,11 @@ from vlmforge.quantize.learn.scales import learned_rounding
 from vlmforge.quantize.scales.choice import Scales, choose_scales
 from vlmforge.quantize.scales.narrowing import narrow_products
 from vlmforge.quantize.scheme import assign_codes
+from vlmforge.quantize.weights.kept import KeptRounding
 from vlmforge.quantize.weights.rounding import Rounding, choose_rounding, weight_formats
-from vlmforge.stages.observed import observe_component
+from vlmforge.stages.observed import Observed, observe_component
 from vlmforge.stages.transformed import Transformed
+from vlmforge.stages.version import code_facts
 
 STOPPED = "stopped"
 """What a program says of its learning where the user ended it."""
@@ -39,6 +42,7 @@ def mxq_compile(
     rotation_path: Path | str | None = None,
     overrides: BitConfig.LayerOverrides | None = None,
     progress: Progress | None = None,
+    kept: Path | None = None,
 ) -> Path:
     """Quantize a captured component to an integer program.
 
@@ -53,6 +57,7 @@ def mxq_compile(
             ``matrixPath`` of the configuration overrides it.
         overrides: those of this component; those of the configuration by default.
         progress: is told of every step.
+        kept: where weights are kept as they are rounded, so that one that is interrupted goes on.
     """
     config = compile_config or CompileConfig()
     require_supported(config)
@@ -61,14 +66,8 @@ def mxq_compile(
         model, calib_data_path, config, rotation_path, overrides, where, progress
     )
     transformed, graph = observed.transformed, observed.graph
-    rotation, ranges, bound = transformed.rotation, observed.ranges, observed.bound
-    graph.meta |= {
-        "rotation": rotation.fingerprint if rotation else "none",
-        "calibration": observed.calibration,
-        "config": config.fingerprint(),
-        "compile_config": config.portable_document(),
-        "inference_scheme": inference_scheme.value,
-    }
+    ranges, bound = observed.ranges, observed.bound
+    graph.meta |= _provenance(observed, config, inference_scheme)
     wide = overrides.activation_16bits
     formats = weight_formats(graph, config, overrides.weight_8bits)
     narrow = narrow_products(graph, wide, ranges, bound, config.bit)
@@ -77,11 +76,34 @@ def mxq_compile(
         scales = choose_scales(graph, codes, ranges, bound)
         path = partial(QuantizedPath, graph, codes, scales, device=where)
         rounding = choose_rounding(graph, formats, config.hessian_quant, path, transformed.loaders)
+        if kept is not None:
+            facts = (codes, scales, formats, config.hessian_quant.model_dump())
+            rounding = KeptRounding(rounding, graph, kept, *facts, _circumstances(observed, where))
         graph, rounding = learned(transformed, codes, scales, rounding, config, where, progress)
         if transformed.budget.stopped:
             graph.meta["learning"] = STOPPED
         writer.finish(lower(graph, codes, scales, rounding, writer, progress))
     return Path(save_path)
+
+
+def _provenance(
+    observed: Observed, config: CompileConfig, scheme: InferenceScheme
+) -> dict[str, Any]:
+    """What a program says of its making."""
+    rotation = observed.transformed.rotation
+    return {
+        "rotation": rotation.fingerprint if rotation else "none",
+        "calibration": observed.calibration,
+        "config": config.fingerprint(),
+        "compile_config": config.portable_document(),
+        "inference_scheme": scheme.value,
+    }
+
+
+def _circumstances(observed: Observed, device: str) -> list[object]:
+    """What kept weights follow from besides the graph: samples, code, and who computes."""
+    computing = [device, torch.get_num_threads(), torch.backends.cpu.get_cpu_capability()]
+    return [observed.calibration, code_facts("stages.mxq"), computing]
 
 
 def learned(

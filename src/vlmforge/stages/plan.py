@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -99,11 +98,10 @@ class Plan:
 
     def _run(self, step: Step) -> None:
         start = time.perf_counter()
-        if step.kept is not None and self.fresh:
-            shutil.rmtree(step.kept, ignore_errors=True)
+        if self.fresh:
+            step.tidy()
         step.run()
         reads = {path: self._made[path] for path in step.reads}
         self._made |= self.records.write(step, reads)
-        if step.kept is not None:
-            shutil.rmtree(step.kept, ignore_errors=True)
+        step.tidy()
         self.seconds[step.name] = time.perf_counter() - start

@@ -21,7 +21,7 @@ class Step:
         facts: what else it follows from, by the noun that says what is another when it changed:
             ``"seed"``, ``"model"``.
         short: facts of what was not done as asked, once it has run; for their sake it is due again.
-        kept: a directory from which it goes on if it is interrupted; deleted once it is done.
+        tidy: deletes what it keeps to go on from, should it be interrupted.
     """
 
     name: str
@@ -30,4 +30,4 @@ class Step:
     reads: tuple[Path, ...] = ()
     facts: Facts = field(default_factory=dict)
     short: Callable[[], Facts] = dict
-    kept: Path | None = None
+    tidy: Callable[[], None] = lambda: None

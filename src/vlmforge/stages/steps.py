@@ -15,16 +15,17 @@ from vlmforge.families.family import LANGUAGE, VISION
 from vlmforge.formats.mxq import read_mxq
 from vlmforge.formats.rotation import sidecar_path
 from vlmforge.progress import Progress
+from vlmforge.quantize.weights.kept import clear_kept
 from vlmforge.source.checkpoint import Checkpoint
 from vlmforge.stages import facts
 from vlmforge.stages.calibration import Calibration, calibrate_language
-from vlmforge.stages.facts import code_facts
 from vlmforge.stages.mblt import mblt_compile
 from vlmforge.stages.mxq import mxq_compile
 from vlmforge.stages.overrides import workspace_overrides
 from vlmforge.stages.package import write_package
 from vlmforge.stages.preflight import require_material
 from vlmforge.stages.step import Facts, Step
+from vlmforge.stages.version import code_facts
 from vlmforge.stages.workspace import Workspace
 
 
@@ -157,6 +158,7 @@ def program(job: Job, part: str, config: CompileConfig, scheme: InferenceScheme)
             space.rotation,
             workspace_overrides(config, space)[part],
             job.progress,
+            space.kept(part),
         )
 
     return Step(
@@ -166,6 +168,7 @@ def program(job: Job, part: str, config: CompileConfig, scheme: InferenceScheme)
         reads=(space.mblt(part), space.samples(part), *(() if first else rotation)),
         facts=asked | facts.config_facts(config) | code_facts("stages.mxq", "stages.overrides"),
         short=partial(_stopped, space.mxq(part)),
+        tidy=partial(clear_kept, space.kept(part)),
     )
 
 

@@ -6,12 +6,24 @@ import ast
 import hashlib
 from collections.abc import Iterator
 from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from vlmforge import __version__
+from vlmforge.stages.step import Facts
 
 ROOT = Path(__file__).parents[1]
 """Of all modules."""
+
+
+LIBRARIES = ("numpy", "pillow", "tokenizers", "torch", "transformers")
+"""Whose arithmetic and settings enter files."""
+
+
+def code_facts(*modules: str) -> Facts:
+    """The code a step runs, whose entries are modules such as ``"stages.mxq"``."""
+    found = ", ".join(f"{name} {_installed(name)}" for name in LIBRARIES)
+    return {"version of this step": code_version(*modules), "set of libraries": found}
 
 
 def code_version(*modules: str) -> str:
@@ -32,7 +44,8 @@ def code_version(*modules: str) -> str:
 
 def _file(name: str) -> Path | None:
     place = ROOT.joinpath(*name.split("."))
-    for file in (place.with_suffix(".py"), place / "__init__.py"):
+    built = sorted(ROOT.glob(f"{name}.*.so")) + sorted(ROOT.glob(f"{name}.*.pyd"))
+    for file in (place.with_suffix(".py"), place / "__init__.py", *built):
         if file.is_file():
             return file
     return None
@@ -41,12 +54,21 @@ def _file(name: str) -> Path | None:
 @cache
 def _imports(file: Path) -> tuple[str, ...]:
     """The names of modules that a file may import, without ``vlmforge.``; also within functions."""
-    return tuple(_imported(ast.parse(file.read_bytes())))
+    return tuple(_imported(ast.parse(file.read_bytes()))) if file.suffix == ".py" else ()
 
 
 def _imported(tree: ast.Module) -> Iterator[str]:
     for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("vlmforge."):
+        if isinstance(node, ast.ImportFrom) and node.module == "vlmforge":
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("vlmforge."):
             module = str(node.module).removeprefix("vlmforge.")
             yield module
             yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+def _installed(library: str) -> str:
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return "none"

@@ -12,6 +12,7 @@ from vlmforge.formats.kinds import (
     FOLDER,
     GRAPH,
     IMAGES,
+    KEPT,
     PROGRAM,
     ROTATION,
     SAMPLES,
@@ -77,6 +78,10 @@ class Workspace:
         """The integer program."""
         return self._file("mxq", component)
 
+    def kept(self, component: str) -> Path:
+        """Where the weights are that an interrupted quantization has rounded."""
+        return self.root / "kept" / component
+
     def graph_outputs(self, component: str) -> list[tuple[Path, Kind]]:
         """What the capture of a component writes."""
         graph, report = self.mblt(component), self.report(component)
@@ -97,6 +102,8 @@ class Workspace:
         require_replaceable(self.images, IMAGES)
         for record in sorted(self.records.glob("*.json")):
             require_replaceable(record, STEP_RECORD)
+        for weight in sorted(self.root.glob("kept/*/*.kept")):
+            require_replaceable(weight, KEPT)
         for component in COMPONENTS:
             require_replaceable(self.samples(component), SAMPLES)
             for path, kind in (*self.graph_outputs(component), *self.program_outputs(component)):

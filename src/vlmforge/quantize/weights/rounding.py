@@ -40,6 +40,10 @@ class Rounding(Protocol):
         """The product's weight; ``smallest`` float64 ``[out]`` bounds its scales from below."""
         ...
 
+    def settle(self, product: Node, weight: QuantizedWeight) -> None:
+        """Take over the weight of the next product instead of quantizing it."""
+        ...
+
 
 def weight_formats(
     graph: Graph, config: CompileConfig, wide_nodes: Iterable[str]
@@ -120,6 +124,9 @@ class NearestRounding:
         weight = self._graph.weights[product.weights["weight"]]
         return quantize_weight(weight, self._formats[product.name], smallest)
 
+    def settle(self, product: Node, weight: QuantizedWeight) -> None:
+        """See :class:`Rounding`; no weight depends on another."""
+
 
 class CompensatedRounding:
     """Rounds each weight for the inputs it will meet: those of the quantized products before it."""
@@ -142,6 +149,11 @@ class CompensatedRounding:
         quantized = compensate(weight, hessian, chosen, self._settings, smallest)
         self._path.settle(product, quantized.dequantized())
         return quantized
+
+    def settle(self, product: Node, weight: QuantizedWeight) -> None:
+        """See :class:`Rounding`; samples pass up to the product, so that few weights are held."""
+        self._path.reach(product)
+        self._path.settle(product, weight.dequantized())
 
     def _hessian_of(self, product: Node) -> Tensor:
         """The damped Hessian; products that read the same value one after the other share it."""
@@ -185,3 +197,6 @@ class SettledRounding:
     def quantize(self, product: Node, smallest: np.ndarray | None) -> QuantizedWeight:
         """See :class:`Rounding`; the bound was known when the weight was quantized."""
         return self._weights[product.name]
+
+    def settle(self, product: Node, weight: QuantizedWeight) -> None:
+        """See :class:`Rounding`; all weights are known."""
