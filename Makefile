@@ -13,6 +13,7 @@
 # make evaluation-tools  evaluation tools at a server, in environments of their own below build/
 # make container     what packaging/Containerfile builds, without an engine for containers: as root,
 #                    with the Debian packages debootstrap and iproute2
+# make kill          compiles killed, or out of disk, at KILLS (100) random moments, and gone on with
 # make soak          damaged inputs of every kind for SOAK_MINUTES (10) minutes
 # make load          64 clients at a server of the sample model, beside an engine without HTTP
 # make fuzz-server   requests that schemathesis makes of the server's own description
@@ -28,6 +29,8 @@ TORCH_INDEX ?=
 TEST_JOBS ?= 2
 SOAK_MINUTES ?= 10
 SOAK_SEED ?= 0
+KILLS ?= 100
+KILL_SEED ?= 0
 
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.vlmforge-installed
@@ -41,7 +44,7 @@ PIP := $(BIN)/python -m pip install --quiet --no-input --disable-pip-version-che
 TEST_ENVIRONMENT := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false
 
 .PHONY: demo test lint compare check-native aarch64 sanitize vendor-client transformers-versions page \
-	soak load fuzz-server evaluation-tools container install clean
+	kill soak load fuzz-server evaluation-tools container install clean
 
 demo: install
 	$(BIN)/vlmforge compile $(SAMPLE) --out $(DEMO) --images synthetic
@@ -139,6 +142,10 @@ container: install
 	$(BIN)/vlmforge compile $(SAMPLE) --out $(DEMO) --images synthetic
 	$(TEST_ENVIRONMENT) CONTAINER_BASE=$(abspath $(BASE)) \
 		$(BIN)/python -m pytest -o faulthandler_timeout=0 tests/packaging
+
+kill: install
+	$(TEST_ENVIRONMENT) KILLS=$(KILLS) KILL_SEED=$(KILL_SEED) \
+		$(BIN)/python -m pytest -n 0 -o faulthandler_timeout=0 tests/stages/test_killed.py
 
 soak: install
 	$(TEST_ENVIRONMENT) TRANSFORMERS_VERBOSITY=error PYTHONPATH=tools:. \

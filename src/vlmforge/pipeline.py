@@ -26,6 +26,7 @@ from vlmforge.stages import steps
 from vlmforge.stages.calibration import Calibration, TextCalibration
 from vlmforge.stages.forecast import forecast
 from vlmforge.stages.largest import LargestImage, largest_image
+from vlmforge.stages.lock import locked
 from vlmforge.stages.plan import Plan
 from vlmforge.stages.preflight import require_consistent, require_outputs, require_room
 from vlmforge.stages.step import Step
@@ -101,15 +102,16 @@ def compile_model(
     calibration = Calibration(images, text, num_samples, max_new_tokens, seed, dtype, layout)
     torch_device(device)
     out, root = require_outputs(out, work_dir)
-    checkpoint, space = _require_ready(str(model), root, config, layout)
-    require_room(checkpoint, calibration, space, out)
-    if announce is not None:
-        announce(forecast(checkpoint, calibration, device).sentence())
-    job, plan = Job(checkpoint, space, device, progress), Plan.of(space, announce, fresh)
-    plan.run(preparation(job, calibration))
-    config = config if choose is None else choose(space, config)
-    plan.run(quantization(job, config, scheme, out))
-    return _summary(job, out, plan.seconds)
+    with locked(root):
+        checkpoint, space = _require_ready(str(model), root, config, layout)
+        require_room(checkpoint, calibration, space, out)
+        if announce is not None:
+            announce(forecast(checkpoint, calibration, device).sentence())
+        job, plan = Job(checkpoint, space, device, progress), Plan.of(space, announce, fresh)
+        plan.run(preparation(job, calibration))
+        config = config if choose is None else choose(space, config)
+        plan.run(quantization(job, config, scheme, out))
+        return _summary(job, out, plan.seconds)
 
 
 def preparation(job: Job, calibration: Calibration) -> list[Step]:

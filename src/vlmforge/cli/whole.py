@@ -45,6 +45,7 @@ from vlmforge.cli.options import (
 )
 from vlmforge.cli.presets import load_config
 from vlmforge.cli.ready import print_ready
+from vlmforge.cli.resumable import resumable
 from vlmforge.cli.threads import use_threads
 
 ASIDE = ("component", "transformation", "at", "reason")
@@ -89,7 +90,7 @@ def compile_(
     use_threads(threads)
     text = _texts(context, calibration_text, calibration_length)
     sizes = layout_of(context, layout, image_size, max_pixels)
-    with console.progress() as report:
+    with resumable(), console.progress() as report:
         summary = compile_model(
             model,
             out,
@@ -179,7 +180,7 @@ def tune_(
     sizes = layout_of(context, layout, image_size, max_pixels)
     calibration = Calibration(images, text, num_samples, max_new_tokens, seed, answering, sizes)
     extent = Extent(samples, length)
-    with console.progress() as report:
+    with resumable(), console.progress() as report:
         space = find_space(model, work_dir, calibration, report, announce=console.warn, fresh=fresh)
         found = tune(space, load_config(config), Budget(target_kl, target_top1), extent, report)
     save(found, out)

@@ -35,8 +35,8 @@ OUT_OF_MEMORY = ("can't allocate memory", "out of memory", "Unable to allocate")
 def expected_failures(scripts: Mapping[str, str] | None = None) -> Iterator[None]:
     """End the program after a failure as its user can understand it.
 
-    Exit status 2 after a failure with a known cause, 1 after any other, 130 after Ctrl-C. Errors
-    of the command line itself pass.
+    Exit status 2 after a failure with a known cause, 1 after any other, 130 after Ctrl-C, which may
+    bring a sentence of its own. Errors of the command line itself pass.
 
     Args:
         scripts: what the user runs in place of commands that mends name, the longest first.
@@ -44,8 +44,8 @@ def expected_failures(scripts: Mapping[str, str] | None = None) -> Iterator[None
     try:
         yield
         sys.stdout.flush()
-    except KeyboardInterrupt:
-        ERRORS.print("interrupted; files already finished are kept")
+    except KeyboardInterrupt as error:
+        ERRORS.print(str(error) or "interrupted; files already finished are kept")
         sys.exit(INTERRUPTED)
     except BrokenPipeError:  # the reader of a pipe, such as head, has seen enough
         _silence()

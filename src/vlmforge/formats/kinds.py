@@ -27,6 +27,7 @@ SAMPLES_RECORD = "metadata.json"
 SAMPLES_LIST = "npy_files.txt"
 
 STEP_FORMAT: Final = "vlmforge.step"
+LOCK_FORMAT: Final = "vlmforge.lock"
 
 PAGE_MARK = b'<meta name="generator" content="vlmforge diagnose">'
 """What a report for a browser begins with."""
@@ -137,6 +138,10 @@ CAPTURE_REPORT = Kind(
 STEP_RECORD = Kind(
     "a record of a step", _unless(lambda path: _document(path).get("format") == STEP_FORMAT)
 )
+LOCK_NOTE = Kind(
+    "a note of a lock", _unless(lambda path: _document(path).get("format") == LOCK_FORMAT)
+)
+EMPTY = Kind("an empty file", _unless(lambda path: path.stat().st_size == 0))
 ROTATION = Kind(
     "a rotation",
     _unless(lambda path: _document(path.with_suffix(".json")).get("kind") == "R1"),
