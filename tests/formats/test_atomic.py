@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from vlmforge.errors import OutputError, SystemFailure
-from vlmforge.formats.atomic import atomic_directory, atomic_file, restore
+from vlmforge.formats.atomic import atomic_directory, atomic_file, restore, writing
 from vlmforge.formats.kind import Kind
 
 
@@ -252,3 +253,26 @@ def test_the_mode_is_kept(tmp_path: Path) -> None:
     with atomic_file(path) as file:
         file.write(b"new")
     assert path.stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        Exception("No space left on device (os error 28)"),
+        Exception("File too large (os error 27)"),
+    ],
+)
+def test_a_full_disk_is_told_whichever_library_meets_it(tmp_path: Path, error: Exception) -> None:
+    with pytest.raises(SystemFailure) as caught, writing(tmp_path / "a"):
+        raise error
+    assert caught.value.where == tmp_path / "a" and caught.value.mend is not None
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(errno.ENOENT, "gone"), Exception("(os error 2)"), ValueError("28")]
+)
+def test_other_failures_pass(tmp_path: Path, error: Exception) -> None:
+    with pytest.raises(type(error)) as caught, writing(tmp_path / "a"):
+        raise error
+    assert caught.value is error

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from transformers import AutoTokenizer
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from tests.conftest import PREPROCESSOR
 from tests.packages import BOUNDS, SIZES
-from vlmforge.errors import SourceError
+from vlmforge.errors import SourceError, SystemFailure
 from vlmforge.formats.settings import VisualSettings, read_settings
 from vlmforge.package.settings import write_processor_config, write_settings
 from vlmforge.source.checkpoint import Checkpoint
@@ -88,3 +88,15 @@ def test_malformed_settings_for_videos_are_named(copied: Path, tmp_path: Path, t
 
     with pytest.raises(SourceError, match=r"settings for videos[^$]*video_preprocessor_config"):
         written(copied, tmp_path, DYNAMIC)
+
+
+def test_a_full_disk_is_told_though_the_tokenizers_library_does_not(
+    tiny_decoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise Exception("No space left on device (os error 28)")
+
+    checkpoint = Checkpoint.open(str(tiny_decoder))
+    monkeypatch.setattr(PreTrainedTokenizerFast, "save_pretrained", full)
+    with pytest.raises(SystemFailure, match="the disk is full"):
+        write_settings(checkpoint, tmp_path)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -24,6 +25,9 @@ logger = logging.getLogger(__name__)
 
 REFUSED = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 """Errors that only writing meets."""
+
+RUST = re.compile(r"\(os error (\d{1,4})\)$")
+"""How Rust ends what it says of an error of the system."""
 
 
 @contextmanager
@@ -85,13 +89,22 @@ def real_path(path: Path) -> Path:
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Says that ``path`` could not be written, where the block fails for want of space."""
+    """Says that ``path`` could not be written, where the block fails for want of space.
+
+    Libraries written in Rust raise a plain exception that ends with the number of the error.
+    """
     try:
         yield
-    except OSError as error:
-        if error.errno not in REFUSED:
+    except Exception as error:
+        number = error.errno if isinstance(error, OSError) else _told_number(error)
+        if number not in REFUSED:
             raise
-        raise SystemFailure.of(error, path) from error
+        raise SystemFailure.of(OSError(number, os.strerror(number)), path) from error
+
+
+def _told_number(error: Exception) -> int | None:
+    found = None if isinstance(error, VlmforgeError) else RUST.search(str(error))
+    return None if found is None else int(found[1])
 
 
 def _swap(stage: Stage, path: Path, kind: Kind | None) -> None:

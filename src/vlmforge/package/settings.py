@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vlmforge.errors import SourceError
+from vlmforge.formats.atomic import writing
 from vlmforge.formats.package import PROCESSOR_FILE
 from vlmforge.formats.settings import (
     GenerationSettings,
@@ -48,7 +49,13 @@ def write_settings(
 
     Raises:
         SourceError, FormatError: a file of the checkpoint is missing or malformed.
+        SystemFailure: the disk is full.
     """
+    with writing(directory):
+        _write_settings(checkpoint, directory, vision or {})
+
+
+def _write_settings(checkpoint: Checkpoint, directory: Path, vision: Mapping[str, Any]) -> None:
     sees = "vision" in checkpoint.components
     template = load_template(checkpoint.path, processor=sees)
     tokenizer = load_tokenizer(checkpoint.path)
@@ -64,7 +71,7 @@ def write_settings(
         )
     _spell_as_releases_do(directory / TOKENIZER_FILE)
     if sees:
-        write_processor_config(checkpoint, directory / PROCESSOR_FILE, vision or {})
+        write_processor_config(checkpoint, directory / PROCESSOR_FILE, vision)
     generation = checkpoint.path / GENERATION_FILE
     if generation.is_file():
         read_settings(GenerationSettings, generation)
