@@ -11,6 +11,7 @@
 # make vendor-client  Mobilint's client on packages, in an environment of its own: build/vendor-client
 # make transformers-versions  the tests of the Hugging Face classes with TRANSFORMERS (5.4 5.17)
 # make evaluation-tools  evaluation tools at a server, in environments of their own below build/
+# make model-signing  OpenSSF's own tool on signed packages, in an environment of its own below build/
 # make container     what packaging/Containerfile builds, without an engine for containers: as root,
 #                    with the Debian packages debootstrap and iproute2
 # make kill          compiles killed, or out of disk, at KILLS (100) random moments, and gone on with
@@ -44,7 +45,7 @@ PIP := $(BIN)/python -m pip install --quiet --no-input --disable-pip-version-che
 TEST_ENVIRONMENT := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false
 
 .PHONY: demo test lint compare check-native aarch64 sanitize vendor-client transformers-versions page \
-	kill soak load fuzz-server evaluation-tools container install clean
+	kill soak load fuzz-server evaluation-tools model-signing container install clean
 
 demo: install
 	$(BIN)/vlmforge compile $(SAMPLE) --out $(DEMO) --images synthetic
@@ -131,6 +132,13 @@ evaluation-tools: install
 	$(LMMS_EVAL)/bin/python $(OTHER_PIP) --no-deps lmms_eval==0.7.3
 	$(BIN)/vlmforge compile $(SAMPLE) --out $(DEMO) --images synthetic
 	$(TEST_ENVIRONMENT) $(BIN)/python -m pytest tests/clients/test_lm_eval.py tests/clients/test_lmms_eval.py
+
+MODEL_SIGNING := build/model-signing
+
+model-signing: install
+	test -x $(MODEL_SIGNING)/bin/python || $(BIN)/python -m venv $(MODEL_SIGNING)
+	$(MODEL_SIGNING)/bin/python $(OTHER_PIP) -r tests/signing/requirements.txt
+	$(TEST_ENVIRONMENT) $(BIN)/python -m pytest tests/signing/test_model_signing.py
 
 # What the Containerfile's base image is, but for its Python, which is Debian's own.
 BASE := build/container/base

@@ -16,6 +16,7 @@ from vlmforge.libraries import (
     RUNNING,
     SERVING,
     SHARING,
+    SIGNING,
     Absent,
     Library,
     require_libraries,
@@ -34,6 +35,7 @@ def test_pyproject_asks_for_the_same() -> None:
         (extras["coco"], PHOTOS),
         (extras["serve"], SERVING),
         (extras["hub"], SHARING),
+        (extras["sign"], SIGNING),
     ):
         everywhere = [each for each in asked if ";" not in each]
         assert sorted(everywhere) == sorted(library.requirement for library in known)
@@ -41,7 +43,7 @@ def test_pyproject_asks_for_the_same() -> None:
 
 def test_those_there_are_found() -> None:
     require_libraries("the test")
-    for library in (*RUNNING, *COMPILING, *SERVING):
+    for library in (*RUNNING, *COMPILING, *SERVING, *SIGNING):
         assert library.lack() is None and library.defect() is None
         assert library.version() == metadata.version(library.name)
 

@@ -20,6 +20,7 @@ LAYERS = (
     ("fixed_point", "config", "libraries"),
     ("graph", "program", "learning"),
     ("formats",),
+    ("signing",),
     ("hub", "images"),
     ("families",),
     ("source", "machine", "prompt"),
@@ -39,7 +40,9 @@ LAYERS = (
 RUNNING = {"images", "machine", "prompt", "decode", "run", "serve", "bench", "evaluation"}
 """What runs packages."""
 
-BASE = {"cli", "config", "console", "doctor", "hub", "inspection", "libraries", "publish"} | RUNNING
+BASE = RUNNING | {
+    "cli", "config", "console", "doctor", "hub", "inspection", "libraries", "publish", "signing",
+}  # fmt: skip
 """What every installation has: its import loads, through whatever it imports, none of HEAVY."""
 
 TORCH_FREE = {"dims", "errors", "progress", "sample", "text", "program"} | RUNNING
@@ -48,7 +51,7 @@ TORCH_FREE = {"dims", "errors", "progress", "sample", "text", "program"} | RUNNI
 TRANSFORMERS_USERS = {"families", "source", "original", "calibrate", "capture", "integrations"}
 """The only parts that import transformers."""
 
-HEAVY = {"datasets", "huggingface_hub", "safetensors", "torch", "transformers"}
+HEAVY = {"cryptography", "datasets", "huggingface_hub", "safetensors", "torch", "transformers"}
 """Libraries that only the extras of the project install."""
 
 

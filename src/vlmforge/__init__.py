@@ -56,6 +56,8 @@ _RUNNING = {
     "SearchWeightScaleConfig": "vlmforge.config",
     "Session": "vlmforge.run.session",
     "Snapshot": "vlmforge.formats.kv",
+    "SignatureError": "vlmforge.errors",
+    "SigningKey": "vlmforge.signing.keys",
     "SourceError": "vlmforge.errors",
     "Step": "vlmforge.decode.generate",
     "SystemFailure": "vlmforge.errors",
@@ -73,6 +75,7 @@ _RUNNING = {
     "read_questions": "vlmforge.evaluation.questions",
     "read_texts": "vlmforge.evaluation.windows",
     "sample_checkpoint": "vlmforge.sample:checkpoint",
+    "sign_package": "vlmforge.signing.package",
 }
 """Public name to where it is, imported at first use."""
 
@@ -137,6 +140,7 @@ if TYPE_CHECKING:
     from vlmforge.errors import PackageError as PackageError
     from vlmforge.errors import RotationError as RotationError
     from vlmforge.errors import RunError as RunError
+    from vlmforge.errors import SignatureError as SignatureError
     from vlmforge.errors import SourceError as SourceError
     from vlmforge.errors import SystemFailure as SystemFailure
     from vlmforge.errors import VideoError as VideoError
@@ -164,6 +168,8 @@ if TYPE_CHECKING:
     from vlmforge.sample import checkpoint as _checkpoint
     from vlmforge.serve.answer import Answer as Answer
     from vlmforge.serve.engine import Engine as Engine
+    from vlmforge.signing.keys import SigningKey as SigningKey
+    from vlmforge.signing.package import sign_package as sign_package
     from vlmforge.source.checkpoint import Checkpoint as Checkpoint
     from vlmforge.stages.calibration import TextCalibration as TextCalibration
     from vlmforge.stages.mblt import mblt_compile as mblt_compile

@@ -21,6 +21,7 @@ from vlmforge.libraries import (
     PHOTOS,
     RUNNING,
     SERVING,
+    SIGNING,
     TORCH,
     Library,
     install,
@@ -76,6 +77,8 @@ def versions() -> list[Finding]:
         found.append(_library(library, "note", f"{MEND}, to compile models"))
     for library in SERVING:
         found.append(_library(library, "note", f"{install('serve')}, to serve packages"))
+    for library in SIGNING:
+        found.append(_library(library, "note", f"{install('sign')}, to sign and verify packages"))
     return found
 
 

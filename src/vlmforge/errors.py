@@ -65,6 +65,10 @@ class PackageError(VlmforgeError):
     """A package with a missing, swapped or mismatching file."""
 
 
+class SignatureError(PackageError):
+    """A package without the signature asked for, or whose files are not the signed; a wrong key."""
+
+
 class RunError(VlmforgeError):
     """A request the compiled program cannot serve, such as a sequence longer than its cache."""
 

@@ -112,6 +112,9 @@ SERVING = (
 )
 """What serving needs besides: the extra ``serve``."""
 
+SIGNING = (Library("cryptography", "43.0"),)
+"""What signatures of packages need besides: the extra ``sign``."""
+
 
 def require_libraries(work: str) -> None:
     """Import the compiler's libraries; see :func:`require`."""

@@ -21,6 +21,7 @@ from vlmforge.formats.mxq import read_mxq
 from vlmforge.images.layout import DYNAMIC, Layout
 from vlmforge.original.reference import torch_device
 from vlmforge.progress import Progress
+from vlmforge.signing.keys import SigningKey
 from vlmforge.source.checkpoint import Checkpoint
 from vlmforge.stages import steps
 from vlmforge.stages.calibration import Calibration, TextCalibration
@@ -68,6 +69,7 @@ def compile_model(
     layout: Layout = DYNAMIC,
     scheme: InferenceScheme = InferenceScheme.ALL,
     work_dir: Path | str | None = None,
+    sign: SigningKey | None = None,
     choose: Callable[[Workspace, CompileConfig], CompileConfig] | None = None,
     fresh: bool = False,
     announce: Callable[[str], None] | None = None,
@@ -78,8 +80,7 @@ def compile_model(
     Args:
         model: a local directory or an id on the Hugging Face Hub.
         out: the package directory to make.
-        images: a directory of the user's own calibration images, ``"synthetic"`` for drawn scenes,
-            or None for COCO.
+        images: a directory to calibrate with, ``"synthetic"`` for drawn scenes, None for COCO.
         text: what a plain decoder is calibrated with, and nothing else is.
         num_samples: calibration samples of each component.
         max_new_tokens: longest calibration answer.
@@ -90,6 +91,7 @@ def compile_model(
         layout: the sizes of images that the package takes.
         scheme: how the cores of the target share the work.
         work_dir: for everything between; ``<out>.work`` by default.
+        sign: a key to sign the package with.
         choose: gives the configuration to quantize with, once graphs and samples are there.
         fresh: whether to do again what was made before.
         announce: is told what is about to be done, and of each step why it runs or is left out.
@@ -110,7 +112,7 @@ def compile_model(
         job, plan = Job(checkpoint, space, device, progress), Plan.of(space, announce, fresh)
         plan.run(preparation(job, calibration))
         config = config if choose is None else choose(space, config)
-        plan.run(quantization(job, config, scheme, out))
+        plan.run(quantization(job, config, scheme, out, sign))
         return _summary(job, out, plan.seconds)
 
 
@@ -125,10 +127,16 @@ def preparation(job: Job, calibration: Calibration) -> list[Step]:
     return [steps.check(job, calibration, samples), *samples, *graphs]
 
 
-def quantization(job: Job, config: CompileConfig, scheme: InferenceScheme, out: Path) -> list[Step]:
+def quantization(
+    job: Job,
+    config: CompileConfig,
+    scheme: InferenceScheme,
+    out: Path,
+    sign: SigningKey | None = None,
+) -> list[Step]:
     """From samples and captured graphs to a package."""
     programs = [steps.program(job, part, config, scheme) for part in job.parts]
-    return [*programs, steps.package(job, config, out)]
+    return [*programs, steps.package(job, config, out, sign)]
 
 
 def _require_ready(

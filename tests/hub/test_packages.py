@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,10 +14,13 @@ from huggingface_hub import constants
 import vlmforge
 from tests.hub.conftest import contents
 from tests.hub.standin import TOKEN, StandIn
-from vlmforge.errors import InstallError, PackageError
+from tests.signing.keys import write_keys
+from vlmforge.errors import InstallError, PackageError, SignatureError
 from vlmforge.evaluation.windows import Windowing
 from vlmforge.hub.packages import find_package, open_found
 from vlmforge.run.session import Session
+from vlmforge.signing.keys import SigningKey
+from vlmforge.signing.package import sign_package
 
 NAME = "someone/tiny"
 
@@ -199,3 +203,33 @@ def test_the_command_line_takes_names(hub: StandIn, tiny_package: Path, tmp_path
     assert there.stdout == here.stdout
     assert gone.returncode == 2 and "no such package on the Hub" in gone.stderr
     assert "Traceback" not in gone.stderr
+
+
+def test_a_signed_package_is_verified(hub: StandIn, tiny_package: Path, tmp_path: Path) -> None:
+    keys, other = write_keys(tmp_path), write_keys(tmp_path, "other")
+    signed = Path(shutil.copytree(tiny_package, tmp_path / "signed"))
+    sign_package(signed, SigningKey.load(keys.private))
+    hub.add(NAME, {**contents(signed), "README.md": b"# Tiny"})
+    expected = open_found(tiny_package).fingerprint
+    assert open_found(NAME, verify_key=keys.public).fingerprint == expected
+    assert vlmforge.inspect(NAME, keys.public)["signature"]["verified"]
+    with pytest.raises(SignatureError, match="not of the key"):
+        Session.open(NAME, verify_key=other.public)
+    hub.add("someone/changed", {**contents(signed), "chat_template.jinja": b"{{ messages }}"})
+    with pytest.raises(SignatureError, match=r"chat_template\.jinja") as caught:
+        Session.open("someone/changed", verify_key=keys.public)
+    assert caught.value.mend and "hf cache rm model/someone/changed" in caught.value.mend
+
+
+def test_a_link_out_of_the_cache_is_refused(
+    hub: StandIn, tiny_package: Path, tmp_path: Path
+) -> None:
+    keys = write_keys(tmp_path)
+    signed = Path(shutil.copytree(tiny_package, tmp_path / "signed"))
+    sign_package(signed, SigningKey.load(keys.private))
+    hub.add(NAME, contents(signed))
+    config = find_package(NAME) / "config.json"
+    config.unlink()
+    config.symlink_to(signed / "config.json")
+    with pytest.raises(SignatureError, match="leads out"):
+        find_package(find_package(NAME), verify_key=keys.public)

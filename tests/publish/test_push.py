@@ -17,9 +17,13 @@ from huggingface_hub import constants
 import vlmforge
 from tests.hub.conftest import contents, hub
 from tests.hub.standin import TOKEN, Refusal, StandIn
-from vlmforge.errors import InstallError, OutputError, PackageError
+from tests.signing.keys import write_keys
+from vlmforge.errors import InstallError, OutputError, PackageError, SignatureError
+from vlmforge.formats.package import SIGNATURE_FILE
 from vlmforge.hub.packages import open_found
 from vlmforge.publish.push import push
+from vlmforge.signing.keys import SigningKey
+from vlmforge.signing.package import sign_package
 
 __all__ = ["hub"]
 
@@ -277,3 +281,24 @@ def test_the_command(hub: StandIn, package: Path, tmp_path: Path) -> None:
 
 def test_it_is_public() -> None:
     assert vlmforge.push is push
+
+
+def test_a_signature_is_uploaded(hub: StandIn, package: Path, tmp_path: Path) -> None:
+    keys = write_keys(tmp_path)
+    sign_package(package, SigningKey.load(keys.private))
+    (package / "notes.txt").write_text("private")
+    push(package, NAME)
+    there = hub.repositories[NAME].files()
+    assert there[SIGNATURE_FILE] == (package / SIGNATURE_FILE).read_bytes()
+    assert SigningKey.load(keys.private).fingerprint in there["README.md"].decode()
+    assert open_found(NAME, verify_key=keys.public)
+    (package / SIGNATURE_FILE).unlink()
+    assert push(package, NAME).deleted == [SIGNATURE_FILE]
+
+
+def test_an_outdated_signature_is_not_uploaded(hub: StandIn, package: Path, tmp_path: Path) -> None:
+    sign_package(package, SigningKey.load(write_keys(tmp_path).private))
+    (package / "chat_template.jinja").write_text("{{ messages }}")
+    with pytest.raises(SignatureError, match=r"chat_template\.jinja'"):
+        push(package, NAME)
+    assert hub.requests == []

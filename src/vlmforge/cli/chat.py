@@ -21,6 +21,7 @@ from vlmforge.cli.options import (
     Schema,
     SpecialTokens,
     Threads,
+    VerifyKey,
     app,
 )
 from vlmforge.cli.schema import read_grammar
@@ -53,6 +54,7 @@ def chat(
     inference_scheme: RunScheme = None,
     threads: Threads = None,
     special_tokens_in_text: SpecialTokens = False,
+    verify_key: VerifyKey = None,
 ) -> None:
     """Ask a package about images and videos, once or in a conversation."""
     from vlmforge.decode.generate import Options
@@ -62,14 +64,9 @@ def chat(
 
     use_threads(threads)
     sampling = Sampling(
-        repetition_penalty,
-        temperature,
-        top_k,
-        top_p,
-        seed=seed,
-        frequency_penalty=frequency_penalty,
-        presence_penalty=presence_penalty,
-    )
+        repetition_penalty, temperature, top_k, top_p, seed=seed,
+        frequency_penalty=frequency_penalty, presence_penalty=presence_penalty,
+    )  # fmt: skip
     grammar = None if json_schema is None else read_grammar(json_schema)
     options = Options(max_new_tokens, sampling, tuple(stop or ()), grammar=grammar)
     session = Session.open(
@@ -78,6 +75,7 @@ def chat(
         inference_scheme,
         special_tokens_in_text=special_tokens_in_text,
         max_pixels=max_pixels,
+        verify_key=verify_key,
     )
     interrupt, talking = Interrupt(), is_terminal() and prompt is None
     conversation = Chat(

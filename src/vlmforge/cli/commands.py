@@ -14,6 +14,7 @@ from vlmforge.cli import (
     inspect,
     examine,
     emulate,
+    sign,
     push,
     doctor,
 )
@@ -29,6 +30,7 @@ __all__ = [
     "inspect",
     "push",
     "serve",
+    "sign",
     "stages",
     "whole",
 ]

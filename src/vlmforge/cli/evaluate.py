@@ -23,6 +23,7 @@ from vlmforge.cli.options import (
     RunScheme,
     SpecialTokens,
     Threads,
+    VerifyKey,
     app,
 )
 from vlmforge.cli.threads import use_threads
@@ -47,6 +48,7 @@ def evaluate(
     inference_scheme: RunScheme = None,
     threads: Threads = None,
     special_tokens_in_text: SpecialTokens = False,
+    verify_key: VerifyKey = None,
     as_json: Json = False,
 ) -> None:
     """Answer questions greedily and count exact matches, or predict texts."""
@@ -69,11 +71,14 @@ def evaluate(
             "special_tokens_in_text",
         )
         windowing = (context, stride, min_context, max_tokens)
-        _evaluate_text(package, text, reference, windowing, device, as_json)
+        _evaluate_text(package, text, reference, windowing, device, verify_key, as_json)
     elif questions is not None:
         refuse_beside(ctx, "without --text", "context", "stride", "min_context", "max_tokens")
         session = Session.open(
-            package, scheme=inference_scheme, special_tokens_in_text=special_tokens_in_text
+            package,
+            scheme=inference_scheme,
+            special_tokens_in_text=special_tokens_in_text,
+            verify_key=verify_key,
         )
         _evaluate_questions(session, questions, reference, max_new_tokens, device, as_json)
 
@@ -84,6 +89,7 @@ def _evaluate_text(
     reference: str | None,
     windowing: tuple[int, int | None, int, int | None],
     device: Device,
+    verify_key: Path | None,
     as_json: bool,
 ) -> None:
     from vlmforge.evaluation.package import evaluate_package
@@ -91,7 +97,7 @@ def _evaluate_text(
 
     with console.progress() as report:
         facts = evaluate_package(
-            package, texts, Windowing(*windowing), reference, device.value, report
+            package, texts, Windowing(*windowing), reference, device.value, report, verify_key
         )
     if as_json:
         console.print_json(facts)

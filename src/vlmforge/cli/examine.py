@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from vlmforge import console
-from vlmforge.cli.options import Compiling, Json, PackageName, Threads, app
+from vlmforge.cli.options import Compiling, Json, PackageName, Threads, VerifyKey, app
 from vlmforge.cli.threads import use_threads
 
 
@@ -21,6 +21,7 @@ def bench(
     threads: Threads = None,
     rounds: Annotated[int, typer.Option(min=1, help="How often each is timed.")] = 5,
     profile: Annotated[bool, typer.Option(help="Say where the time goes.")] = False,
+    verify_key: VerifyKey = None,
     as_json: Json = False,
 ) -> None:
     """Measure how fast a package runs, beside what this machine can do."""
@@ -33,7 +34,7 @@ def bench(
     count = threads or cores()
     use_threads(count)
     plan = Plan(_lengths(prefill), decode, sessions, count, rounds, profile)
-    directory = find_package(package)
+    directory = find_package(package, verify_key=verify_key)
     report = benchmark(lambda: Session.open(directory), plan)
     if as_json:
         console.print_json(report)
@@ -68,6 +69,7 @@ def diagnose_(
     work_dir: Annotated[Path | None, typer.Option(help="Of its compilation.")] = None,
     threads: Threads = None,
     culprits: Annotated[int, typer.Option(min=1, help="Culprits shown.")] = 10,
+    verify_key: VerifyKey = None,
     as_json: Json = False,
     html: Annotated[Path | None, typer.Option(help="Write a report for a browser.")] = None,
 ) -> None:
@@ -83,7 +85,7 @@ def diagnose_(
     html = None if html is None else require_replaceable(html, PAGE)
     wanted = Wanted(questions, images, text, samples, max_new_tokens, length)
     with console.progress() as report:
-        found = diagnose_package(package, reference, wanted, work_dir, report)
+        found = diagnose_package(package, reference, wanted, work_dir, report, verify_key)
     if html is not None:
         write_html(found, html)
     if as_json:

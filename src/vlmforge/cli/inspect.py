@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from vlmforge import console
-from vlmforge.cli.options import Json, app
+from vlmforge.cli.options import Json, VerifyKey, app
 
 LISTS = ("nodes", "values", "samples", "spans")
 """Facts shown as tables of their own, a row for each entry."""
@@ -32,12 +32,13 @@ def inspect_(
     file: Annotated[
         str, typer.Argument(help=".mblt, .mxq, .infer, .kv, a package or calibration data.")
     ],
+    verify_key: VerifyKey = None,
     as_json: Json = False,
 ) -> None:
     """Show what a file, a package or calibration data holds."""
     from vlmforge.inspection import inspect
 
-    facts, title = inspect(file), Path(file).name
+    facts, title = inspect(file, verify_key), Path(file).name
     if as_json:
         console.print_json(facts)
         return

@@ -111,6 +111,9 @@ PackageName = Annotated[
     str,
     typer.Argument(metavar="PACKAGE", help="Directory, or owner/name[@revision] on the Hub."),
 ]
+VerifyKey = Annotated[
+    Path | None, typer.Option(metavar="PUBKEY", help="Public key that must have signed it.")
+]
 Threads = Annotated[
     int | None, typer.Option(min=1, max=1024, help="That compute; all processors by default.")
 ]

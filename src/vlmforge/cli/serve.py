@@ -8,7 +8,15 @@ from typing import Annotated
 import typer
 
 from vlmforge import console
-from vlmforge.cli.options import MaxLength, MaxPixels, PackageName, RunScheme, Threads, app
+from vlmforge.cli.options import (
+    MaxLength,
+    MaxPixels,
+    PackageName,
+    RunScheme,
+    Threads,
+    VerifyKey,
+    app,
+)
 from vlmforge.cli.threads import use_threads
 from vlmforge.errors import ConfigError, SystemFailure
 from vlmforge.libraries import SERVING, require
@@ -42,6 +50,7 @@ def serve(
     max_pixels: MaxPixels = None,
     inference_scheme: RunScheme = None,
     threads: Threads = None,
+    verify_key: VerifyKey = None,
 ) -> None:
     """Serve a package to OpenAI's clients, and a page to chat with it."""
     require(ctx.command_path, SERVING, "serve")
@@ -64,7 +73,9 @@ def serve(
         allow_remote_images,
         drain_seconds,
     )
-    session = Session.open(package, max_length, inference_scheme, max_pixels=max_pixels)
+    session = Session.open(
+        package, max_length, inference_scheme, max_pixels=max_pixels, verify_key=verify_key
+    )
     run(session, serving, console.warn)
 
 

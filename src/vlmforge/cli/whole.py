@@ -46,12 +46,18 @@ from vlmforge.cli.options import (
 from vlmforge.cli.presets import load_config
 from vlmforge.cli.ready import print_ready
 from vlmforge.cli.resumable import resumable
+from vlmforge.cli.sign import SignKey, read_key
 from vlmforge.cli.threads import use_threads
 
 ASIDE = ("component", "transformation", "at", "reason")
 
 TUNED = "tuned.json"
 """The configuration that tuning leaves in the work directory."""
+
+Between = Annotated[Path | None, typer.Option(help="For everything between; OUT.work by default.")]
+Tuning = Annotated[
+    float | None, typer.Option(min=0, help="Tune the configuration to this KL divergence.")
+]
 
 
 @app.command("compile", cls=Compiling)
@@ -75,12 +81,9 @@ def compile_(
     image_size: ImageSize = SIDE,
     max_pixels: MaxPixels = None,
     inference_scheme: Scheme = InferenceScheme.ALL,
-    work_dir: Annotated[
-        Path | None, typer.Option(help="For everything between; OUT.work by default.")
-    ] = None,
-    target_kl: Annotated[
-        float | None, typer.Option(min=0, help="Tune the configuration to this KL divergence.")
-    ] = None,
+    work_dir: Between = None,
+    sign: SignKey = None,
+    target_kl: Tuning = None,
     fresh: Fresh = False,
     as_json: Json = False,
 ) -> None:
@@ -88,6 +91,7 @@ def compile_(
     from vlmforge.pipeline import compile_model
 
     use_threads(threads)
+    key = None if sign is None else read_key(sign)
     text = _texts(context, calibration_text, calibration_length)
     sizes = layout_of(context, layout, image_size, max_pixels)
     with resumable(), console.progress() as report:
@@ -105,6 +109,7 @@ def compile_(
             layout=sizes,
             scheme=inference_scheme,
             work_dir=work_dir,
+            sign=key,
             choose=_tuning(target_kl, out, work_dir, report),
             fresh=fresh,
             announce=console.warn,

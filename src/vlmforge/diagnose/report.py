@@ -27,6 +27,7 @@ def diagnose_package(
     wanted: Wanted,
     work_dir: Path | None = None,
     progress: Progress | None = None,
+    verify_key: Path | None = None,
 ) -> dict[str, Any]:
     """Compare a package with the model it was compiled from.
 
@@ -36,6 +37,7 @@ def diagnose_package(
         wanted: what to run.
         work_dir: of the package's compilation, for transformations that follow from samples.
         progress: is told of every node.
+        verify_key: file of the public key with which the package has to be signed.
 
     Raises:
         PackageError: the package was compiled from another model.
@@ -43,7 +45,7 @@ def diagnose_package(
         RotationError: its rotation cannot be computed again.
         RunError: the inputs cannot be read, or do not suit the package.
     """
-    session, checkpoint = Session.open(package), Checkpoint.open(reference)
+    session, checkpoint = Session.open(package, verify_key=verify_key), Checkpoint.open(reference)
     require_origin(session.package, checkpoint)
     cases = collect_cases(session, wanted)
     originals = original_graphs(session.package, checkpoint, work_dir, progress)

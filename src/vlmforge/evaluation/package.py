@@ -22,6 +22,7 @@ def evaluate_package(
     reference: str | None = None,
     device: str = "cpu",
     progress: Progress | None = None,
+    verify_key: Path | str | None = None,
 ) -> dict[str, Any]:
     """Let the text program of a package predict texts.
 
@@ -32,6 +33,7 @@ def evaluate_package(
         reference: the original model, a directory or an id on the Hugging Face Hub.
         device: where the reference computes, ``"cpu"`` or ``"gpu"``.
         progress: is told of every window.
+        verify_key: file of the public key with which the package has to be signed.
 
     Returns:
         What :func:`vlmforge.evaluation.text.evaluate_text` finds, and how the texts were cut:
@@ -42,7 +44,7 @@ def evaluate_package(
     """
     if reference is not None:
         require_libraries("the reference")
-    package = open_found(directory)
+    package = open_found(directory, verify_key=verify_key)
     model = ProgramModel(open_machine(package.text), package.embeddings)
     windows = windowing.cut(read_texts(load_tokenizer(package.dir), texts))
     original = None if reference is None else _original(reference, device)

@@ -48,7 +48,10 @@ TOKENIZER_FILES = (
 )
 """Settings of tokenizer and answers; today's packages have the first two and the template."""
 
-PACKAGE_FILES = (CONFIG_FILE, EMBEDDING_FILE, PROCESSOR_FILE, *TOKENIZER_FILES)
+SIGNATURE_FILE = "model.sig"
+"""Whose package it is, see :mod:`vlmforge.signing`; a package need not have one."""
+
+PACKAGE_FILES = (CONFIG_FILE, EMBEDDING_FILE, PROCESSOR_FILE, SIGNATURE_FILE, *TOKENIZER_FILES)
 """Every file a package may have beside its programs."""
 
 SHARED_FACTS = ("rotation", "model_fingerprint")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import glob
 import os
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,18 +25,28 @@ from vlmforge.formats.package import (
 from vlmforge.hub.failures import Sought
 from vlmforge.hub.names import PackageId
 from vlmforge.libraries import require_hub
+from vlmforge.signing.bundle import SIGN
+from vlmforge.signing.keys import VerifyingKey
+from vlmforge.signing.package import require_signed
 
 SNAPSHOT = re.compile(r"/models--(.+)--(.+)/snapshots/[^/]+$")
 """A directory of the Hub's cache, as its library names them."""
 
 
-def find_package(name: str | os.PathLike[str], revision: str | None = None, **options: Any) -> Path:
+def find_package(
+    name: str | os.PathLike[str],
+    revision: str | None = None,
+    *,
+    verify_key: str | os.PathLike[str] | None = None,
+    **options: Any,
+) -> Path:
     """The directory of a package: the one named, or a download from the Hub.
 
     Args:
         name: a directory; where there is none, ``owner/name`` or ``owner/name@revision`` is a
             package on the Hub, whose local cache is used where it can be.
         revision: branch, tag or commit on the Hub, for names without one.
+        verify_key: file of the public key with which the package has to be signed.
         options: of the download, as ``huggingface_hub.snapshot_download`` takes them.
 
     Returns:
@@ -43,8 +54,18 @@ def find_package(name: str | os.PathLike[str], revision: str | None = None, **op
 
     Raises:
         PackageError: there is no such package, or no way to it.
-        InstallError: the library that reaches the Hub is missing.
+        SignatureError: it is not signed with the key, or not as it was signed.
+        InstallError: the library that reaches the Hub, or that verifies, is missing.
     """
+    key = None if verify_key is None else VerifyingKey.load(verify_key)
+    directory = _found(name, revision, options)
+    if key is not None:
+        with _mending(directory):
+            require_signed(directory, key, _links_lead_into(directory))
+    return directory
+
+
+def _found(name: str | os.PathLike[str], revision: str | None, options: dict[str, Any]) -> Path:
     directory = Path(name)
     if not directory.is_dir():
         restore(directory)
@@ -59,33 +80,50 @@ def find_package(name: str | os.PathLike[str], revision: str | None = None, **op
 
 
 def open_found(
-    name: str | os.PathLike[str], verify: bool = True, revision: str | None = None, **options: Any
+    name: str | os.PathLike[str],
+    verify: bool = True,
+    revision: str | None = None,
+    *,
+    verify_key: str | os.PathLike[str] | None = None,
+    **options: Any,
 ) -> Package:
     """Find a package and open it.
 
     Args:
-        name, revision, options: see :func:`find_package`.
+        name, revision, verify_key, options: see :func:`find_package`.
         verify: see :func:`vlmforge.formats.package.open_package`.
 
     Raises:
         PackageError: there is no such package, or it is not intact.
-        InstallError: see :func:`find_package`.
+        SignatureError, InstallError: see :func:`find_package`.
     """
-    directory = find_package(name, revision, **options)
-    try:
+    directory = find_package(name, revision, verify_key=verify_key, **options)
+    with _mending(directory):
         return open_package(directory, verify)
+
+
+@contextmanager
+def _mending(directory: Path) -> Iterator[None]:
+    """What is not intact in the Hub's cache is mended there."""
+    try:
+        yield
     except PackageError as error:
         repo = _cached(directory)
-        if repo is None or error.mend != MEND:
+        if repo is None or error.mend not in (MEND, SIGN):
             raise
         mend = f"download it again, after `hf cache rm model/{repo}`"
-        raise PackageError(error.what, where=error.where, mend=mend) from error
+        raise type(error)(error.what, where=error.where, mend=mend) from error
 
 
 def _cached(directory: Path) -> str | None:
     """The repository of which a directory of the Hub's cache is a snapshot, None elsewhere."""
     repo = SNAPSHOT.search(directory.as_posix())
     return None if repo is None else f"{repo[1]}/{repo[2]}"
+
+
+def _links_lead_into(directory: Path) -> Path:
+    """Where the links of a package may lead: the Hub's cache has the files beside its snapshots."""
+    return directory if _cached(directory) is None else directory.parents[1]
 
 
 def _download(package: PackageId, options: dict[str, Any]) -> Path:

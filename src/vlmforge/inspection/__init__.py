@@ -22,16 +22,23 @@ from vlmforge.inspection.values import (
 COMPONENTS = ("language", "vision")
 
 
-def inspect(path: Path | str) -> dict[str, Any]:
+def inspect(path: Path | str, verify_key: Path | str | None = None) -> dict[str, Any]:
     """Facts about a file, a package or calibration data, JSON-able.
 
     A package may be named as on the Hugging Face Hub, ``owner/name`` or ``owner/name@revision``.
 
+    Args:
+        path: what to look at.
+        verify_key: file of the public key with which a package has to be signed.
+
     Raises:
+        SignatureError: it is no package, or not signed with the key.
         FormatError: the path is none of these, or not intact.
         PackageError, CalibrationError: as its files say.
     """
     name, path = str(path), Path(path)
+    if verify_key is not None:
+        return package_facts(name, verify_key)
     if path.is_dir():
         return _directory(path)
     if path.suffix == ".mblt":

@@ -14,16 +14,18 @@ from vlmforge.graph.core import Graph
 from vlmforge.hub.packages import open_found
 from vlmforge.program.core import Instruction, Program
 from vlmforge.program.instructions import PRODUCTS
+from vlmforge.signing.package import signature_facts
 
 
-def package_facts(path: Path | str) -> dict[str, Any]:
+def package_facts(path: Path | str, verify_key: Path | str | None = None) -> dict[str, Any]:
     """Facts about a package, by its directory or its name on the Hub."""
-    package = open_found(path)
+    package = open_found(path, verify_key=verify_key)
     programs = {"text": package.text} | ({"vision": package.vision} if package.vision else {})
     return {
         "kind": "package",
         "files": {p.name: p.stat().st_size for p in sorted(package.dir.iterdir()) if p.is_file()},
         "embedding": list(package.embeddings.shape),
+        "signature": signature_facts(package.dir, verified=verify_key is not None),
         "programs": {name: program_facts(program) for name, program in programs.items()},
     }
 

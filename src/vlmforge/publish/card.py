@@ -11,6 +11,7 @@ from vlmforge.inspection.programs import program_facts
 from vlmforge.publish.figures import shown_figures
 from vlmforge.publish.markdown import fenced, plain, table
 from vlmforge.publish.settings import configurations, settings_table, weight_kinds
+from vlmforge.signing.package import signature_facts
 
 MARK = "<!-- Written by vlmforge push, which replaces it; without this line it is yours. -->"
 """By this line a card is told from one that somebody wrote."""
@@ -89,12 +90,13 @@ def _task(package: Package) -> str:
 
 
 def _origin(package: Package, sizes: Mapping[str, int]) -> str:
-    meta = package.text.meta
+    meta, signed = package.text.meta, signature_facts(package.dir, verified=False)
     rows = [
         ("model", meta.get("model", "unknown")),
         ("its weights and configuration, SHA-256", meta.get("model_fingerprint")),
         ("architecture", ", ".join(map(str, package.config.get("architectures") or ["unknown"]))),
         ("this package, SHA-256 of its programs and embedding", package.fingerprint),
+        *([("signed with the key, SHA-256", signed["key"])] if signed else []),
         ("size on disk", f"{sum(sizes.values()) / 1e6:.1f} MB"),
     ]
     what = f"{plain(meta.get('model', 'A model'))}, compiled with vlmforge into static integers."

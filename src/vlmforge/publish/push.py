@@ -16,6 +16,7 @@ from vlmforge.publish.contents import CARD, Contents
 from vlmforge.publish.figures import read_figures
 from vlmforge.publish.repository import Head, Repository
 from vlmforge.run.session import Session
+from vlmforge.signing.package import require_current
 
 MESSAGE = "Upload a package of vlmforge"
 
@@ -72,6 +73,7 @@ def push(
 
     Raises:
         PackageError: the package is not intact, or the evaluation is none.
+        SignatureError: it has changed since it was signed.
         OutputError: the Hub does not take it; the branch is then as it was.
         InstallError: the library that reaches the Hub is missing.
     """
@@ -81,6 +83,7 @@ def push(
     figures = None if evaluation is None else read_figures(Path(evaluation))
     opened = Session.open(find_package(package)).package
     contents = Contents.of(opened)
+    require_current(contents.files)
     own = given if given is not None or contents.card is None else _read_card(contents.card)
     _require_card_takes(figures, own)
     repository = Repository(target)

@@ -69,6 +69,7 @@ class Session:
         image_root: str | os.PathLike[str] | None = None,
         special_tokens_in_text: bool = False,
         max_pixels: int | None = None,
+        verify_key: str | os.PathLike[str] | None = None,
     ) -> Session:
         """Open a package.
 
@@ -84,14 +85,17 @@ class Session:
                 such, instead of text.
             max_pixels: most pixels of an image, or of a frame of a video, which has fewer tokens
                 then; by default as many as the package takes. A package of one size ignores it.
+            verify_key: file of the public key with which the package has to be signed; it is
+                verified before anything of it is used.
 
         Raises:
             PackageError: a file is missing, altered or of another model; there is no such package
                 on the Hub, or no way to it.
-            InstallError: the library that reaches the Hub is missing.
+            SignatureError: it is not signed with the key, or not as it was signed.
+            InstallError: the library that reaches the Hub, or that verifies, is missing.
             RunError: ``max_length`` or ``max_pixels`` is out of range.
         """
-        package = open_found(package_dir)
+        package = open_found(package_dir, verify_key=verify_key)
         length = _max_length(package, max_length)
         rules = PromptRules(length, image_root, special_tokens_in_text)
         vision, preprocess = package.vision, _preprocess(package, max_pixels)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -15,6 +16,8 @@ from vlmforge.package.build import build_package, config_text, write_embedding
 from vlmforge.package.settings import write_settings
 from vlmforge.run.conversation import Conversation
 from vlmforge.run.session import Session
+from vlmforge.signing.keys import SigningKey
+from vlmforge.signing.package import sign_package
 from vlmforge.source.checkpoint import Checkpoint
 from vlmforge.stages.rotation import read_r1
 from vlmforge.stages.workspace import Workspace
@@ -28,8 +31,11 @@ def write_package(
     space: Workspace,
     output: Path | str,
     config: CompileConfig | None = None,
+    sign: SigningKey | None = None,
 ) -> Path:
     """Join the compiled parts of a workspace into a package directory that answers a question.
+
+    It is signed with the key ``sign``, if there is one.
 
     Raises:
         VlmforgeError: a part is missing, or they do not belong together; ``output`` stays as it
@@ -39,7 +45,13 @@ def write_package(
     rotation = read_r1(checkpoint, space.rotation) if rotated else None
     vision = space.mxq("vision") if "vision" in checkpoint.components else None
     text, output = space.mxq("language"), Path(output)
-    return build_package(checkpoint, text, vision, rotation, output, try_package)
+    check = try_package if sign is None else partial(_tried_and_signed, sign)
+    return build_package(checkpoint, text, vision, rotation, output, check)
+
+
+def _tried_and_signed(key: SigningKey, directory: Path) -> None:
+    try_package(directory)
+    sign_package(directory, key)
 
 
 def write_package_config(checkpoint: Checkpoint, path: Path | str) -> Path:

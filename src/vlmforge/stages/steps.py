@@ -16,6 +16,7 @@ from vlmforge.formats.mxq import read_mxq
 from vlmforge.formats.rotation import sidecar_path
 from vlmforge.progress import Progress
 from vlmforge.quantize.weights.kept import clear_kept
+from vlmforge.signing.keys import SigningKey
 from vlmforge.source.checkpoint import Checkpoint
 from vlmforge.stages import facts
 from vlmforge.stages.calibration import Calibration, calibrate_language
@@ -172,15 +173,16 @@ def program(job: Job, part: str, config: CompileConfig, scheme: InferenceScheme)
     )
 
 
-def package(job: Job, config: CompileConfig, out: Path) -> Step:
+def package(job: Job, config: CompileConfig, out: Path, sign: SigningKey | None = None) -> Step:
     """Integer programs, and what of the checkpoint running needs, to a directory that runs."""
     programs = tuple(job.space.mxq(part) for part in job.parts)
+    signed = {} if sign is None else {"signing key": sign.fingerprint}
     return Step(
         name="package",
-        run=partial(write_package, job.checkpoint, job.space, out, config),
+        run=partial(write_package, job.checkpoint, job.space, out, config, sign),
         makes=(out,),
         reads=(*programs, *_rotation(job.space, config)),
-        facts=job.model | code_facts("stages.package"),
+        facts=job.model | signed | code_facts("stages.package"),
     )
 
 
