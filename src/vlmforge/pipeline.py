@@ -11,8 +11,9 @@ runs those whose files are not there yet, or follow from something else than wha
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from vlmforge.calibrate.images import ImageSource
@@ -20,7 +21,7 @@ from vlmforge.config import CompileConfig, InferenceScheme, require_supported
 from vlmforge.formats.mxq import read_mxq
 from vlmforge.images.layout import DYNAMIC, Layout
 from vlmforge.original.reference import torch_device
-from vlmforge.progress import Progress
+from vlmforge.progress import Progress, Stages, in_stage
 from vlmforge.signing.keys import SigningKey
 from vlmforge.source.checkpoint import Checkpoint
 from vlmforge.stages import steps
@@ -95,7 +96,7 @@ def compile_model(
         choose: gives the configuration to quantize with, once graphs and samples are there.
         fresh: whether to do again what was made before.
         announce: is told what is about to be done, and of each step why it runs or is left out.
-        progress: is told of every step.
+        progress: is told of every step; and of the stages, if it is one of :class:`Stages`.
 
     Raises:
         VlmforgeError: what can be known to go wrong, before the work begins: ``stages.preflight``.
@@ -107,13 +108,35 @@ def compile_model(
     with locked(root):
         checkpoint, space = _require_ready(str(model), root, config, layout)
         require_room(checkpoint, calibration, space, out)
-        if announce is not None:
-            announce(forecast(checkpoint, calibration, device).sentence())
-        job, plan = Job(checkpoint, space, device, progress), Plan.of(space, announce, fresh)
-        plan.run(preparation(job, calibration))
-        config = config if choose is None else choose(space, config)
-        plan.run(quantization(job, config, scheme, out, sign))
+        job = Job(checkpoint, space, device, progress)
+        plan, first = Plan.of(space, announce, fresh, progress), preparation(job, calibration)
+        last = partial(quantization, job, scheme=scheme, out=out, sign=sign)
+        tuning = [] if choose is None else ["tune"]
+        names = [*(step.name for step in first), *tuning, *(step.name for step in last(config))]
+        _announce(announce, job, calibration, names)
+        plan.run(first)
+        if choose is not None:
+            with in_stage(progress, "tune"):
+                config = choose(space, config)
+        plan.run(last(config))
         return _summary(job, out, plan.seconds)
+
+
+def _announce(
+    announce: Callable[[str], None] | None,
+    job: Job,
+    calibration: Calibration,
+    names: Sequence[str],
+) -> None:
+    """Say what is about to be done, and about how long it takes, if anybody listens."""
+    stages = job.progress if isinstance(job.progress, Stages) else None
+    if announce is None and stages is None:
+        return
+    foreseen = forecast(job.checkpoint, calibration, job.device)
+    if announce is not None:
+        announce(foreseen.sentence())
+    if stages is not None:
+        stages.expect(foreseen.stages(names))
 
 
 def preparation(job: Job, calibration: Calibration) -> list[Step]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
@@ -29,6 +30,14 @@ class Compiling(TyperCommand):
     def invoke(self, ctx: Any) -> Any:
         require_libraries(ctx.command_path)
         return super().invoke(ctx)
+
+
+class Telling(Compiling):
+    """One that tells programs of its failures, too, if it is asked for events."""
+
+    def invoke(self, ctx: Any) -> Any:
+        with console.failures_told() if ctx.params.get("as_json") else nullcontext():
+            return super().invoke(ctx)
 
 
 app = typer.Typer(
@@ -140,5 +149,6 @@ TargetKl = Annotated[float, typer.Option(min=0, help="Most KL divergence, nats a
 TargetTop1 = Annotated[
     float, typer.Option(min=0, max=1, help="Least share of predictions that stay the same.")
 ]
+Events = Annotated[bool, typer.Option("--json", help="Write events in JSON, for programs.")]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Do again what was made before.")]
 Json = Annotated[bool, typer.Option("--json", help="Write JSON, for programs.")]

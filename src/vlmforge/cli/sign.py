@@ -54,5 +54,7 @@ def _password(path: Path) -> str:
         return given
     if not sys.stdin.isatty():
         raise SignatureError("the key is encrypted", where=path, mend=f"set {PASSWORD}")
-    answer: str = typer.prompt(f"Password of {path}", hide_input=True, err=True)
-    return answer
+    try:
+        return str(typer.prompt(f"Password of {path}", hide_input=True, err=True))
+    except typer.Abort:  # what Ctrl-C becomes at a prompt
+        raise KeyboardInterrupt from None

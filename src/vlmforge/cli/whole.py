@@ -25,6 +25,7 @@ from vlmforge.cli.options import (
     Compiling,
     ConfigFile,
     Device,
+    Events,
     Fresh,
     Images,
     Json,
@@ -38,6 +39,7 @@ from vlmforge.cli.options import (
     Seed,
     TargetKl,
     TargetTop1,
+    Telling,
     Texts,
     Threads,
     WeightBits,
@@ -60,7 +62,7 @@ Tuning = Annotated[
 ]
 
 
-@app.command("compile", cls=Compiling)
+@app.command("compile", cls=Telling)
 def compile_(
     context: typer.Context,
     model: Model,
@@ -85,7 +87,7 @@ def compile_(
     sign: SignKey = None,
     target_kl: Tuning = None,
     fresh: Fresh = False,
-    as_json: Json = False,
+    as_json: Events = False,
 ) -> None:
     """Run every stage: from a checkpoint to a package."""
     from vlmforge.pipeline import compile_model
@@ -94,7 +96,7 @@ def compile_(
     key = None if sign is None else read_key(sign)
     text = _texts(context, calibration_text, calibration_length)
     sizes = layout_of(context, layout, image_size, max_pixels)
-    with resumable(), console.progress() as report:
+    with resumable(), console.progress(events=as_json) as display:
         summary = compile_model(
             model,
             out,
@@ -110,13 +112,13 @@ def compile_(
             scheme=inference_scheme,
             work_dir=work_dir,
             sign=key,
-            choose=_tuning(target_kl, out, work_dir, report),
+            choose=_tuning(target_kl, out, work_dir, display),
             fresh=fresh,
-            announce=console.warn,
-            progress=report,
+            announce=display.note,
+            progress=display,
         )
     if as_json:
-        console.print_json(asdict(summary))
+        console.tell("done", {"summary": asdict(summary)})
     else:
         _print_summary(summary, out)
 
@@ -197,7 +199,7 @@ def tune_(
 
 
 def _tuning(
-    target_kl: float | None, out: Path, work_dir: Path | None, report: console.Report
+    target_kl: float | None, out: Path, work_dir: Path | None, report: console.Display
 ) -> Callable[[Workspace, CompileConfig], CompileConfig] | None:
     """What tunes, if a target is given; the configuration it leaves replaces none edited."""
     from vlmforge.formats.kinds import CONFIGURATION
@@ -210,7 +212,7 @@ def _tuning(
 
 
 def _tuned(
-    target_kl: float, report: console.Report, space: Workspace, config: CompileConfig
+    target_kl: float, report: console.Display, space: Workspace, config: CompileConfig
 ) -> CompileConfig:
     """The configuration tuned, and left in the work directory."""
     from vlmforge.tune.search import Budget, save, tune

@@ -1,7 +1,9 @@
-"""What every command shares: tables, progress bars, and failures without tracebacks."""
+"""What every command shares: tables, progress, events, and failures without tracebacks."""
 
 from __future__ import annotations
 
+from vlmforge.console.display import Display, Report
+from vlmforge.console.events import failures_told, tell
 from vlmforge.console.failures import FAILED, UNEXPECTED, expected_failures
 from vlmforge.console.output import (
     ERRORS,
@@ -13,20 +15,23 @@ from vlmforge.console.output import (
     print_text,
     warn,
 )
-from vlmforge.console.progress import Report, progress
+from vlmforge.console.progress import progress
 
 __all__ = [
     "ERRORS",
     "FAILED",
     "OUTPUT",
     "UNEXPECTED",
+    "Display",
     "Report",
     "expected_failures",
+    "failures_told",
     "human_size",
     "print_facts",
     "print_json",
     "print_table",
     "print_text",
     "progress",
+    "tell",
     "warn",
 ]

@@ -26,6 +26,11 @@ def warn(text: str) -> None:
     ERRORS.print(shown(text), soft_wrap=True)
 
 
+def print_json_line(value: object) -> None:
+    """Write one JSON document to standard output, at once, as a line of ASCII."""
+    print(OBEYED.sub(lambda match: _escaped(match[0]), json.dumps(value)), flush=True)
+
+
 def print_json(value: object) -> None:
     """Write one JSON document to standard output."""
     text = json.dumps(value, indent=2, ensure_ascii=False)

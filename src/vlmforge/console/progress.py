@@ -1,48 +1,39 @@
-"""Progress bars, on standard error."""
+"""Progress, as it suits where it is shown: a terminal, a file, a program."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, Protocol
+from contextlib import contextmanager, nullcontext
 
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.live import Live
 
-from vlmforge.console.output import ERRORS
-from vlmforge.text import shown
+from vlmforge.console import output
+from vlmforge.console.display import Display, Screen
+from vlmforge.console.events import EventScreen, warnings_told
+from vlmforge.console.live import Lines, LiveScreen
+from vlmforge.console.memory import Watch
+from vlmforge.console.plain import PlainScreen
 
-COLUMNS = (
-    TextColumn("{task.description}", markup=False),
-    BarColumn(),
-    MofNCompleteColumn(),
-    TimeElapsedColumn(),
-    TextColumn("left"),
-    TimeRemainingColumn(),
-)
-
-
-class Report(Protocol):
-    """Tells that ``done`` of ``total`` steps of a piece of work are done."""
-
-    def __call__(self, text: str, done: int, total: int) -> None: ...
+REFRESHED = 4
+"""Times a second."""
 
 
 @contextmanager
-def progress() -> Iterator[Report]:
-    """A bar for each piece of work reported, with the time it took and the time that is left."""
-    with Progress(*COLUMNS, console=ERRORS) as bars:
-        tasks: dict[str, Any] = {}
+def progress(*, events: bool = False) -> Iterator[Display]:
+    """A display of the work within: what it is at, the time that is left, and the memory it takes.
 
-        def report(text: str, done: int, total: int) -> None:
-            if text not in tasks:
-                tasks[text] = bars.add_task(shown(text, keep=""), total=total)
-            bars.update(tasks[text], completed=done, total=total)
-
-        yield report
+    Args:
+        events: whether it is one of events for programs, on standard output; else it is on standard
+            error, live on a terminal and lines elsewhere.
+    """
+    watch, terminal = Watch(), output.ERRORS
+    live = terminal.is_terminal and not terminal.is_dumb_terminal and not events
+    screen: Screen = EventScreen() if events else LiveScreen() if live else PlainScreen()
+    display = Display(screen, watch)
+    with watch.watching(), warnings_told() if events else nullcontext():
+        if not live:
+            yield display
+            return
+        lines = Lines(display.view, lambda: watch.memory)
+        with Live(lines, console=terminal, transient=True, refresh_per_second=REFRESHED):
+            yield display

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from vlmforge.progress import Progress
+from vlmforge.progress import Progress, duration
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ def announce(what: str, seconds: float, memory: int = 0) -> None:
     logger.warning(
         "Learning %s takes about %s%s. Ctrl-C ends it and keeps the best so far.",
         what,
-        _duration(seconds),
+        duration(seconds),
         needed,
     )
 
@@ -79,9 +79,3 @@ def run_steps(
                 progress(doing, done + 1, count)
     except KeyboardInterrupt:
         budget.stop()
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

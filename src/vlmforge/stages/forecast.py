@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, prod
 
@@ -9,7 +10,9 @@ import torch
 
 from vlmforge.calibrate.record import BATCH, DTYPES
 from vlmforge.families.decoder import LAYERS
+from vlmforge.families.family import LANGUAGE, VISION
 from vlmforge.original.reference import torch_device
+from vlmforge.progress import Stage, duration
 from vlmforge.source.checkpoint import LM_HEAD, Checkpoint
 from vlmforge.stages.calibration import Calibration, answering_dtype
 from vlmforge.stages.stack import Stack, products_seconds
@@ -32,7 +35,7 @@ class Forecast:
         parameters: of the model.
         answers: how many questions the original model answers.
         answer_seconds: most time that takes, if every answer is as long as it may be.
-        quantize_seconds: about the time after it.
+        quantize_seconds: about the time after it, by component.
         dtype: in which the original model answers.
     """
 
@@ -40,7 +43,7 @@ class Forecast:
     parameters: int
     answers: int
     answer_seconds: float
-    quantize_seconds: float
+    quantize_seconds: dict[str, float]
     dtype: str
 
     def sentence(self) -> str:
@@ -48,11 +51,20 @@ class Forecast:
         size = f"{self.parameters / 1e9:.1f} billion parameters"
         if self.parameters < 1e9:
             size = f"{self.parameters / 1e6:.1f} million parameters"
-        quantizing = f"about {_duration(self.quantize_seconds)} to quantize it"
+        quantizing = f"about {duration(sum(self.quantize_seconds.values()))} to quantize it"
         if not self.answers:
             return f"{self.model}, {size}: {quantizing}"
-        answering = f"at most {_duration(self.answer_seconds)} for {self.answers} answers of it in"
+        answering = f"at most {duration(self.answer_seconds)} for {self.answers} answers of it in"
         return f"{self.model}, {size}: {answering} {self.dtype}, {quantizing}"
+
+    def stages(self, names: Sequence[str]) -> list[Stage]:
+        """Stages of these names, with the time of those that take long."""
+        seconds = {f"mxq {part}": each for part, each in self.quantize_seconds.items()}
+        known = [Stage(name, each) for name, each in seconds.items()]
+        if self.answers:
+            known.append(Stage("calibrate language", self.answer_seconds, at_most=True))
+        found = {each.name: each for each in known}
+        return [found.get(name, Stage(name)) for name in names]
 
 
 def forecast(checkpoint: Checkpoint, calibration: Calibration, device: str = "cpu") -> Forecast:
@@ -69,8 +81,9 @@ def forecast(checkpoint: Checkpoint, calibration: Calibration, device: str = "cp
     sees, decoder = checkpoint.family.tower, Stack.of(checkpoint, LAYERS, place)
     tower = Stack(0, (), place) if sees is None else Stack.of(checkpoint, sees.blocks, place)
     row, patch = decoder.seconds(torch.float32), tower.seconds(torch.float32)
-    pass_seconds = row * volume.tokens + patch * volume.patches
-    quantize = PASSES * calibration.num_samples * pass_seconds
+    passes = {LANGUAGE: row * volume.tokens, VISION: patch * volume.patches}
+    count = PASSES * calibration.num_samples
+    quantize = {part: count * passes[part] for part in checkpoint.components}
     dtype = calibration.dtype or answering_dtype(checkpoint, device)
     seconds, answers = 0.0, 0
     if calibration.text is None:
@@ -93,11 +106,3 @@ def _writing(
     head = products_seconds([(rows, hidden)], batch, dtype, decoder.place) * vocabulary / rows
     step = batch * decoder.seconds(dtype, batch) + head
     return ceil(calibration.num_samples / batch) * calibration.max_new_tokens * step
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    if seconds < 5400:
-        return f"{round(seconds / 60)} min"
-    return f"{seconds / 3600:.1f} h"

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from vlmforge.progress import Progress, in_stage
 from vlmforge.stages.records import Records
 from vlmforge.stages.step import Step
 from vlmforge.stages.workspace import Workspace
@@ -48,21 +49,26 @@ class Plan:
         records: of what was made before.
         tell: is told, in a line a step, why it runs or is left out.
         fresh: whether all steps run.
+        progress: is told of the steps that run, if it is one of :class:`Stages`.
         seconds: wall time of the steps that ran.
     """
 
     records: Records
     tell: Tell | None = None
     fresh: bool = False
+    progress: Progress | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     _made: dict[Path, str] = field(default_factory=dict)
 
     @staticmethod
     def of(
-        space: Workspace, tell: Callable[[str], None] | None = None, fresh: bool = False
+        space: Workspace,
+        tell: Tell | None = None,
+        fresh: bool = False,
+        progress: Progress | None = None,
     ) -> Plan:
         """The plan of a workspace; arguments as the attributes."""
-        return Plan(Records(space.root, space.records), tell, fresh)
+        return Plan(Records(space.root, space.records), tell, fresh, progress)
 
     def run(self, steps: Sequence[Step]) -> None:
         """Run the steps that are due, each only once those before it are made."""
@@ -100,7 +106,8 @@ class Plan:
         start = time.perf_counter()
         if self.fresh:
             step.tidy()
-        step.run()
+        with in_stage(self.progress, step.name):
+            step.run()
         reads = {path: self._made[path] for path in step.reads}
         self._made |= self.records.write(step, reads)
         step.tidy()
