@@ -32,6 +32,7 @@ from vlmforge.formats.infer import read_infer
 from vlmforge.formats.mblt import read_mblt
 from vlmforge.formats.mxq import read_mxq
 from vlmforge.formats.package import open_package
+from vlmforge.formats.samples import read_samples
 from vlmforge.images.layout import FIXED
 from vlmforge.original.reference import ReferenceModel
 from vlmforge.package.build import build_package
@@ -93,6 +94,21 @@ def test_logits_follow_the_original(package: Path, tiny_checkpoint: Path) -> Non
     logits = Conversation(Session.open(package)).teacher_forced(messages, answer.token_ids)
     noise = np.square(logits - answer.logits.numpy()).mean()
     assert noise < 0.05 * np.square(answer.logits.numpy()).mean()
+
+
+def test_programs_tell_what_they_follow_from(package: Path, space: Workspace) -> None:
+    opened = open_package(package)
+    assert opened.vision is not None
+    metas = {"language": opened.text.meta, "vision": opened.vision.meta}
+    for part, meta in metas.items():
+        samples = read_samples(space.calibration, part)
+        assert meta["calibration"] == samples.fingerprint()
+        assert meta["samples"] == samples.options()
+        assert (meta["samples"]["count"], meta["samples"]["image_source"]) == (3, "scenes")
+        assert (meta["compile_config"]["seed"], meta["device"]) == (0, "cpu")
+    answers = metas["language"]["samples"]
+    options = (answers["max_new_tokens"], answers["dtype"], answers["device"])
+    assert options == (6, "float32", "cpu")
 
 
 def test_config_and_embedding_are_as_in_the_tutorial(package: Path) -> None:

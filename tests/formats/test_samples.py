@@ -52,6 +52,11 @@ def test_samples_read_back(tmp_path: Path) -> None:
         assert samples[1].load()[name].dtype == array.dtype
 
 
+def test_options_tell_no_names_of_files(tmp_path: Path) -> None:
+    samples = read(write(tmp_path, 3, 5, texts=["diary.txt"], length=64, seed=7))
+    assert samples.options() == {"count": 2, "image_size": [224, 224], "length": 64, "seed": 7}
+
+
 def test_the_component_directory_and_the_list_of_files_name_the_samples(tmp_path: Path) -> None:
     write(tmp_path, 3)
     for path in (tmp_path / "language", tmp_path / "language" / "npy_files.txt"):

@@ -104,7 +104,7 @@ def record_language(
     count = _count(images_dir, num_samples)
     reference = ReferenceModel.load(checkpoint, device, DTYPES[dtype], layout)
     facts = _facts(checkpoint, images_dir, layout, progress)
-    facts["max_new_tokens"] = max_new_tokens
+    facts |= {"max_new_tokens": max_new_tokens, "dtype": dtype, "device": device}
     with SampleWriter(Path(output_dir), "language", facts) as writer:
         for batch in _batches(_questions(Path(images_dir), count, reference.pictures)):
             tell = partial(progress, _answering(batch)) if progress is not None else None

@@ -103,6 +103,10 @@ class Sample:
         return self.directory / f"{name}.npy"
 
 
+ELSEWHERE = ("model", "model_fingerprint", "texts")
+"""Facts that a program tells elsewhere, or nobody else's business."""
+
+
 @dataclass(frozen=True)
 class Samples(Sequence[Sample]):
     """The samples of a component, in order.
@@ -126,6 +130,11 @@ class Samples(Sequence[Sample]):
     def __getitem__(self, index: slice) -> Sequence[Sample]: ...
     def __getitem__(self, index: int | slice) -> Sample | Sequence[Sample]:
         return self.items[index]
+
+    def options(self) -> dict[str, Any]:
+        """How they were made, without what is of one computer: names of the user's files."""
+        told = {name: fact for name, fact in self.facts.items() if name not in ELSEWHERE}
+        return {"count": len(self), **told}
 
     def fingerprint(self) -> str:
         """SHA-256 in hex of all arrays (name, dtype, shape and bytes), sample by sample."""

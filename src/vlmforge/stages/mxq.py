@@ -67,7 +67,7 @@ def mxq_compile(
     )
     transformed, graph = observed.transformed, observed.graph
     ranges, bound = observed.ranges, observed.bound
-    graph.meta |= _provenance(observed, config, inference_scheme)
+    graph.meta |= _provenance(observed, config, inference_scheme, where)
     wide = overrides.activation_16bits
     formats = weight_formats(graph, config, overrides.weight_8bits)
     narrow = narrow_products(graph, wide, ranges, bound, config.bit)
@@ -87,16 +87,18 @@ def mxq_compile(
 
 
 def _provenance(
-    observed: Observed, config: CompileConfig, scheme: InferenceScheme
+    observed: Observed, config: CompileConfig, scheme: InferenceScheme, device: str
 ) -> dict[str, Any]:
     """What a program says of its making."""
     rotation = observed.transformed.rotation
     return {
         "rotation": rotation.fingerprint if rotation else "none",
         "calibration": observed.calibration,
+        "samples": observed.samples,
         "config": config.fingerprint(),
         "compile_config": config.portable_document(),
         "inference_scheme": scheme.value,
+        "device": device,
     }
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from vlmforge.config import BitConfig, CompileConfig
 from vlmforge.formats.mblt import read_mblt
@@ -30,12 +31,14 @@ class Observed:
     Attributes:
         transformed: graph, rotation and samples.
         calibration: fingerprint of the samples.
+        samples: how they were made.
         ranges: of every value over the samples.
         bound: where int8 codes clip.
     """
 
     transformed: Transformed
     calibration: str
+    samples: dict[str, Any]
     ranges: Mapping[str, Range]
     bound: Bound
 
@@ -78,4 +81,4 @@ def observe_component(
     )
     clipping = Clipping.of(transformed.graph, config)
     ranges = clipping.observe(transformed.graph, transformed.loaders, device, progress)
-    return Observed(transformed, samples.fingerprint(), ranges, clipping.bound)
+    return Observed(transformed, samples.fingerprint(), samples.options(), ranges, clipping.bound)
