@@ -20,7 +20,7 @@ from vlmforge.calibrate.record import BATCH, DTYPES
 from vlmforge.calibrate.scenes import draw_scene
 from vlmforge.original.reference import ReferenceModel
 from vlmforge.source.checkpoint import Checkpoint
-from vlmforge.stages.calibration import answering_dtype
+from vlmforge.stages.arithmetic import Arithmetic
 
 
 def speed(model: ReferenceModel, count: int, tokens: int) -> float:
@@ -29,7 +29,7 @@ def speed(model: ReferenceModel, count: int, tokens: int) -> float:
         model.inputs(prompt_for(index).text, [draw_scene(index).image]) for index in range(count)
     ]
     start = time.perf_counter()
-    answers = model.generate_all(questions, tokens)
+    answers = model.answers([model.embed(question) for question in questions], tokens)
     seconds = time.perf_counter() - start
     assert all(len(answer) == tokens for answer in answers)
     return count * tokens / seconds
@@ -53,7 +53,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     checkpoint = Checkpoint.open(args.model)
-    dtype = answering_dtype(checkpoint)
+    dtype = Arithmetic.of(checkpoint).dtype
     alone = rounds(
         "one at a time, bfloat16",
         ReferenceModel.load(checkpoint, dtype=torch.bfloat16), 1, args.tokens, args.rounds,

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from tests.config.test_compile import TUTORIAL
@@ -62,6 +63,21 @@ def package(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     assert set(summary.checks) == {"language", "vision"}
     assert all(error < 1e-4 for error in summary.checks.values())
     return out
+
+
+def test_given_answers_calibrate(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    lines = []
+    for index, color in enumerate(("red", "blue")):
+        Image.new("RGB", (60 + 30 * index, 60), color).save(tmp_path / f"{color}.png")
+        lines.append({"image": f"{color}.png", "question": "Which color?", "answer": color})
+    file = tmp_path / "answers.jsonl"
+    file.write_text("\n".join(map(json.dumps, lines)))
+
+    summary = compile_model(str(tiny_checkpoint), tmp_path / "out", answers=file)
+
+    assert summary.answers == "given" and "images" not in summary.seconds
+    programs = [read_mxq(path).meta for path in (tmp_path / "out").glob("*.mxq")]
+    assert {meta["samples"].get("answers") for meta in programs} == {"given", None}
 
 
 @pytest.fixture

@@ -16,8 +16,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from vlmforge.calibrate.answers import OWN, AnswerSource
 from vlmforge.calibrate.images import ImageSource
 from vlmforge.config import CompileConfig, InferenceScheme, require_supported
+from vlmforge.families.family import LANGUAGE
 from vlmforge.formats.mxq import read_mxq
 from vlmforge.images.layout import DYNAMIC, Layout
 from vlmforge.original.reference import torch_device
@@ -46,6 +48,7 @@ class Summary:
         checks: largest relative error of each captured component against the original.
         aside: transformations that do not apply, by component: name to node to reason.
         largest: what the largest image costs; None where all get one size, or there are none.
+        answers: whose answers the calibration samples hold; None where texts calibrate.
     """
 
     files: dict[str, int] = field(default_factory=dict)
@@ -53,6 +56,7 @@ class Summary:
     checks: dict[str, float] = field(default_factory=dict)
     aside: dict[str, dict[str, dict[str, str]]] = field(default_factory=dict)
     largest: LargestImage | None = None
+    answers: str | None = None
 
 
 def compile_model(
@@ -68,6 +72,7 @@ def compile_model(
     device: str = "cpu",
     dtype: str | None = None,
     layout: Layout = DYNAMIC,
+    answers: AnswerSource = OWN,
     scheme: InferenceScheme = InferenceScheme.ALL,
     work_dir: Path | str | None = None,
     sign: SigningKey | None = None,
@@ -79,16 +84,14 @@ def compile_model(
     """Compile a checkpoint into a package; one that was interrupted goes on.
 
     Args:
-        model: a local directory or an id on the Hugging Face Hub.
-        out: the package directory to make.
+        model, out: a local directory or an id on the Hub, and the package directory to make.
         images: a directory to calibrate with, ``"synthetic"`` for drawn scenes, None for COCO.
         text: what a plain decoder is calibrated with, and nothing else is.
-        num_samples: calibration samples of each component.
-        max_new_tokens: longest calibration answer.
+        num_samples, max_new_tokens: samples of each component, and tokens of the longest answer.
         seed: of the choice of images or texts.
         config: how to quantize.
         device: ``"cpu"`` or ``"gpu"``.
-        dtype: in which the original model answers, as in :class:`Calibration`.
+        dtype, answers: how, and whether, the original answers, as in :class:`Calibration`.
         layout: the sizes of images that the package takes.
         scheme: how the cores of the target share the work.
         work_dir: for everything between; ``<out>.work`` by default.
@@ -101,8 +104,8 @@ def compile_model(
     Raises:
         VlmforgeError: what can be known to go wrong, before the work begins: ``stages.preflight``.
     """
-    config = config or CompileConfig()
-    calibration = Calibration(images, text, num_samples, max_new_tokens, seed, dtype, layout)
+    config, lengths = config or CompileConfig(), (num_samples, max_new_tokens)
+    calibration = Calibration(images, text, *lengths, seed, dtype, layout, answers)
     torch_device(device)
     out, root = require_outputs(out, work_dir)
     with locked(root):
@@ -112,14 +115,26 @@ def compile_model(
         plan, first = Plan.of(space, announce, fresh, progress), preparation(job, calibration)
         last = partial(quantization, job, scheme=scheme, out=out, sign=sign)
         tuning = [] if choose is None else ["tune"]
-        names = [*(step.name for step in first), *tuning, *(step.name for step in last(config))]
-        _announce(announce, job, calibration, names)
+        _announce(announce, job, calibration, [*_names(first), *tuning, *_names(last(config))])
         plan.run(first)
-        if choose is not None:
-            with in_stage(progress, "tune"):
-                config = choose(space, config)
-        plan.run(last(config))
+        plan.run(last(_tuned(job, config, choose)))
         return _summary(job, out, plan.seconds)
+
+
+def _names(steps: Sequence[Step]) -> list[str]:
+    return [step.name for step in steps]
+
+
+def _tuned(
+    job: Job,
+    config: CompileConfig,
+    choose: Callable[[Workspace, CompileConfig], CompileConfig] | None,
+) -> CompileConfig:
+    """The configuration, once it is tuned if it is asked for."""
+    if choose is None:
+        return config
+    with in_stage(job.progress, "tune"):
+        return choose(job.space, config)
 
 
 def _announce(
@@ -144,8 +159,9 @@ def preparation(job: Job, calibration: Calibration) -> list[Step]:
     if calibration.text is not None:
         samples = [steps.text_samples(job, calibration)]
     else:
-        images, language = steps.images(job, calibration), steps.answers(job, calibration)
-        samples = [images, language, steps.pictures(job, calibration)]
+        collected = [] if calibration.answers_file else [steps.images(job, calibration)]
+        language = steps.answers(job, calibration)
+        samples = [*collected, language, steps.pictures(job, calibration)]
     graphs = [steps.graph(job, part) for part in job.parts]
     return [steps.check(job, calibration, samples), *samples, *graphs]
 
@@ -186,4 +202,5 @@ def _summary(job: Job, out: Path, seconds: dict[str, float]) -> Summary:
         {part: report["worst"]["relative"] for part, report in reports.items()},
         {part: meta["aside"] for part, meta in metas.items() if "aside" in meta},
         largest_image(out),
+        metas[LANGUAGE]["samples"].get("answers"),
     )

@@ -190,3 +190,66 @@ def test_settings_out_of_range(
 ) -> None:
     with pytest.raises((CalibrationError, SourceError), match=message):
         record_language(checkpoint, images, tmp_path / "out", **changes)
+
+
+def _given(directory: Path, images: Path, count: int = 2) -> Path:
+    """A file of answers about the images."""
+    file = directory / "answers.jsonl"
+    lines = [
+        {"image": str(images / f"photo{i}.png"), "question": f"Is it {i}?", "answer": f"It is {i}."}
+        for i in range(count)
+    ]
+    file.write_text("\n".join(map(json.dumps, lines)))
+    return file
+
+
+def test_given_answers(checkpoint: Checkpoint, images: Path, tmp_path: Path) -> None:
+    file = _given(tmp_path, images)
+    directory = record_language(checkpoint, None, tmp_path / "data", answers=file, layout=DYNAMIC)
+    facts = metadata(directory)
+    assert (facts["answers"], facts["answers_file"]) == ("given", "answers.jsonl")
+    assert facts["image_source"] == "given"
+    assert [s["prompt"] for s in facts["samples"]] == ["Is it 0?", "Is it 1?"]
+    assert [s["size"] for s in facts["samples"]] == [[50, 80]] * 2
+    reference = ReferenceModel.load(checkpoint, layout=DYNAMIC)
+    stop, tokenizer = reference.stop[0], reference.processor.tokenizer
+    for index, path in enumerate(listed(directory)):
+        prompt = reference.inputs(f"Is it {index}?", [read_image(images / f"photo{index}.png")])
+        answer = tokenizer.encode(f"It is {index}.", add_special_tokens=False)
+        whole = reference.embed(prompt.followed_by([*answer, stop]))
+        assert np.array_equal(np.load(path), whole.inputs_embeds.numpy())
+        positions = np.load(path.with_name("position_ids.npy"))
+        assert np.array_equal(positions, whole.position_ids.numpy())
+
+
+def test_given_answers_bring_the_images_of_vision_samples(
+    checkpoint: Checkpoint, images: Path, tmp_path: Path
+) -> None:
+    file = _given(tmp_path, images, 3)
+    directory = record_vision(checkpoint, None, tmp_path / "data", 2, DYNAMIC, answers=file)
+    samples = metadata(directory)["samples"]
+    assert len(samples) == 2 and all(sample["size"] == [50, 80] for sample in samples)
+
+
+def test_prompts_alone(checkpoint: Checkpoint, images: Path, tmp_path: Path) -> None:
+    directory = record_language(checkpoint, images, tmp_path / "data", 2, answers="none")
+    facts = metadata(directory)
+    assert facts["answers"] == "none" and "max_new_tokens" not in facts
+    lengths = [np.load(path).shape[1] for path in listed(directory)]
+    assert lengths == [sample["prompt_length"] for sample in facts["samples"]]
+
+
+def test_a_streamed_model_leaves_the_same_samples(
+    checkpoint: Checkpoint, images: Path, tmp_path: Path
+) -> None:
+    whole, streamed = (
+        record_language(checkpoint, images, tmp_path / str(way), 3, 8, streamed=way)
+        for way in (False, True)
+    )
+    for one, other in zip(listed(whole), listed(streamed), strict=True):
+        assert np.array_equal(np.load(one), np.load(other))
+
+
+def test_no_images_at_all_are_refused(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    with pytest.raises(CalibrationError, match="no images are named"):
+        record_language(checkpoint, None, tmp_path / "data")

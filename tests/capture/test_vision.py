@@ -22,7 +22,8 @@ from vlmforge.images.grid import Grid
 from vlmforge.images.layout import DYNAMIC, FIXED
 from vlmforge.images.patches import PatchLayout
 from vlmforge.images.pictures import FixedSize
-from vlmforge.original.streamed import load_streamed, run_decoder, run_tower
+from vlmforge.original.observed import run_decoder, run_tower
+from vlmforge.original.streamed import load_streamed
 from vlmforge.source.checkpoint import Checkpoint
 from vlmforge.source.pictures import pictures_for
 

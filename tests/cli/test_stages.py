@@ -44,7 +44,25 @@ def test_the_original_answers_as_asked(tiny_checkpoint: Path, tmp_path: Path, dt
 
 @pytest.mark.parametrize("component", ["vision", "text"])
 def test_answers_are_of_language_samples_alone(component: str) -> None:
-    for option in (("--dtype", "float32"), ("--max-new-tokens", "3"), ("--device", "cpu")):
+    options = (("--dtype", "float32"), ("--max-new-tokens", "3"), ("--device", "cpu"))
+    for option in (*options, ("--answers", "none")):
         result = CliRunner().invoke(app, ["calibrate", component, "MODEL", *option])
         assert result.exit_code == 2
         assert f"{option[0]} has no effect" in " ".join(result.output.split())
+
+
+def test_a_file_of_answers_names_its_images() -> None:
+    given = ["calibrate", "vision", "MODEL", "--answers", "answers.jsonl", "--images", "photos"]
+    result = CliRunner().invoke(app, given)
+    assert result.exit_code == 2
+    assert "--images has no effect beside" in " ".join(result.output.split())
+
+
+def test_a_file_of_answers_is_looked_at_first(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    (file := tmp_path / "answers.jsonl").write_text("{}\n")
+    options = ["--answers", str(file), "--output-dir", str(tmp_path / "data")]
+    for component in ("language", "vision"):
+        result = CliRunner().invoke(app, ["calibrate", component, str(tiny_checkpoint), *options])
+        assert result.exit_code == 2
+        assert "line 1: 'image' is missing" in " ".join(result.output.split())
+        assert not (tmp_path / "data").exists()

@@ -31,7 +31,8 @@ from vlmforge.machine.native.machine import NativeMachine, instruction_sets
 from vlmforge.machine.reference.machine import ReferenceMachine
 from vlmforge.original.inputs import PIXELS
 from vlmforge.original.model import load_model
-from vlmforge.original.streamed import load_streamed, run_decoder
+from vlmforge.original.observed import run_decoder
+from vlmforge.original.streamed import load_streamed
 from vlmforge.pipeline import compile_model
 from vlmforge.program.core import Program
 from vlmforge.run.conversation import Conversation

@@ -33,7 +33,8 @@ from vlmforge.images.layout import DYNAMIC, Layout
 from vlmforge.integrations.transformers import register
 from vlmforge.machine.machine import IMPLEMENTATIONS, open_machine
 from vlmforge.original.model import load_model
-from vlmforge.original.streamed import load_streamed, run_tower
+from vlmforge.original.observed import run_tower
+from vlmforge.original.streamed import load_streamed
 from vlmforge.pipeline import compile_model
 from vlmforge.run.conversation import Conversation
 from vlmforge.run.session import Session

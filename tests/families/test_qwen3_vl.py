@@ -31,7 +31,8 @@ from vlmforge.families.qwen3_vl import FAMILY
 from vlmforge.images.grid import Grid
 from vlmforge.images.layout import DYNAMIC, FIXED
 from vlmforge.original.model import load_model
-from vlmforge.original.streamed import load_streamed, run_tower
+from vlmforge.original.observed import run_tower
+from vlmforge.original.streamed import load_streamed
 from vlmforge.pipeline import compile_model
 from vlmforge.run.conversation import Conversation
 from vlmforge.run.session import Session

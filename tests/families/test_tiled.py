@@ -29,7 +29,8 @@ from vlmforge.images.feeds import vision_feeds
 from vlmforge.images.layout import DYNAMIC, FIXED, Layout
 from vlmforge.images.tiles import Tiles
 from vlmforge.original.model import load_model
-from vlmforge.original.streamed import load_streamed, run_tower
+from vlmforge.original.observed import run_tower
+from vlmforge.original.streamed import load_streamed
 from vlmforge.pipeline import compile_model
 from vlmforge.run.conversation import Conversation
 from vlmforge.run.session import Session

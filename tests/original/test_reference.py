@@ -176,18 +176,42 @@ def test_a_batch_answers_as_each_question_alone(reference: ReferenceModel) -> No
         for seed, question in enumerate(asked)
     ]
     steps: list[int] = []
-    together = reference.generate_all(questions, 24, steps.append)
+    together = reference.answers([reference.embed(each) for each in questions], 24, steps.append)
     assert together == [reference.generate(question, 24) for question in questions]
     assert len({question.length for question in questions}) == 4
     assert steps == sorted(steps) and steps[-1] == max(map(len, together))
 
 
 def test_an_answer_ends_with_its_first_stop_token(reference: ReferenceModel) -> None:
-    questions = [reference.inputs("Hi.", [noise(seed)]) for seed in range(3)]
-    free = reference.generate_all(questions, 12)
+    prompts = [reference.embed(reference.inputs("Hi.", [noise(seed)])) for seed in range(3)]
+    free = reference.answers(prompts, 12)
     config = reference.model.generation_config
     stopped, config.eos_token_id = config.eos_token_id, [free[0][3], 7]
     try:
-        assert reference.generate_all(questions, 12)[0] == free[0][: free[0].index(free[0][3]) + 1]
+        assert reference.answers(prompts, 12)[0] == free[0][: free[0].index(free[0][3]) + 1]
     finally:
         config.eos_token_id = stopped
+
+
+@torch.inference_mode()
+def test_answers_are_those_of_transformers(reference: ReferenceModel) -> None:
+    inputs = reference.inputs("What is it, and where?", [noise(8), noise(9)])
+    ids = reference.model.generate(
+        input_ids=inputs.input_ids,
+        attention_mask=torch.ones_like(inputs.input_ids),
+        mm_token_type_ids=inputs.token_types,
+        **inputs.pictures,
+        max_new_tokens=16,
+        do_sample=False,
+        repetition_penalty=1.0,
+    )
+    assert reference.generate(inputs, 16) == ids[0, inputs.length :].tolist()
+
+
+def test_an_embedded_prompt_goes_on(reference: ReferenceModel) -> None:
+    inputs = reference.inputs("What is it?", [noise(10)])
+    whole = reference.embed(inputs.followed_by([7, 8, 300]))
+    found = reference.followed_by(reference.embed(inputs), [7, 8, 300])
+    assert torch.equal(found.inputs_embeds, whole.inputs_embeds)
+    assert torch.equal(found.position_ids, whole.position_ids)
+    assert torch.equal(found.token_types, whole.token_types)

@@ -12,11 +12,13 @@ from vlmforge.progress import Stage
 from vlmforge.source.checkpoint import Checkpoint
 from vlmforge.stages import forecast as forecast_module
 from vlmforge.stages import stack
+from vlmforge.stages.arithmetic import Arithmetic
 from vlmforge.stages.calibration import Calibration, TextCalibration
 from vlmforge.stages.forecast import Forecast, forecast
 
+WAY = Arithmetic("bfloat16", streamed=False)
 QUANTIZE = {"language": 8000.0, "vision": 1000.0}
-FOUND = Forecast("Qwen2-VL-2B-Instruct", 2_208_985_600, 100, 4000.0, QUANTIZE, "bfloat16")
+FOUND = Forecast("Qwen2-VL-2B-Instruct", 2_208_985_600, 100, 4000.0, QUANTIZE, WAY)
 
 
 @pytest.fixture(autouse=True)
@@ -46,6 +48,8 @@ def test_the_sentence_names_what_is_done() -> None:
         "Qwen2-VL-2B-Instruct, 2.2 billion parameters: at most 67 min for 100 answers of it in "
         "bfloat16, about 2.5 h to quantize it"
     )
+    streamed = replace(FOUND, arithmetic=Arithmetic("bfloat16", streamed=True))
+    assert "of it in bfloat16, weights read as they are needed, about" in streamed.sentence()
     decoder = replace(FOUND, parameters=494_000_000, answers=0, quantize_seconds={"language": 12.0})
     assert decoder.sentence() == (
         "Qwen2-VL-2B-Instruct, 494.0 million parameters: about 12 s to quantize it"
@@ -55,7 +59,7 @@ def test_the_sentence_names_what_is_done() -> None:
 def test_more_samples_take_longer(tiny_checkpoint: Path) -> None:
     checkpoint = Checkpoint.open(str(tiny_checkpoint))
     few, many = (forecast(checkpoint, Calibration(num_samples=n)) for n in (16, 32))
-    assert few.answers == 16 and few.dtype == "float32"
+    assert few.answers == 16 and few.arithmetic == Arithmetic("float32", streamed=False)
     assert many.answer_seconds == pytest.approx(2 * few.answer_seconds, rel=0.05)
     assert quantizing(many) == pytest.approx(2 * quantizing(few), rel=0.05)
 

@@ -75,6 +75,9 @@ def test_a_model_that_cannot_be_compiled_costs_no_work(
         {"images": "synthetic", "max_new_tokens": 0},
         {"images": Path("/nowhere/at/all")},
         {"images": "synthetic", "text": TextCalibration([])},
+        {"images": "synthetic", "answers": "/nowhere/answers.jsonl"},
+        {"answers": "none", "text": TextCalibration([])},
+        {"answers": "/nowhere/answers.jsonl"},
         {},
     ],
 )

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 
-from vlmforge.calibrate.drawing import drawn
-from vlmforge.calibrate.images import find_images, readable
-from vlmforge.calibrate.prompts import PromptKind, prompt_for
+from vlmforge.calibrate.answers import (
+    DRAFT,
+    NONE,
+    OWN,
+    Answer,
+    AnswerSource,
+    OwnAnswers,
+    WrittenAnswers,
+    answers_file,
+    given_answers,
+    no_answers,
+)
+from vlmforge.calibrate.questions import GivenQuestions, ImageQuestions, Question, Questions
 from vlmforge.capture.positions import position_tables
 from vlmforge.errors import CalibrationError
-from vlmforge.formats.kinds import IMAGES_RECORD
 from vlmforge.formats.samples import SampleWriter
 from vlmforge.images.feeds import Feeds, vision_feeds
 from vlmforge.images.layout import FIXED, Layout
@@ -37,33 +42,9 @@ BATCH = 16
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
-@dataclass(frozen=True)
-class Question:
-    """One image and what is asked about it.
-
-    Attributes:
-        index: of the sample.
-        file: name of the image file.
-        image: upright RGB, at the size it is shown at.
-        prompt: the question.
-    """
-
-    index: int
-    file: str
-    image: Image.Image
-    prompt: PromptKind
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        """What the metadata tells of the sample."""
-        size = [self.image.height, self.image.width]
-        told = {"kind": self.prompt.name, "prompt": self.prompt.text, "image": self.file}
-        return {**told, "size": size}
-
-
 def record_language(
     checkpoint: Checkpoint,
-    images_dir: Path | str,
+    images_dir: Path | str | None,
     output_dir: Path | str,
     num_samples: int | None = None,
     max_new_tokens: int = 500,
@@ -71,58 +52,68 @@ def record_language(
     dtype: str = "float32",
     layout: Layout = FIXED,
     progress: Progress | None = None,
+    *,
+    answers: AnswerSource | WrittenAnswers = OWN,
+    seed: int = 0,
+    streamed: bool = False,
 ) -> Path:
-    """Let the original model answer, and record each whole sequence as its decoder receives it.
+    """Record prompts and their answers, each sequence as the original's decoder receives it.
 
     A sample is ``inputs_embeds`` float32 ``[1, seq, hidden]`` (image features merged, the
-    model's own answer included), ``position_ids`` int64 ``[3, seq]`` and ``token_types`` int8
+    answer included), ``position_ids`` int64 ``[3, seq]`` and ``token_types`` int8
     ``[seq]``; where layers add further features, ``deepstack_0`` and so on like ``inputs_embeds``,
     zero where no image is.
 
     Args:
         checkpoint: of the original model.
-        images_dir: images to ask about, taken in order, again and again.
+        images_dir: images to ask about, taken in order, again and again; None where a file of
+            answers names them.
         output_dir: of all calibration data; the samples go to ``language`` in it.
-        num_samples: one an image by default.
-        max_new_tokens: the longest answer.
+        num_samples: one an image by default; of given answers all by default, and at most so many.
+        max_new_tokens: the longest answer of the model's own.
         device: ``"cpu"`` or ``"gpu"``.
         dtype: of the model's arithmetic, ``"float32"`` or ``"bfloat16"``.
         layout: the sizes of images.
         progress: is told of every sample.
+        answers: whose they are, or those that were written beforehand.
+        seed: chooses among given answers where there are more.
+        streamed: whether the model's weights are read as they are needed, instead of all at once;
+            without answers of its own they always are.
 
     Returns:
         The directory of the samples.
 
     Raises:
-        CalibrationError: no image can be read, or a number is out of range.
+        CalibrationError: no image can be read, lines of answers are malformed, or a number is out
+            of range.
         SourceError: the model cannot be loaded, or there is no such device.
     """
-    if dtype not in DTYPES:
-        raise CalibrationError(f"there is no dtype {dtype}", mend="choose float32 or bfloat16")
-    if max_new_tokens < 1:
-        raise CalibrationError("answers have no length", mend="give --max-new-tokens 1 or more")
-    count = _count(images_dir, num_samples)
-    reference = ReferenceModel.load(checkpoint, device, DTYPES[dtype], layout)
-    facts = _facts(checkpoint, images_dir, layout, progress)
-    facts |= {"max_new_tokens": max_new_tokens, "dtype": dtype, "device": device}
+    _require_possible(answers, max_new_tokens, dtype)
+    source = OWN if isinstance(answers, WrittenAnswers) else answers
+    questions = _questions(images_dir, source, num_samples, seed)
+    streamed = streamed or answers != OWN
+    reference = ReferenceModel.load(checkpoint, device, DTYPES[dtype], layout, streamed=streamed)
+    answer = _answering(answers, reference, max_new_tokens, progress)
+    facts = _facts(checkpoint, questions, layout, progress)
+    facts |= _answer_facts(answers, max_new_tokens) | {"dtype": dtype, "device": device}
     with SampleWriter(Path(output_dir), "language", facts) as writer:
-        for batch in _batches(_questions(Path(images_dir), count, reference.pictures)):
-            tell = partial(progress, _answering(batch)) if progress is not None else None
-            answered = _answered(reference, batch, max_new_tokens, tell)
-            for question, (arrays, prompt_length) in zip(batch, answered, strict=True):
-                writer.add(arrays, **question.facts, prompt_length=prompt_length)
-                if progress is not None:
-                    progress("language samples", question.index + 1, count)
+        for question, arrays, prompt_length in _samples(reference, questions, answer):
+            writer.add(arrays, **question.facts, prompt_length=prompt_length)
+            if progress is not None:
+                progress("language samples", question.index + 1, questions.count)
     return writer.path
 
 
 def record_vision(
     checkpoint: Checkpoint,
-    images_dir: Path | str,
+    images_dir: Path | str | None,
     output_dir: Path | str,
     num_samples: int | None = None,
     layout: Layout = FIXED,
     progress: Progress | None = None,
+    *,
+    answers: AnswerSource = OWN,
+    seed: int = 0,
 ) -> Path:
     """Record each image as the compiled vision encoder receives it.
 
@@ -133,16 +124,41 @@ def record_vision(
     tiles, each sample is one of the tiles of its image. The model itself does not run. Arguments
     and errors are those of :func:`record_language`; the samples go to ``vision``.
     """
-    count, pictures = _count(images_dir, num_samples), pictures_for(checkpoint, layout)
+    questions = _questions(images_dir, answers, num_samples, seed)
+    count, pictures = questions.count, pictures_for(checkpoint, layout)
     processor = load_image_processor(checkpoint.path, checkpoint.family.processor)
     ways = vision_feeds(pictures.facts(), position_tables(checkpoint))
-    facts = _facts(checkpoint, images_dir, layout, progress)
+    facts = _facts(checkpoint, questions, layout, progress)
     with SampleWriter(Path(output_dir), "vision", facts) as writer:
-        for question in _questions(Path(images_dir), count, pictures):
+        for question in questions.shown(pictures):
             writer.add(_vision_inputs(processor, question, pictures, ways), **question.facts)
             if progress is not None:
                 progress("vision samples", question.index + 1, count)
     return writer.path
+
+
+def _require_possible(
+    answers: AnswerSource | WrittenAnswers, max_new_tokens: int, dtype: str
+) -> None:
+    if dtype not in DTYPES:
+        raise CalibrationError(f"there is no dtype {dtype}", mend="choose float32 or bfloat16")
+    if max_new_tokens < 1:
+        raise CalibrationError("answers have no length", mend="give --max-new-tokens 1 or more")
+    if answers == DRAFT:
+        raise CalibrationError(
+            "no draft has answered",
+            mend="`vlmforge calibrate language MODEL --answers draft` compiles one first",
+        )
+
+
+def _samples(
+    reference: ReferenceModel, questions: Questions, answer: Answer
+) -> Iterator[tuple[Question, dict[str, np.ndarray], int]]:
+    """Each question with the arrays of its language sample, and its prompt's length in tokens."""
+    for batch in _batches(questions.shown(reference.pictures)):
+        answered = _answered(reference, batch, answer)
+        for question, (arrays, prompt_length) in zip(batch, answered, strict=True):
+            yield question, arrays, prompt_length
 
 
 def _batches(questions: Iterable[Question]) -> Iterator[list[Question]]:
@@ -151,24 +167,13 @@ def _batches(questions: Iterable[Question]) -> Iterator[list[Question]]:
         yield batch
 
 
-def _answering(batch: Sequence[Question]) -> str:
-    return f"answers {batch[0].index + 1} to {batch[-1].index + 1}"
-
-
 def _answered(
-    reference: ReferenceModel,
-    batch: Sequence[Question],
-    max_new_tokens: int,
-    tell: Callable[[int, int], None] | None,
+    reference: ReferenceModel, batch: Sequence[Question], answer: Answer
 ) -> Iterator[tuple[dict[str, np.ndarray], int]]:
     """The arrays of each question's language sample, and the length of its prompt in tokens."""
-    prompts = [reference.inputs(each.prompt.text, [each.image]) for each in batch]
-    on_step = None if tell is None else lambda done: tell(done, max_new_tokens)
-    answers = reference.generate_all(prompts, max_new_tokens, on_step)
-    if tell is not None:
-        tell(max_new_tokens, max_new_tokens)
-    for prompt, answer in zip(prompts, answers, strict=True):
-        embedded = reference.embed(prompt.followed_by(answer))
+    prompts = [reference.embed(reference.inputs(e.prompt.text, [e.image])) for e in batch]
+    for prompt, written in zip(prompts, answer(batch, prompts), strict=True):
+        embedded = reference.followed_by(prompt, written)
         arrays = {
             "inputs_embeds": embedded.inputs_embeds.numpy(),
             "position_ids": embedded.position_ids.numpy(),
@@ -187,51 +192,48 @@ def _vision_inputs(
     return ways(shown.patches, shown.grid)
 
 
-def _questions(images_dir: Path, count: int, pictures: Pictures) -> Iterator[Question]:
-    """Sample i is image i of n and prompt i of 20; each further round shifts the prompts by one.
-
-    Images that keep their sizes are shown at sizes drawn between the bounds.
-    """
-    files, asked = find_images(images_dir), 0
-    for index in range(count):
-        around, which = divmod(index, len(files))
-        for path, image in readable([files[which]]):
-            shown = drawn(image, index, pictures)
-            yield Question(index, path.name, shown, prompt_for(index + around))
-            asked += 1
-    if not asked:
+def _questions(
+    images_dir: Path | str | None, answers: AnswerSource, num_samples: int | None, seed: int
+) -> Questions:
+    if (file := answers_file(answers)) is not None:
+        return GivenQuestions.read(file, num_samples, seed)
+    if images_dir is None:
         raise CalibrationError(
-            "no image can be read",
-            where=images_dir,
-            mend="name a directory of images with --images; `vlmforge images` makes one",
+            "no images are named", mend="name a directory of images, or a file of answers"
         )
+    return ImageQuestions.find(images_dir, num_samples)
 
 
-def _count(images_dir: Path | str, num_samples: int | None) -> int:
-    images = len(find_images(images_dir))
-    if num_samples is not None and num_samples < 1:
-        raise CalibrationError("no samples are asked for", mend="give --num-samples 1 or more")
-    return num_samples or images
+def _answering(
+    answers: AnswerSource | WrittenAnswers,
+    reference: ReferenceModel,
+    max_new_tokens: int,
+    progress: Progress | None,
+) -> Answer:
+    if isinstance(answers, WrittenAnswers):
+        return answers
+    if answers == OWN:
+        return OwnAnswers(reference, max_new_tokens, progress)
+    return no_answers if answers == NONE else given_answers(reference)
+
+
+def _answer_facts(answers: AnswerSource | WrittenAnswers, most: int) -> dict[str, Any]:
+    """Whose answers the samples hold, for the metadata."""
+    if isinstance(answers, WrittenAnswers):
+        return {"answers": answers.name, "max_new_tokens": most}
+    if answers == OWN:
+        return {"answers": OWN, "max_new_tokens": most}
+    file = answers_file(answers)
+    return {"answers": NONE} if file is None else {"answers": "given", "answers_file": file.name}
 
 
 def _facts(
-    checkpoint: Checkpoint,
-    images_dir: Path | str,
-    layout: Layout,
-    progress: Progress | None,
+    checkpoint: Checkpoint, questions: Questions, layout: Layout, progress: Progress | None
 ) -> dict[str, Any]:
     """What the metadata tells of all samples."""
     return {
         "model": checkpoint.model_id,
         "model_fingerprint": checkpoint.fingerprint(progress),
         **layout.facts(),
-        "image_source": _image_source(Path(images_dir)),
+        "image_source": questions.source,
     }
-
-
-def _image_source(images_dir: Path) -> str:
-    """``"coco"``, ``"scenes"`` or ``"directory"``, as recorded when the images were collected."""
-    try:
-        return str(json.loads((images_dir / IMAGES_RECORD).read_text("utf-8"))["source"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return "directory"

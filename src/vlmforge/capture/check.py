@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -70,6 +70,7 @@ def check(
     feeds: Mapping[str, Tensor],
     run_original: Callable[[Observer], None],
     keep: Callable[[str, Tensor], None] | None = None,
+    originals: MutableMapping[str, Tensor] | None = None,
 ) -> dict[str, Any]:
     """Run graph and original on one sample and compare every value both have.
 
@@ -78,6 +79,7 @@ def check(
         feeds: the graph's inputs; ``logits_index`` must ask for every row.
         run_original: runs the original model, calling its argument with module path and output.
         keep: called with the name and tensor of each value of the graph.
+        originals: holds the original's values meanwhile; by default all of them in memory.
 
     Returns:
         A report, JSON-able: ``values`` and the worst ``relative`` error.
@@ -90,19 +92,19 @@ def check(
         node.name: Counterpart.parse(node.module) for node in graph.nodes.values() if node.module
     }
     wanted = {each.module for each in counterparts.values()}
-    originals: dict[str, Tensor] = {}
+    held: MutableMapping[str, Tensor] = {} if originals is None else originals
 
     def remember(path: str, output: Tensor) -> None:
         if path in wanted:
-            originals[path] = output
+            held[path] = output
 
     run_original(remember)
     checks: list[ValueCheck] = []
 
     def compare(name: str, value: Tensor) -> None:
         found = counterparts.get(name)
-        if found is not None and found.module in originals:
-            original = found.of(originals[found.module]).reshape(value.shape)
+        if found is not None and found.module in held:
+            original = found.of(held[found.module]).reshape(value.shape)
             checks.append(ValueCheck.of(name, str(found), value, original))
         else:
             checks.append(ValueCheck(name, tuple(value.shape)))

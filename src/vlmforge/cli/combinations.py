@@ -18,16 +18,17 @@ def refuse_beside(context: typer.Context, why: str, *names: str) -> None:
     Raises:
         typer.BadParameter: one of them was given.
     """
+    options = {parameter.name: parameter.opts[0] for parameter in context.command.params}
     for name in names:
         source = context.get_parameter_source(name)
         if source is not None and source.name in GIVEN:
-            raise typer.BadParameter(f"--{name.replace('_', '-')} has no effect {why}")
+            raise typer.BadParameter(f"{options[name]} has no effect {why}")
 
 
 def refuse_idle_calibration(context: typer.Context, texts: bool) -> None:
     """Of two ways to calibrate, with images or with texts, only one's options may be given."""
     if texts:
-        idle = ("images", "max_new_tokens", "dtype", "layout", "image_size", "max_pixels")
-        refuse_beside(context, "beside --calibration-text", *idle)
+        idle = ("images", "answers", "max_new_tokens", "dtype", "layout", "image_size")
+        refuse_beside(context, "beside --calibration-text", *idle, "max_pixels")
     else:
         refuse_beside(context, "without --calibration-text", "calibration_length")

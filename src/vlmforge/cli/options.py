@@ -99,6 +99,7 @@ Part = Annotated[Component, typer.Argument(help="language or vision.")]
 
 
 Rotations = Annotated[Path | None, typer.Option(help="Directory of rotations, yours alone.")]
+Between = Annotated[Path | None, typer.Option(help="For everything between; OUT.work by default.")]
 WorkDir = Annotated[Path, typer.Option(help="Directory of the stages' files.")]
 Samples = Annotated[int, typer.Option(min=1, help="Calibration samples of each component.")]
 NewTokens = Annotated[int, typer.Option(min=1, help="Most tokens of one answer.")]
@@ -112,6 +113,13 @@ Images = Annotated[
     str | None,
     typer.Option(
         metavar="DIR", help="Your own calibration images, or `synthetic`; COCO by default."
+    ),
+]
+Answers = Annotated[
+    str,
+    typer.Option(
+        metavar="own|draft|none|FILE",
+        help="Answered by the model, by a draft of it, by nobody, or by you (JSON lines).",
     ),
 ]
 Texts = Annotated[list[Path] | None, typer.Option(help="Text to calibrate a plain decoder with.")]

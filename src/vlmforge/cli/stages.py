@@ -12,6 +12,7 @@ from vlmforge.cli.combinations import refuse_beside
 from vlmforge.cli.layout import SIDE, ImageSize, Kind, LayoutKind, MaxPixels, layout_of
 from vlmforge.cli.options import (
     Answering,
+    Answers,
     Compiling,
     ConfigFile,
     Device,
@@ -34,6 +35,8 @@ from vlmforge.cli.presets import load_config
 from vlmforge.cli.ready import print_ready
 from vlmforge.cli.threads import use_threads
 from vlmforge.config import InferenceScheme
+
+Data = Annotated[Path, typer.Option(help="Calibration data to make.")]
 
 
 @app.command()
@@ -67,14 +70,13 @@ def calibrate(
     images_dir: Annotated[Path, typer.Option("--images", help="Calibration images.")] = Path(
         "images"
     ),
-    output_dir: Annotated[Path, typer.Option(help="Calibration data to make.")] = Path(
-        "calibration_data"
-    ),
+    output_dir: Data = Path("calibration_data"),
     num_samples: Samples = 100,
     max_new_tokens: NewTokens = 500,
     length: Length = 512,
     seed: Seed = 0,
     device: On = Device.CPU,
+    answers: Answers = "own",
     dtype: Answering = None,
     threads: Threads = None,
     layout: Kind = LayoutKind.DYNAMIC,
@@ -82,40 +84,43 @@ def calibrate(
     max_pixels: MaxPixels = None,
 ) -> None:
     """Record what a component receives: prompts with answers, pixels, or windows of texts."""
+    from vlmforge.calibrate.answers import answers_file
     from vlmforge.calibrate.record import record_vision
     from vlmforge.calibrate.text import record_text
     from vlmforge.formats.kinds import FOLDER, SAMPLES
     from vlmforge.formats.output import require_replaceable
     from vlmforge.source.checkpoint import Checkpoint
-    from vlmforge.stages.calibration import calibrate_language
+    from vlmforge.stages.calibration import Calibration, calibrate_language
+    from vlmforge.stages.preflight import require_answers
 
     use_threads(threads)
     if component is not Recorded.LANGUAGE:
         refuse_beside(context, f"on {component.value} samples", "dtype", "max_new_tokens", "device")
     if component is Recorded.TEXT:
-        refuse_beside(context, "on text samples", "layout", "image_size", "max_pixels")
+        refuse_beside(context, "on text samples", "answers", "layout", "image_size", "max_pixels")
+    given = answers_file(answers) is not None
+    if given:
+        refuse_beside(context, "beside a file of --answers", "images_dir")
+    elif component is Recorded.VISION:
+        refuse_beside(context, "on vision samples, unless it names a file", "answers")
     chosen = layout_of(context, layout, image_size, max_pixels)
     data = require_replaceable(output_dir, FOLDER)
     part = "vision" if component is Recorded.VISION else "language"
     require_replaceable(data / part, SAMPLES)
-    checkpoint = Checkpoint.open(model)
+    checkpoint, source = Checkpoint.open(model), None if given else images_dir
+    answering = None if dtype is None else dtype.value
+    lengths = (num_samples, max_new_tokens)
+    calibration = Calibration(None, None, *lengths, seed, answering, chosen, answers)
     with console.progress() as report:
         if component is Recorded.TEXT:
             record_text(checkpoint, texts or [], data, num_samples, length, seed, report)
-        elif component is Recorded.VISION:
-            record_vision(checkpoint, images_dir, data, num_samples, chosen, report)
+            return
+        require_answers(checkpoint, calibration)
+        if component is Recorded.VISION:
+            where = (checkpoint, source, data, num_samples, chosen, report)
+            record_vision(*where, answers=answers, seed=seed)
         else:
-            calibrate_language(
-                checkpoint,
-                images_dir,
-                data,
-                num_samples,
-                max_new_tokens,
-                device.value,
-                None if dtype is None else dtype.value,
-                chosen,
-                report,
-            )
+            calibrate_language(checkpoint, source, data, calibration, device.value, report)
 
 
 @app.command(cls=Compiling)

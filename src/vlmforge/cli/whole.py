@@ -22,6 +22,8 @@ from vlmforge.cli.combinations import refuse_idle_calibration
 from vlmforge.cli.layout import SIDE, ImageSize, Kind, LayoutKind, MaxPixels, layout_of
 from vlmforge.cli.options import (
     Answering,
+    Answers,
+    Between,
     Compiling,
     ConfigFile,
     Device,
@@ -56,7 +58,6 @@ ASIDE = ("component", "transformation", "at", "reason")
 TUNED = "tuned.json"
 """The configuration that tuning leaves in the work directory."""
 
-Between = Annotated[Path | None, typer.Option(help="For everything between; OUT.work by default.")]
 Tuning = Annotated[
     float | None, typer.Option(min=0, help="Tune the configuration to this KL divergence.")
 ]
@@ -74,6 +75,7 @@ def compile_(
     calibration_seed: OldSeed = None,
     num_samples: Samples = 100,
     max_new_tokens: NewTokens = 500,
+    answers: Answers = "own",
     config: ConfigFile = None,
     weights: WeightBits = None,
     device: On = Device.CPU,
@@ -109,6 +111,7 @@ def compile_(
             device=device.value,
             dtype=None if dtype is None else dtype.value,
             layout=sizes,
+            answers=answers,
             scheme=inference_scheme,
             work_dir=work_dir,
             sign=key,
@@ -117,6 +120,10 @@ def compile_(
             announce=display.note,
             progress=display,
         )
+    _tell(summary, out, as_json)
+
+
+def _tell(summary: Summary, out: Path, as_json: bool) -> None:
     if as_json:
         console.tell("done", {"summary": asdict(summary)})
     else:
@@ -137,6 +144,8 @@ def _print_summary(summary: Summary, out: Path) -> None:
     console.print_table("Captured against the original", ("component", "relative error"), errors)
     if summary.aside:
         console.print_table("Transformations that step aside", ASIDE, _aside(summary))
+    if summary.answers is not None:
+        console.print_text(f"Answers in the calibration samples: {summary.answers}")
     sizes = [(name, console.human_size(size)) for name, size in summary.files.items()]
     console.print_table("Files", ("file", "size"), sizes)
     if summary.largest is not None:
@@ -161,6 +170,7 @@ def tune_(
     seed: Seed = 0,
     num_samples: Samples = 100,
     max_new_tokens: NewTokens = 500,
+    answers: Answers = "own",
     samples: Annotated[int, typer.Option(min=1, help="Samples that choices are judged on.")] = 2,
     length: Annotated[int, typer.Option(min=2, help="Most positions of each.")] = 256,
     dtype: Answering = None,
@@ -185,7 +195,8 @@ def tune_(
     text = _texts(context, calibration_text, calibration_length)
     answering = None if dtype is None else dtype.value
     sizes = layout_of(context, layout, image_size, max_pixels)
-    calibration = Calibration(images, text, num_samples, max_new_tokens, seed, answering, sizes)
+    lengths = (num_samples, max_new_tokens)
+    calibration = Calibration(images, text, *lengths, seed, answering, sizes, answers)
     extent = Extent(samples, length)
     with resumable(), console.progress() as report:
         space = find_space(model, work_dir, calibration, report, announce=console.warn, fresh=fresh)

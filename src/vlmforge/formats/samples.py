@@ -103,7 +103,7 @@ class Sample:
         return self.directory / f"{name}.npy"
 
 
-ELSEWHERE = ("model", "model_fingerprint", "texts")
+ELSEWHERE = ("model", "model_fingerprint", "texts", "answers_file")
 """Facts that a program tells elsewhere, or nobody else's business."""
 
 

@@ -2,7 +2,8 @@
 
 The graph runs segment by segment: a segment's weights are read once, every sample passes
 through it, and only the values later segments read are kept. Memory is bounded by one segment
-and the samples' live values, whatever the size of the model.
+and the samples' live values, whatever the size of the model. Where many samples would have to keep
+wide values, such as the gates of an MLP, a segment goes on, to the narrow ones between two layers.
 """
 
 from __future__ import annotations
@@ -12,12 +13,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import torch
 from torch import Tensor
 
+from vlmforge.dims import Shape
 from vlmforge.graph.core import Graph, Node, Weight
 from vlmforge.graph.evaluate import apply, last_uses
 from vlmforge.progress import Progress
 
 SEGMENT_BYTES = 64 << 20
-"""Float bytes of the weights held at once, unless a single node needs more."""
+"""Float bytes of the weights held at once, unless a single node needs more, or less is kept so."""
 
 Feeds = Callable[[], Mapping[str, Tensor]]
 Visit = Callable[[int, str, Tensor], None]
@@ -49,7 +51,8 @@ def stream(
     wanted = [node for node in graph.nodes.values() if graph.consumers(node.name)]
     ends = last_uses(graph)
     position = {name: i for i, name in enumerate(graph.nodes)}
-    parts = list(segments(graph, wanted))
+    rows = sum(max(_rows(values[name]) for name in floats) for values in live)
+    parts = list(segments(graph, wanted, rows))
     for done, nodes in enumerate(parts):
         held = with_loaded(graph, nodes, device)
         for sample, values in enumerate(live):
@@ -64,19 +67,51 @@ def stream(
             progress(f"{doing} the {graph.component} model", done + 1, len(parts))
 
 
-def segments(graph: Graph, nodes: Sequence[Node]) -> Iterator[list[Node]]:
-    """Cut the nodes into runs whose weights fit :data:`SEGMENT_BYTES`."""
+def segments(graph: Graph, nodes: Sequence[Node], rows: int) -> Iterator[list[Node]]:
+    """Cut the nodes into runs whose weights fit :data:`SEGMENT_BYTES`.
+
+    A run is longer where the samples would keep more at its end than its weights take, beyond what
+    they keep at the narrowest place.
+
+    Args:
+        graph: of the nodes.
+        nodes: those that run, in topological order.
+        rows: of all samples together.
+    """
+    kept = _kept_bytes(graph, nodes, rows)
+    least = min(kept[:-1], default=0)
     part: list[Node] = []
     size = 0
-    for node in nodes:
+    for node, before in zip(nodes, [0, *kept], strict=False):
         needed = sum(_bytes(graph.weights[name]) for name in node.weights.values())
-        if part and size + needed > SEGMENT_BYTES:
+        if part and size + needed > SEGMENT_BYTES and before - least <= size + needed:
             yield part
             part, size = [], 0
         part.append(node)
         size += needed
     if part:
         yield part
+
+
+def _kept_bytes(graph: Graph, nodes: Sequence[Node], rows: int) -> list[int]:
+    """About the bytes of all samples' values that are read after each of some nodes."""
+    last = {name: at for at, node in enumerate(nodes) for name in node.inputs}
+    width = {name: _width(graph.value(name).shape) for name in last}
+    held, kept = sum(width[name] for name in graph.inputs if name in last), []
+    for at, node in enumerate(nodes):
+        held += width.get(node.name, 0)
+        held -= sum(width[name] for name in set(node.inputs) if last[name] == at)
+        kept.append(4 * rows * held)
+    return kept
+
+
+def _rows(value: Tensor) -> int:
+    return value.numel() // max(1, value.shape[-1])
+
+
+def _width(shape: Shape) -> int:
+    """Elements of a row."""
+    return shape[-1] if shape and isinstance(shape[-1], int) else 1
 
 
 def with_loaded(graph: Graph, nodes: Sequence[Node], device: str = "cpu") -> Graph:

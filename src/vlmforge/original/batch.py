@@ -1,51 +1,49 @@
-"""Several questions as one batch, padded on the left, as the original model answers them."""
+"""Batch: several questions padded on the left, as the original's decoder reads them."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from vlmforge.original.inputs import ReferenceInputs
+from vlmforge.original.inputs import Embedded
 
 
-def left_padded(questions: Sequence[ReferenceInputs], pad: int) -> dict[str, Tensor]:
-    """The arguments of transformers' ``generate`` for questions of any lengths.
+@dataclass(frozen=True)
+class Batch:
+    """Sequences of any lengths, padded on the left.
 
-    Args:
-        questions: each of one sequence.
-        pad: a token id, which the attention mask hides.
-
-    Returns:
-        ``input_ids``, ``attention_mask`` and ``mm_token_type_ids``, int64 ``[questions, longest]``,
-        and where there are images the pictures of all, in order.
+    Attributes:
+        inputs_embeds: float32 ``[questions, longest, hidden]``, zero where nothing is.
+        position_ids: int64 ``[3, questions, longest]``.
+        mask: int64 ``[questions, longest]``: 0 where nothing is, which attention does not see.
+        deepstack: what the first layers add, like ``inputs_embeds``.
     """
-    longest = max(each.length for each in questions)
-    batch = {
-        "input_ids": torch.full((len(questions), longest), pad),
-        "attention_mask": torch.zeros(len(questions), longest, dtype=torch.int64),
-        "mm_token_type_ids": torch.zeros(len(questions), longest, dtype=torch.int64),
-    }
-    for row, each in enumerate(questions):
-        batch["input_ids"][row, longest - each.length :] = each.input_ids[0]
-        batch["attention_mask"][row, longest - each.length :] = 1
-        batch["mm_token_type_ids"][row, longest - each.length :] = each.token_types[0]
-    shown = [each.pictures for each in questions if each.pictures]
-    for name in shown[0] if shown else ():
-        batch[name] = torch.cat([pictures[name] for pictures in shown])
-    return batch
+
+    inputs_embeds: Tensor
+    position_ids: Tensor
+    mask: Tensor
+    deepstack: Sequence[Tensor]
+
+    @staticmethod
+    def of(questions: Sequence[Embedded]) -> Batch:
+        """The questions in their order; there is one at least."""
+        longest = max(each.length for each in questions)
+        lengths = [torch.ones(each.length, dtype=torch.int64) for each in questions]
+        return Batch(
+            torch.cat([_padded(each.inputs_embeds, longest, -2) for each in questions]),
+            torch.stack([_padded(each.position_ids, longest, -1) for each in questions], 1),
+            torch.stack([_padded(ones, longest, -1) for ones in lengths]),
+            [
+                torch.cat([_padded(each.deepstack[name], longest, -2) for each in questions])
+                for name in questions[0].deepstack
+            ],
+        )
 
 
-def answers(generated: Tensor, stop: Collection[int]) -> list[list[int]]:
-    """The answers in what a batch generated, int64 ``[questions, tokens]``.
-
-    Each ends with its first token of ``stop``; what follows is padding.
-    """
-    rows: list[list[int]] = generated.tolist()
-    return [_up_to(row, stop) for row in rows]
-
-
-def _up_to(row: list[int], stop: Collection[int]) -> list[int]:
-    end = next((index for index, token in enumerate(row) if token in stop), len(row))
-    return row[: end + 1]
+def _padded(values: Tensor, longest: int, axis: int) -> Tensor:
+    """The values behind zeros, ``longest`` of them along an axis that is counted from the end."""
+    missing = longest - values.shape[axis]
+    return torch.nn.functional.pad(values, (0, 0) * (-1 - axis) + (missing, 0))

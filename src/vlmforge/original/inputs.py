@@ -73,3 +73,23 @@ class Embedded:
     position_ids: torch.Tensor
     token_types: torch.Tensor
     deepstack: Mapping[str, torch.Tensor] = field(default_factory=dict)
+
+    @property
+    def length(self) -> int:
+        """Tokens in the sequence."""
+        return self.inputs_embeds.shape[1]
+
+    def followed_by(self, rows: torch.Tensor) -> Embedded:
+        """The sequence with text tokens appended, whose embeddings are ``rows`` [1, more, hidden].
+
+        Positions of text count up behind the highest before it.
+        """
+        count = rows.shape[1]
+        positions = self.position_ids.max() + 1 + torch.arange(count).expand(3, -1)
+        zeros = torch.zeros_like(rows)
+        return Embedded(
+            torch.cat([self.inputs_embeds, rows], 1),
+            torch.cat([self.position_ids, positions], 1),
+            torch.cat([self.token_types, torch.zeros(count, dtype=torch.int8)]),
+            {name: torch.cat([each, zeros], 1) for name, each in self.deepstack.items()},
+        )

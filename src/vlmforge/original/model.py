@@ -6,7 +6,7 @@ import copy
 from typing import Any
 
 import torch
-from transformers import PreTrainedModel
+from transformers import GenerationConfig, PreTrainedModel
 from transformers.utils.logging import disable_progress_bar
 
 from vlmforge.errors import SourceError
@@ -66,6 +66,24 @@ def empty_model(checkpoint: Checkpoint) -> PreTrainedModel:
             mend="take the config.json that belongs to the weights",
         ) from error
     return model.eval()
+
+
+def read_generation(model: Any, checkpoint: Checkpoint) -> None:
+    """Give an empty model the settings of its answers, such as the tokens that end them.
+
+    Raises:
+        SourceError: transformers cannot read them.
+    """
+    if not (file := checkpoint.path / "generation_config.json").is_file():
+        return
+    try:
+        model.generation_config = GenerationConfig.from_pretrained(checkpoint.path)
+    except Exception as error:  # transformers raises what it likes
+        raise SourceError(
+            f"the settings of answers cannot be read: {error}",
+            where=file,
+            mend="take the generation_config.json that was published with the weights",
+        ) from error
 
 
 def _compute_rope(model: Any, family: Family, config: Any) -> None:

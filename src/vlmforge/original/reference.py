@@ -10,21 +10,24 @@ from typing import Any
 import torch
 from PIL import Image
 from torch import Tensor
-from transformers import GenerationConfig, StoppingCriteriaList
 
 from vlmforge.capture.text import deepstack_inputs
 from vlmforge.errors import SourceError
+from vlmforge.families.decoder import Decoder
 from vlmforge.families.tower import Tower
 from vlmforge.images.layout import FIXED, Layout
 from vlmforge.images.pictures import Pictures
 from vlmforge.images.reading import read_image
-from vlmforge.original.batch import answers, left_padded
 from vlmforge.original.deepstack import deepstack_arguments
+from vlmforge.original.greedy import Greedy
 from vlmforge.original.inputs import PIXELS, Embedded, ReferenceInputs
 from vlmforge.original.model import load_model
+from vlmforge.original.streamed import load_streamed
 from vlmforge.source.checkpoint import Checkpoint
 from vlmforge.source.pictures import pictures_for
 from vlmforge.source.processor import load_processor
+
+CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -50,17 +53,18 @@ class ReferenceModel:
         model: transformers' model.
         processor: makes token ids and pixels of text and images.
         pictures: the sizes of images.
-        tower: of the model's family.
-        typed: whether the model is told what each token stands for.
+        tower, decoder: of the model's family.
         deepstack: names of the inputs that the first layers of the captured decoder add.
+        place: where it computes.
     """
 
     model: Any
     processor: Any
     pictures: Pictures
     tower: Tower
-    typed: bool = True
+    decoder: Decoder
     deepstack: tuple[str, ...] = ()
+    place: torch.device = CPU
 
     @staticmethod
     def load(
@@ -68,27 +72,44 @@ class ReferenceModel:
         device: str = "cpu",
         dtype: torch.dtype = torch.float32,
         layout: Layout = FIXED,
+        *,
+        streamed: bool = False,
     ) -> ReferenceModel:
-        """Load the model whole.
+        """Load the model.
 
         Args:
             checkpoint: of the model.
             device: ``"cpu"`` or ``"gpu"``.
             dtype: of weights and arithmetic; bfloat16 halves the memory of float32.
             layout: the sizes of images.
+            streamed: whether weights are read each time they are needed, instead of all at once:
+                see :func:`vlmforge.original.streamed.load_streamed`.
 
         Raises:
             SourceError: a weight is missing, or there is no such device.
         """
         target = torch_device(device)
         processor = load_processor(checkpoint.path, checkpoint.family.processor)
-        model: Any = load_model(checkpoint, dtype).to(target)
-        model.generation_config = _greedy(model.generation_config)
+        model: Any = (
+            load_streamed(checkpoint, dtype, target)
+            if streamed
+            else load_model(checkpoint, dtype).to(target)
+        )
         pictures = pictures_for(checkpoint, layout)
         family, added = checkpoint.family, deepstack_inputs(checkpoint)
         assert family.tower is not None, "the model sees"
-        typed = family.decoder.positions == "mrope"
-        return ReferenceModel(model, processor, pictures, family.tower, typed, added)
+        parts = (family.tower, family.decoder)
+        return ReferenceModel(model, processor, pictures, *parts, added, target)
+
+    @property
+    def stop(self) -> list[int]:
+        """The tokens that end an answer."""
+        return _token_ids(self.model.generation_config.eos_token_id)
+
+    @property
+    def typed(self) -> bool:
+        """Whether the model is told what each token stands for, and has three axes of positions."""
+        return self.decoder.positions == "mrope"
 
     def inputs(self, prompt: str, images: Sequence[Image.Image] = ()) -> ReferenceInputs:
         """One user message: the images, resized, and then the prompt; ready to be answered."""
@@ -111,19 +132,28 @@ class ReferenceModel:
     @torch.inference_mode()
     def embed(self, inputs: ReferenceInputs) -> Embedded:
         """The sequence as the decoder receives it, image features merged."""
-        ids = inputs.input_ids.to(self.model.device)
-        embeds = self.model.get_input_embeddings()(ids)
+        embeds = self._token_rows(inputs.input_ids)
         deepstack = {name: torch.zeros_like(embeds) for name in self.deepstack}
         if inputs.pictures:
-            shown = {name: each.to(ids.device) for name, each in inputs.pictures.items()}
+            shown = {name: each.to(self.place) for name, each in inputs.pictures.items()}
             features = self.model.get_image_features(**self.tower.given(shown))
-            places = inputs.token_types.to(ids.device) == 1
+            places = inputs.token_types.to(self.place) == 1
             embeds[places] = torch.cat(tuple(features.pooler_output))
             for name, further in zip(self.deepstack, _further(features), strict=True):
                 deepstack[name][places] = torch.cat(tuple(further))
         types = inputs.token_types[0].to(torch.int8)
         added = {name: rows.float().cpu() for name, rows in deepstack.items()}
         return Embedded(embeds.float().cpu(), self._positions(inputs), types, added)
+
+    def followed_by(self, prompt: Embedded, token_ids: Sequence[int]) -> Embedded:
+        """A prompt and the text tokens behind it, as :meth:`embed` gives both in one."""
+        rows = self._token_rows(torch.tensor([list(token_ids)], dtype=torch.int64))
+        return prompt.followed_by(rows.float().cpu())
+
+    @torch.inference_mode()
+    def _token_rows(self, token_ids: torch.Tensor) -> torch.Tensor:
+        rows: torch.Tensor = self.model.get_input_embeddings()(token_ids.to(self.place))
+        return rows
 
     def _positions(self, inputs: ReferenceInputs) -> torch.Tensor:
         """int64 ``[3, seq]``; where the original has one axis, all three count up."""
@@ -139,45 +169,47 @@ class ReferenceModel:
 
     def generate(self, inputs: ReferenceInputs, max_new_tokens: int) -> list[int]:
         """The greedy answer's token ids, at most ``max_new_tokens``, the end token included."""
-        return self.generate_all([inputs], max_new_tokens)[0]
+        return self.answers([self.embed(inputs)], max_new_tokens)[0]
 
     @torch.inference_mode()
-    def generate_all(
+    def answers(
         self,
-        questions: Sequence[ReferenceInputs],
+        prompts: Sequence[Embedded],
         max_new_tokens: int,
         on_step: Callable[[int], None] | None = None,
     ) -> list[list[int]]:
-        """The greedy answers to questions asked at once; each as :meth:`generate` gives it alone.
+        """The greedy answers to prompts read at once; each as :meth:`generate` gives it alone.
 
-        Weights are read once for all questions, where one at a time would read them for each.
+        Weights are read once for all of them, where one at a time would read them for each.
 
         Args:
-            questions: of any lengths.
+            prompts: of any lengths, one at least.
             max_new_tokens: most of each answer.
             on_step: is told how many tokens of each answer there are.
         """
-        config = self.model.generation_config
-        stop = _token_ids(config.eos_token_id)
-        pad = [*_token_ids(config.pad_token_id), *stop, 0][0]
-        batch = left_padded(questions, pad)
-        batch |= self.tower.given({name: batch[name] for name in PIXELS if name in batch})
-        if not self.typed:
-            del batch["mm_token_type_ids"]
-        start = batch["input_ids"].shape[1]
+        writing = Greedy(prompts, self._decode, self.model.lm_head, self._token_rows)
+        return writing.write(self.stop, max_new_tokens, on_step)
 
-        def told(ids: Tensor, scores: object, **_: object) -> Tensor:
-            if on_step is not None:
-                on_step(ids.shape[1] - start)
-            return torch.zeros(len(ids), dtype=torch.bool, device=ids.device)
-
-        generated = self.model.generate(
-            **{name: tensor.to(self.model.device) for name, tensor in batch.items()},
-            max_new_tokens=max_new_tokens,
-            pad_token_id=pad,
-            stopping_criteria=StoppingCriteriaList([told]),
+    def _decode(
+        self,
+        inputs_embeds: Tensor,
+        position_ids: Tensor,
+        mask: Tensor | None,
+        deepstack: Sequence[Tensor],
+        cache: Any = None,
+        use_cache: bool = True,
+    ) -> Any:
+        """Transformers' output of the decoder for sequences ``[n, seq, hidden]``."""
+        dtype, positions = self.model.dtype, position_ids if self.typed else position_ids[0]
+        added = [rows.to(self.place, dtype) for rows in deepstack]
+        return self.model.get_submodule(self.decoder.path)(
+            inputs_embeds=inputs_embeds.to(self.place, dtype),
+            position_ids=positions.to(self.place),
+            attention_mask=None if mask is None else mask.to(self.place),
+            past_key_values=cache,
+            use_cache=use_cache,
+            **deepstack_arguments(added),
         )
-        return answers(generated[:, start:], stop)
 
     @torch.inference_mode()
     def logits(
@@ -195,15 +227,8 @@ class ReferenceModel:
             start: the first row wanted.
             deepstack: see :class:`Embedded`.
         """
-        added = [rows.to(self.model.dtype) for rows in (deepstack or {}).values()]
-        device = self.model.device
-        positions = position_ids[:, None] if self.typed else position_ids[:1]
-        output = self.model.model.language_model(
-            inputs_embeds=inputs_embeds.to(device, self.model.dtype),
-            position_ids=positions.to(device),
-            use_cache=False,
-            **deepstack_arguments([rows.to(device) for rows in added]),
-        )
+        added = [*(deepstack or {}).values()]
+        output = self._decode(inputs_embeds, position_ids[:, None], None, added, use_cache=False)
         logits: torch.Tensor = self.model.lm_head(output.last_hidden_state[0, start:])
         return logits.float().cpu()
 
@@ -216,9 +241,9 @@ class ReferenceModel:
             SourceError: the image cannot be read.
         """
         paths = [image] if isinstance(image, (Path, str)) else image
-        prompt = self.inputs(question, [read_image(path) for path in paths])
-        token_ids = self.generate(prompt, max_new_tokens)
-        embedded = self.embed(prompt.followed_by(token_ids[:-1]))
+        prompt = self.embed(self.inputs(question, [read_image(path) for path in paths]))
+        (token_ids,) = self.answers([prompt], max_new_tokens)
+        embedded = self.followed_by(prompt, token_ids[:-1])
         logits = self.logits(
             embedded.inputs_embeds, embedded.position_ids, prompt.length - 1, embedded.deepstack
         )
@@ -258,14 +283,3 @@ def _token_ids(ids: int | list[int] | None) -> list[int]:
     if ids is None:
         return []
     return ids if isinstance(ids, list) else [ids]
-
-
-def _greedy(config: GenerationConfig) -> GenerationConfig:
-    """Greedy decoding that keeps only the special tokens of the model's own settings."""
-    return GenerationConfig(
-        do_sample=False,
-        num_beams=1,
-        bos_token_id=config.bos_token_id,
-        eos_token_id=config.eos_token_id,
-        pad_token_id=config.pad_token_id,
-    )

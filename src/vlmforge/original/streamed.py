@@ -2,139 +2,113 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import embedding, linear
 from transformers import PreTrainedModel
 
-from vlmforge.capture.check import Observer
-from vlmforge.capture.text import DEEPSTACK
-from vlmforge.families.decoder import Decoder
-from vlmforge.families.tower import Tower
-from vlmforge.original.deepstack import deepstack_arguments
-from vlmforge.original.inputs import Picture
-from vlmforge.original.model import empty_model
+from vlmforge.original.model import empty_model, read_generation
 from vlmforge.source.checkpoint import Checkpoint
 
+BLOCK = 1 << 24
+"""Elements of a weight that are converted at once, where its products allow."""
 
-def load_streamed(checkpoint: Checkpoint) -> PreTrainedModel:
-    """The original model in float32, its parameters read just before each module runs.
+
+def load_streamed(
+    checkpoint: Checkpoint,
+    dtype: torch.dtype = torch.float32,
+    place: torch.device | None = None,
+) -> PreTrainedModel:
+    """The original model, its parameters read just before each module runs.
 
     The model is built on the ``meta`` device; hooks read a module's own parameters from the
-    checkpoint and drop them after its forward, so no float copy of the model is ever held.
+    checkpoint and drop them after its forward, so no copy of the model is ever held. Of token
+    embeddings only the rows asked for are read, and a large product, such as the logits', is
+    computed some rows of its weight after others. Parameters stored in ``dtype`` are not even
+    copied: pages of the file, which the system drops and reads again as memory allows.
+
+    Args:
+        checkpoint: of the model.
+        dtype: of weights and arithmetic.
+        place: where it computes; the CPU by default.
+
+    Raises:
+        SourceError: transformers can build no model of these settings, or not read them.
     """
     model = empty_model(checkpoint)
+    read_generation(model, checkpoint)
+    if place is not None and place.type != "cpu":
+        _move_buffers(model, place)
     for path, module in model.named_modules():
         if any(True for _ in module.parameters(recurse=False)):
-            _stream(checkpoint, path, module)
+            _Streamed(checkpoint, checkpoint.family.canonical(path), dtype, place).attach(module)
     return model
 
 
-def _stream(checkpoint: Checkpoint, path: str, module: nn.Module) -> None:
-    names = [name for name, _ in module.named_parameters(recurse=False)]
-    canonical = checkpoint.family.canonical(path)
-    empty = {name: getattr(module, name) for name in names}
+@dataclass(frozen=True)
+class _Streamed:
+    """How the parameters of one module come into memory.
 
-    def materialize(module: nn.Module, arguments: object) -> None:
-        for name in names:
-            weight = checkpoint.weight(f"{canonical}.{name}").load()
-            setattr(module, name, nn.Parameter(weight, requires_grad=False))
-
-    def release(module: nn.Module, arguments: object, output: object) -> None:
-        for name in names:
-            setattr(module, name, empty[name])
-
-    module.register_forward_pre_hook(materialize)
-    module.register_forward_hook(release)
-
-
-@torch.no_grad()
-def run_decoder(
-    model: PreTrainedModel, decoder: Decoder, feeds: Mapping[str, Tensor], observe: Observer
-) -> None:
-    """Run the text side on ``inputs_embeds`` [1, seq, hidden] and ``position_ids`` [3, seq].
-
-    The embeddings are as they enter the decoder; one that multiplies them gets what it multiplies.
-    Feeds called ``deepstack_0`` and so on, like the embeddings, are added by the first layers.
-    ``observe`` is called with each module's path and output, flattened to rows.
-    """
-    positions = feeds["position_ids"]
-    factor = decoder.multipliers(decoder.part(model.config)).embedding
-    added = [each for name, each in feeds.items() if name.startswith(DEEPSTACK)]
-    with _Observed(model, observe):
-        hidden = model.get_submodule(decoder.path)(
-            inputs_embeds=feeds["inputs_embeds"] / factor,
-            position_ids=positions[:1] if decoder.positions == "axis" else positions[:, None],
-            use_cache=False,
-            **deepstack_arguments(added),
-        )
-        model.lm_head(hidden.last_hidden_state)
-
-
-@torch.no_grad()
-def run_tower(model: PreTrainedModel, tower: Tower, picture: Picture, observe: Observer) -> None:
-    """Run the vision side on a picture; ``observe`` sees rows in the order of the program."""
-    scaled = {
-        f"{tower.path}.{tower.original(f'blocks.{block}.{product}')}": parameter
-        for block in range(tower.sizes(model.config).depth)
-        for product, parameter in tower.scales.items()
-    }
-
-    def seen(path: str, rows: Tensor) -> None:
-        if path in scaled:
-            rows = rows * _parameter(model, path, scaled[path])
-        if path.startswith(f"{tower.path}.{tower.raw}") and len(rows) == len(picture.order):
-            rows = rows[picture.order]
-        observe(path, rows)
-
-    with _Observed(model, seen, beside=tower.class_token is not None):
-        model.model.get_image_features(**tower.given(picture.arguments))
-
-
-def _parameter(model: PreTrainedModel, path: str, name: str) -> Tensor:
-    """The parameter of the nearest module around another that has one of this name."""
-    while not hasattr(module := model.get_submodule(path), name):
-        path = path.rpartition(".")[0]
-    found: Tensor = getattr(module, name)
-    return found
-
-
-class _Observed:
-    """Observes the modules of a model while it runs.
-
-    Args:
-        model: whose modules.
-        observe: is called with each module's path and output, flattened to rows.
-        beside: whether the rows of a convolution stand behind that of a patch of zeros.
+    Attributes:
+        checkpoint: that holds them.
+        path: of the module, canonical.
+        dtype, place: of its arithmetic.
     """
 
-    def __init__(self, model: nn.Module, observe: Observer, *, beside: bool = False) -> None:
-        self.model, self.observe, self.beside = model, observe, beside
+    checkpoint: Checkpoint
+    path: str
+    dtype: torch.dtype
+    place: torch.device | None
 
-    def __enter__(self) -> None:
-        self.handles = [
-            module.register_forward_hook(self._hook(path), prepend=True)
-            for path, module in self.model.named_modules()
-        ]
+    def attach(self, module: nn.Module) -> None:
+        """Let a module on the ``meta`` device read its parameters when it runs."""
+        empty = {
+            name: nn.Parameter(torch.empty_like(each, dtype=self.dtype), requires_grad=False)
+            for name, each in module.named_parameters(recurse=False)
+        }
+        _assign(module, empty)
+        if isinstance(module, nn.Embedding):
+            module.forward = self._look_up  # type: ignore[method-assign, assignment]
+        elif isinstance(module, nn.Linear) and _is_large(empty):
+            module.forward = self._product  # type: ignore[method-assign, assignment]
+        else:
+            module.register_forward_pre_hook(lambda module, _: _assign(module, self._read(empty)))
+            module.register_forward_hook(lambda module, *_: _assign(module, empty))
 
-    def _hook(self, path: str) -> Callable[..., None]:
-        def hook(module: nn.Module, arguments: object, output: object) -> None:
-            tensor = output[0] if isinstance(output, tuple) else output
-            if isinstance(tensor, Tensor):
-                self.observe(path, self._rows(module, tensor))
+    def _read(self, names: Iterable[str]) -> dict[str, nn.Parameter]:
+        return {name: nn.Parameter(self._converted(self._stored(name)), False) for name in names}
 
-        return hook
+    def _stored(self, name: str) -> Tensor:
+        return self.checkpoint.stored(f"{self.path}.{name}")
 
-    def _rows(self, module: nn.Module, output: Tensor) -> Tensor:
-        if not isinstance(module, (nn.Conv2d, nn.Conv3d)):
-            return output.flatten(0, -2)
-        rows = output.flatten(2).transpose(1, 2).flatten(0, 1)
-        if not self.beside:
-            return rows
-        zeros = torch.zeros_like(rows[:1]) if module.bias is None else module.bias[None]
-        return torch.cat([zeros, rows])
+    def _converted(self, stored: Tensor) -> Tensor:
+        return stored.to(self.place, self.dtype)
 
-    def __exit__(self, *exception: object) -> None:
-        for handle in self.handles:
-            handle.remove()
+    def _look_up(self, ids: Tensor) -> Tensor:
+        return self._converted(embedding(ids.cpu(), self._stored("weight")))
+
+    def _product(self, value: Tensor) -> Tensor:
+        stored = self._stored("weight")
+        blocks = stored.split(max(1, BLOCK // stored.shape[1]))
+        return torch.cat([linear(value, self._converted(rows)) for rows in blocks], -1)
+
+
+def _is_large(parameters: Mapping[str, nn.Parameter]) -> bool:
+    """Whether a product of these parameters is computed in blocks; one with a bias is not."""
+    return parameters.keys() == {"weight"} and parameters["weight"].numel() > BLOCK
+
+
+def _assign(module: nn.Module, parameters: Mapping[str, nn.Parameter]) -> None:
+    for name, parameter in parameters.items():
+        setattr(module, name, parameter)
+
+
+def _move_buffers(model: nn.Module, place: torch.device) -> None:
+    """What no checkpoint stores, such as the frequencies of RoPE."""
+    for module in model.modules():
+        for name, buffer in module.named_buffers(recurse=False):
+            if not buffer.is_meta:
+                module.register_buffer(name, buffer.to(place), persistent=False)

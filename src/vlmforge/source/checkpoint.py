@@ -117,6 +117,10 @@ class Checkpoint:
         """Rows ``[start, stop)`` of a weight, float32; nothing else is read."""
         return self.shards.rows(self._stored_name(name), start, stop)
 
+    def stored(self, name: str) -> torch.Tensor:
+        """A whole weight in the dtype it is stored in, mapped from its file; not to be written."""
+        return self.shards.stored(self._stored_name(name))
+
     def weight(self, name: str) -> Weight:
         """The weight, unread; raises :class:`SourceError` if there is none of that name."""
         return Weight(self.shape(name), partial(self.rows, name), self.dtype(name))

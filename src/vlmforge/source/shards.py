@@ -73,6 +73,11 @@ class Shards:
         """The file that holds a tensor."""
         return self._holders[name]
 
+    def stored(self, name: str) -> torch.Tensor:
+        """A whole tensor in its own dtype, mapped from its file and read as it is used."""
+        whole: torch.Tensor = self._tensors[name][:]
+        return whole
+
     def rows(self, name: str, start: int, stop: int) -> torch.Tensor:
         """Rows ``[start, stop)`` of a tensor, float32."""
         rows: torch.Tensor = self._tensors[name][start:stop]

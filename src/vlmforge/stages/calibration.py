@@ -4,24 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import prod
 from pathlib import Path
 
-import torch
-
+from vlmforge.calibrate.answers import (
+    DRAFT,
+    OWN,
+    AnswerSource,
+    WrittenAnswers,
+    answers_file,
+)
 from vlmforge.calibrate.images import ImageSource
 from vlmforge.calibrate.record import record_language
 from vlmforge.errors import CalibrationError
-from vlmforge.images.layout import DYNAMIC, FIXED, Layout
-from vlmforge.machine.ram import physical_memory
+from vlmforge.images.layout import DYNAMIC, Layout
 from vlmforge.progress import Progress
 from vlmforge.source.checkpoint import Checkpoint
-
-FLOAT32_BYTES = 1 << 30
-"""A model that is no larger in float32 answers the calibration prompts in it."""
-
-FLOAT32_SHARE = 0.6
-"""Most of the memory that the model may take in float32."""
+from vlmforge.stages.arithmetic import Arithmetic
+from vlmforge.stages.draft import draft_answers
 
 
 @dataclass(frozen=True)
@@ -46,13 +45,16 @@ class Calibration:
         text: for a plain decoder, and nothing else.
         num_samples: of each component.
         max_new_tokens: longest answer.
-        seed: chooses among the user's images or windows of texts, or draws scenes.
+        seed: chooses among the user's images, answers or windows of texts, or draws scenes.
         dtype: in which the original model answers, ``"float32"`` or ``"bfloat16"``; what
-            :func:`answering_dtype` chooses if None.
+            :class:`Arithmetic` chooses if None.
         layout: the sizes of images.
+        answers: ``"own"``, the model's; ``"draft"``, those of an integer program of it, rounded in
+            haste; ``"none"``, prompts alone; or a file of answers, which names its images, too.
 
     Raises:
-        CalibrationError: no samples, or no tokens, are asked for.
+        CalibrationError: no samples, or no tokens, are asked for, or two things that exclude each
+            other.
     """
 
     images: ImageSource = None
@@ -62,6 +64,7 @@ class Calibration:
     seed: int = 0
     dtype: str | None = None
     layout: Layout = DYNAMIC
+    answers: AnswerSource = OWN
 
     def __post_init__(self) -> None:
         if self.num_samples < 1 or self.max_new_tokens < 1:
@@ -70,6 +73,21 @@ class Calibration:
                 "be made",
                 mend="give --num-samples and --max-new-tokens of 1 or more",
             )
+        if self.answers != OWN and self.text is not None:
+            raise CalibrationError(
+                "texts have no answers", mend="leave out --answers, or the texts"
+            )
+        if self.answers_file is not None and self.images is not None:
+            raise CalibrationError(
+                "a file of answers names its images, and others are given",
+                where=self.answers_file,
+                mend="leave out --images, or the file of answers",
+            )
+
+    @property
+    def answers_file(self) -> Path | None:
+        """The file of answers, if there is one."""
+        return answers_file(self.answers)
 
 
 def require_calibration(checkpoint: Checkpoint, text: TextCalibration | None) -> None:
@@ -89,32 +107,36 @@ def require_calibration(checkpoint: Checkpoint, text: TextCalibration | None) ->
         )
 
 
-def answering_dtype(checkpoint: Checkpoint, device: str = "cpu") -> str:
-    """``"bfloat16"`` for a large model, where that is faster or all that memory holds.
-
-    Processors without instructions for bfloat16 imitate it, several times slower than float32.
-    """
-    elements = sum(prod(checkpoint.shape(name)) for name in checkpoint.names())
-    if 4 * elements <= FLOAT32_BYTES:
-        return "float32"
-    fast = device != "cpu" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    memory = physical_memory()
-    tight = memory is not None and 4 * elements > FLOAT32_SHARE * memory
-    return "bfloat16" if fast or tight else "float32"
-
-
 def calibrate_language(
     checkpoint: Checkpoint,
-    images: Path,
+    images: Path | None,
     output_dir: Path,
-    num_samples: int | None,
-    max_new_tokens: int = 500,
+    calibration: Calibration,
     device: str = "cpu",
-    dtype: str | None = None,
-    layout: Layout = FIXED,
     progress: Progress | None = None,
 ) -> Path:
-    """Language samples, in the arithmetic asked for or what :func:`answering_dtype` chooses."""
-    dtype = dtype or answering_dtype(checkpoint, device)
-    where = (checkpoint, images, output_dir, num_samples)
-    return record_language(*where, max_new_tokens, device, dtype, layout, progress)
+    """Language samples, in the arithmetic asked for or what :class:`Arithmetic` chooses.
+
+    Args:
+        checkpoint: of the original model.
+        images: a directory of them; None where a file of answers names them.
+        output_dir: of all calibration data.
+        calibration: how many samples, and of what.
+        device: ``"cpu"`` or ``"gpu"``.
+        progress: is told of every sample.
+
+    Raises:
+        CalibrationError, SourceError: as :func:`vlmforge.calibrate.record.record_language`.
+    """
+    way = Arithmetic.of(checkpoint, device, calibration.dtype)
+    lengths, layout = (calibration.num_samples, calibration.max_new_tokens), calibration.layout
+    answers: AnswerSource | WrittenAnswers = calibration.answers
+    if answers == DRAFT and images is not None:
+        place = output_dir.parent
+        answers = draft_answers(
+            checkpoint, images, place, *lengths, layout, device, way.dtype, progress
+        )
+    return record_language(
+        checkpoint, images, output_dir, *lengths, device, way.dtype, layout, progress,
+        answers=answers, seed=calibration.seed, streamed=way.streamed,
+    )  # fmt: skip

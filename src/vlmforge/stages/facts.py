@@ -8,11 +8,13 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from vlmforge.calibrate.coco import DATASET, SPLIT
+from vlmforge.calibrate.given import read_given
 from vlmforge.calibrate.images import SYNTHETIC, looked_at
 from vlmforge.config import CompileConfig
 from vlmforge.images.layout import Layout
 from vlmforge.source.checkpoint import Checkpoint
-from vlmforge.stages.calibration import Calibration, answering_dtype
+from vlmforge.stages.arithmetic import Arithmetic
+from vlmforge.stages.calibration import Calibration
 from vlmforge.stages.step import Facts
 
 SETTINGS = {".jinja", ".json", ".model", ".txt"}
@@ -54,14 +56,20 @@ def answer_facts(checkpoint: Checkpoint, calibration: Calibration, device: str) 
     return {
         **sample_facts(calibration),
         "length of answers": str(calibration.max_new_tokens),
-        "arithmetic of the original": calibration.dtype or answering_dtype(checkpoint, device),
+        "arithmetic of the original": Arithmetic.of(checkpoint, device, calibration.dtype).dtype,
+        "answers": "given" if calibration.answers_file else str(calibration.answers),
         "device": device,
     }
 
 
 def sample_facts(calibration: Calibration) -> Facts:
-    """How images become samples."""
-    return {"number of samples": str(calibration.num_samples), **_layout(calibration.layout)}
+    """How images become samples; of given answers, which, and what all of them are."""
+    count = {"number of samples": str(calibration.num_samples), **_layout(calibration.layout)}
+    if (file := calibration.answers_file) is None:
+        return count
+    images = sorted({each.image for each in read_given(file)})
+    every = [(file.name, file), *((str(image), image) for image in images)]
+    return {**count, "given answers": _of_files(every), "seed": str(calibration.seed)}
 
 
 def text_facts(calibration: Calibration) -> Facts:

@@ -8,13 +8,15 @@ from math import ceil, prod
 
 import torch
 
+from vlmforge.calibrate.answers import OWN
 from vlmforge.calibrate.record import BATCH, DTYPES
 from vlmforge.families.decoder import LAYERS
 from vlmforge.families.family import LANGUAGE, VISION
 from vlmforge.original.reference import torch_device
 from vlmforge.progress import Stage, duration
 from vlmforge.source.checkpoint import LM_HEAD, Checkpoint
-from vlmforge.stages.calibration import Calibration, answering_dtype
+from vlmforge.stages.arithmetic import Arithmetic
+from vlmforge.stages.calibration import Calibration
 from vlmforge.stages.stack import Stack, products_seconds
 from vlmforge.stages.volume import Volume
 
@@ -36,7 +38,7 @@ class Forecast:
         answers: how many questions the original model answers.
         answer_seconds: most time that takes, if every answer is as long as it may be.
         quantize_seconds: about the time after it, by component.
-        dtype: in which the original model answers.
+        arithmetic: in which the original model answers.
     """
 
     model: str
@@ -44,7 +46,7 @@ class Forecast:
     answers: int
     answer_seconds: float
     quantize_seconds: dict[str, float]
-    dtype: str
+    arithmetic: Arithmetic
 
     def sentence(self) -> str:
         """One line for people."""
@@ -55,7 +57,7 @@ class Forecast:
         if not self.answers:
             return f"{self.model}, {size}: {quantizing}"
         answering = f"at most {duration(self.answer_seconds)} for {self.answers} answers of it in"
-        return f"{self.model}, {size}: {answering} {self.dtype}, {quantizing}"
+        return f"{self.model}, {size}: {answering} {self.arithmetic.sentence()}, {quantizing}"
 
     def stages(self, names: Sequence[str]) -> list[Stage]:
         """Stages of these names, with the time of those that take long."""
@@ -84,16 +86,17 @@ def forecast(checkpoint: Checkpoint, calibration: Calibration, device: str = "cp
     passes = {LANGUAGE: row * volume.tokens, VISION: patch * volume.patches}
     count = PASSES * calibration.num_samples
     quantize = {part: count * passes[part] for part in checkpoint.components}
-    dtype = calibration.dtype or answering_dtype(checkpoint, device)
+    arithmetic = Arithmetic.of(checkpoint, device, calibration.dtype)
+    dtype = arithmetic.dtype
     seconds, answers = 0.0, 0
-    if calibration.text is None:
+    if calibration.text is None and calibration.answers == OWN:
         answers = calibration.num_samples
         if dtype != "float32":
             row, patch = decoder.seconds(DTYPES[dtype]), tower.seconds(DTYPES[dtype])
         seconds = answers * (row * volume.prompt + patch * volume.patches)
         seconds += _writing(checkpoint, calibration, decoder, DTYPES[dtype])
     parameters = sum(prod(checkpoint.shape(name)) for name in checkpoint.names())
-    return Forecast(checkpoint.name, parameters, answers, seconds, quantize, dtype)
+    return Forecast(checkpoint.name, parameters, answers, seconds, quantize, arithmetic)
 
 
 def _writing(

@@ -8,13 +8,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from vlmforge.capture.check import Observer, check
 from vlmforge.capture.component import capture
 from vlmforge.families.family import VISION
 from vlmforge.formats.atomic import atomic_file
 from vlmforge.formats.container import ContainerWriter
 from vlmforge.formats.mblt import write_mblt
-from vlmforge.original.streamed import load_streamed, run_decoder, run_tower
+from vlmforge.formats.stage import open_stage
+from vlmforge.original.observed import run_decoder, run_tower
+from vlmforge.original.streamed import load_streamed
 from vlmforge.progress import Progress
 from vlmforge.source.checkpoint import Checkpoint
 from vlmforge.stages.samples import (
@@ -23,6 +27,7 @@ from vlmforge.stages.samples import (
     sample_feeds,
     sample_pictures,
 )
+from vlmforge.stages.spool import Spool
 
 CHECKED_ROWS = 128
 """Positions of the sample on which a captured text model is checked."""
@@ -56,10 +61,19 @@ def mblt_compile(
         run: Callable[[Observer], None] = partial(run_decoder, original, family.decoder, feeds)
     else:
         run = partial(run_tower, original, family.tower, original_picture(graph, feeds))
-    with ContainerWriter(save_path.with_suffix(".infer"), "infer") as writer:
-        for name, value in feeds.items():
+    values = save_path.with_suffix(".infer")
+    with (
+        open_stage(values.with_suffix(".original")) as stage,
+        ContainerWriter(values, "infer") as writer,
+    ):
+        stage.new.mkdir()
+
+        def keep(name: str, value: Tensor) -> None:
             writer.add(name, value.numpy())
-        report = check(graph, feeds, run, lambda name, value: writer.add(name, value.numpy()))
+
+        for name, value in feeds.items():
+            keep(name, value)
+        report = check(graph, feeds, run, keep, Spool(stage.new))
         writer.finish({"model": checkpoint.model_id, "sample": samples[0].name})
     with atomic_file(save_path.with_suffix(".json")) as file:
         file.write((json.dumps(report, indent=2) + "\n").encode())

@@ -6,6 +6,8 @@ import shutil
 from collections import Counter
 from pathlib import Path
 
+from vlmforge.calibrate.answers import DRAFT
+from vlmforge.calibrate.given import require_given
 from vlmforge.calibrate.images import require_images
 from vlmforge.calibrate.text import text_windows
 from vlmforge.capture.component import capture
@@ -51,17 +53,26 @@ def require_material(
     """The model and what it is calibrated with are there, whole, and mean what they seem to.
 
     Raises:
-        CalibrationError: images or texts are missing, unreadable, or for another model.
+        CalibrationError: images, answers or texts are missing, unreadable, or for another model.
         SourceError: settings or weights are missing or sick.
     """
     require_calibration(checkpoint, calibration.text)
     text = calibration.text
     require_agreement(checkpoint, calibration.layout)
-    if text is None:
+    if calibration.answers_file is not None:
+        require_answers(checkpoint, calibration)
+    elif text is None:
         require_images(calibration.images)
     else:
         text_windows(checkpoint, text.files, calibration.num_samples, text.length)
     require_healthy(checkpoint, progress)
+
+
+def require_answers(checkpoint: Checkpoint, calibration: Calibration) -> None:
+    """A file of answers, if there is one, suits the model; raises :class:`CalibrationError`."""
+    if (file := calibration.answers_file) is not None:
+        pictures = pictures_for(checkpoint, calibration.layout)
+        require_given(checkpoint, pictures, file, calibration.max_new_tokens)
 
 
 def require_consistent(
@@ -111,13 +122,21 @@ def _require_one_rotation(config: CompileConfig, place: Path) -> None:
 def require_room(
     checkpoint: Checkpoint, calibration: Calibration, space: Workspace, out: Path
 ) -> None:
-    """The disks have room for what is going to be written; raises :class:`OutputError`."""
+    """The disks have room for what is going to be written.
+
+    Raises:
+        CalibrationError: answers are given and do not suit the model, so that it cannot be known.
+        OutputError: they have none.
+    """
+    require_answers(checkpoint, calibration)
     stored = sum(file.stat().st_size for file in checkpoint.shards.files)
     vocabulary, hidden = checkpoint.shape(EMBEDDING)
     samples = round(calibration.num_samples * Volume.of(checkpoint, calibration).nbytes)
     programs = stored * 3 // 4
     needed: Counter[Path] = Counter()
     needed[space.root] = stored + programs + samples
+    if calibration.answers == DRAFT:
+        needed[space.root] += stored + 2 * programs
     needed[out] = programs + vocabulary * hidden * FLOAT32
     _require_free(needed)
 

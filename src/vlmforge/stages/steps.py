@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 
+from vlmforge.calibrate.answers import OWN
 from vlmforge.calibrate.images import collect_images
 from vlmforge.calibrate.record import record_vision
 from vlmforge.calibrate.text import record_text
@@ -82,37 +83,34 @@ def images(job: Job, calibration: Calibration) -> Step:
 
 def answers(job: Job, calibration: Calibration) -> Step:
     """Images, questions and the original's answers to language samples."""
-    run = partial(
-        calibrate_language,
-        job.checkpoint,
-        job.space.images,
-        job.space.calibration,
-        calibration.num_samples,
-        calibration.max_new_tokens,
-        job.device,
-        calibration.dtype,
-        calibration.layout,
-        job.progress,
-    )
+    images = None if calibration.answers_file else job.space.images
+    where = (job.checkpoint, images, job.space.calibration)
+    run = partial(calibrate_language, *where, calibration, job.device, job.progress)
     asked = facts.answer_facts(job.checkpoint, calibration, job.device)
     return Step(
         name="calibrate language",
         run=run,
         makes=(job.space.samples(LANGUAGE),),
-        reads=(job.space.images,),
+        reads=() if images is None else (images,),
         facts=job.model | asked | code_facts("stages.calibration"),
     )
 
 
 def pictures(job: Job, calibration: Calibration) -> Step:
     """Images to vision samples."""
-    where = (job.checkpoint, job.space.images, job.space.calibration, calibration.num_samples)
+    images = None if calibration.answers_file else job.space.images
+    where = (job.checkpoint, images, job.space.calibration, calibration.num_samples)
     asked = facts.sample_facts(calibration)
+    answers = calibration.answers if images is None else OWN
+    run = partial(
+        record_vision, *where, calibration.layout, job.progress,
+        answers=answers, seed=calibration.seed,
+    )  # fmt: skip
     return Step(
         name="calibrate vision",
-        run=partial(record_vision, *where, calibration.layout, job.progress),
+        run=run,
         makes=(job.space.samples(VISION),),
-        reads=(job.space.images,),
+        reads=() if images is None else (images,),
         facts=job.model | asked | code_facts("calibrate.record"),
     )
 

@@ -5,7 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from statistics import fmean
 
+from vlmforge.calibrate.answers import NONE
 from vlmforge.calibrate.drawing import drawn_size
+from vlmforge.calibrate.given import read_given
+from vlmforge.images.pictures import Pictures
+from vlmforge.images.reading import read_image
 from vlmforge.source.checkpoint import EMBEDDING, Checkpoint
 from vlmforge.source.pictures import pictures_for
 from vlmforge.stages.calibration import Calibration, require_calibration
@@ -36,7 +40,8 @@ class Volume:
         """The volume of a sample of each component of the model.
 
         Raises:
-            CalibrationError: the model is calibrated with something else.
+            CalibrationError: the model is calibrated with something else, or answers are malformed.
+            ImageError: an image of a file of answers cannot be read.
             SourceError: the layout leaves no size of images.
         """
         require_calibration(checkpoint, calibration.text)
@@ -45,11 +50,20 @@ class Volume:
             length = calibration.text.length
             return Volume(0, length, 0, length * hidden * FLOAT32)
         pictures = pictures_for(checkpoint, calibration.layout)
-        layout, indices = pictures.layout, range(calibration.num_samples)
-        grids = [pictures.grid(*drawn_size(index, pictures)) for index in indices]
+        layout = pictures.layout
+        grids = [pictures.grid(*size) for size in _sizes(calibration, pictures)]
         shown = fmean(grid.tokens for grid in grids)
-        tokens = QUESTION_TOKENS + shown + calibration.max_new_tokens
+        written = 0 if calibration.answers == NONE else calibration.max_new_tokens
+        tokens = QUESTION_TOKENS + shown + written
         slices = fmean(grid.tokens / grid.frames for grid in grids)
         image = slices * layout.cell_patches * layout.patch_values
         nbytes = FLOAT32 * (tokens * hidden + image)
         return Volume(QUESTION_TOKENS + shown, tokens, shown * layout.cell_patches, nbytes)
+
+
+def _sizes(calibration: Calibration, pictures: Pictures) -> list[tuple[int, int]]:
+    """About the height and width of the images that are shown."""
+    if (file := calibration.answers_file) is None:
+        return [drawn_size(index, pictures) for index in range(calibration.num_samples)]
+    images = (read_image(each.image) for each in read_given(file))
+    return [(image.height, image.width) for image in images]
