@@ -1,4 +1,4 @@
-// The machine as a Python module; the only file that knows nanobind.
+// The machine as a Python module. Only this file and bind_real.cc know nanobind.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/function.h>
@@ -17,6 +17,7 @@
 #include <tuple>
 
 #include "bench/machine_limits.h"
+#include "bind_real.h"
 #include "runtime/machine.h"
 #include "runtime/sizes.h"
 
@@ -209,6 +210,8 @@ NB_MODULE(_native, module) {
   module.def("instruction_sets", &instruction_sets);
   module.def("read_bandwidth", &read_bandwidth, nb::call_guard<nb::gil_scoped_release>());
   module.def("int8_peak", &int8_peak, nb::call_guard<nb::gil_scoped_release>());
+
+  bind_real(module);
 
   nb::class_<Cache>(module, "Cache")
       .def("__init__",

@@ -70,3 +70,52 @@ class ProgramBuilder:
         attributes: Mapping[str, Any],
     ) -> None: ...
     def build(self, inputs: Sequence[int], outputs: Sequence[int], isa: str) -> Machine: ...
+
+class Real:
+    """Arithmetic of real numbers, float32 or float64, with the same bits on every processor.
+
+    Arrays that are written are the last ones, but for :meth:`round_columns` and
+    :meth:`descend_columns`, which change what ``vlmforge.arithmetic.rounding`` says. Raises
+    ValueError where shapes do not fit each other, and TypeError where memory is laid out otherwise
+    than a kernel reads it.
+    """
+
+    def __init__(self, isa: str, threads: int) -> None: ...
+    def product(self, a: np.ndarray, b: np.ndarray, c: np.ndarray, sign: int) -> None:
+        """``c = c + a b``; with a sign of -1 ``c - a b``, of 0 ``a b``."""
+
+    def sum_rows(self, x: np.ndarray, sums: np.ndarray) -> None: ...
+    def normalize(
+        self, x: np.ndarray, epsilon: float, centred: bool, output: np.ndarray
+    ) -> None: ...
+    def attention(
+        self,
+        query: np.ndarray,
+        key: np.ndarray,
+        value: np.ndarray,
+        visible: np.ndarray,
+        dim: int,
+        scale: float,
+        output: np.ndarray,
+    ) -> None: ...
+    def apply(self, function: str, x: np.ndarray, output: np.ndarray) -> None: ...
+    def round_columns(
+        self,
+        weight: np.ndarray,
+        scale: np.ndarray,
+        factor: np.ndarray,
+        codes: np.ndarray,
+        errors: np.ndarray,
+        lowest: float,
+        largest: float,
+    ) -> None: ...
+    def descend_columns(
+        self,
+        gradient: np.ndarray,
+        hessian: np.ndarray,
+        scales: np.ndarray,
+        codes: np.ndarray,
+        errors: np.ndarray,
+        lowest: float,
+        largest: float,
+    ) -> None: ...

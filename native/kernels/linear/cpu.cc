@@ -45,7 +45,9 @@ bool cpu_is_amd() {
   return r.b == signature_AMD_ebx && r.c == signature_AMD_ecx && r.d == signature_AMD_edx;
 }
 
-bool cpu_has_avx2() { return system_saves(kSseAvx) && bit(leaf(7, 0).b, 5); }
+bool cpu_has_avx2() {
+  return system_saves(kSseAvx) && bit(leaf(7, 0).b, 5) && bit(leaf(1, 0).c, 12);
+}
 
 bool cpu_has_avxvnni() { return cpu_has_avx2() && bit(leaf(7, 1).a, 4); }
 

@@ -64,6 +64,10 @@ struct Several {
   static VLMFORGE_INLINE F round(F x) {
     return of([&](int k) VLMFORGE_INLINE_LAMBDA { return V::round(x.part[k]); });
   }
+  static VLMFORGE_INLINE void store(float* p, F x) {
+#pragma GCC unroll 16
+    for (int k = 0; k < N; ++k) V::store(p + k * V::width, x.part[k]);
+  }
   template <class Code>
   static VLMFORGE_INLINE void store_rounded(Code* p, F x) {
 #pragma GCC unroll 16

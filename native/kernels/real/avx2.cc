@@ -1,0 +1,52 @@
+#include <immintrin.h>
+
+#include "kernels/linear/cpu.h"
+#include "kernels/real/rounding.h"
+#include "kernels/real/rows.h"
+#include "kernels/simd/avx2.h"
+
+namespace vlmforge::kernels {
+namespace {
+
+struct Floats {
+  using T = float;
+  using F = __m256;
+  static constexpr std::int64_t width = 8, rows = 6;
+  static VLMFORGE_INLINE F zero() { return _mm256_setzero_ps(); }
+  static VLMFORGE_INLINE F load(const T* p) { return _mm256_loadu_ps(p); }
+  static VLMFORGE_INLINE void store(T* p, F x) { _mm256_storeu_ps(p, x); }
+  static VLMFORGE_INLINE F splat(const T* p) { return _mm256_broadcast_ss(p); }
+  static VLMFORGE_INLINE F fma(F a, F b, F c) { return _mm256_fmadd_ps(a, b, c); }
+};
+
+struct Doubles {
+  using T = double;
+  using F = __m256d;
+  static constexpr std::int64_t width = 4, rows = 6;
+  static VLMFORGE_INLINE F zero() { return _mm256_setzero_pd(); }
+  static VLMFORGE_INLINE F load(const T* p) { return _mm256_loadu_pd(p); }
+  static VLMFORGE_INLINE void store(T* p, F x) { _mm256_storeu_pd(p, x); }
+  static VLMFORGE_INLINE F splat(const T* p) { return _mm256_broadcast_sd(p); }
+  static VLMFORGE_INLINE F fma(F a, F b, F c) { return _mm256_fmadd_pd(a, b, c); }
+};
+
+constexpr RealKernels kernels_of_avx2() {
+  return {"avx2",
+          cpu_has_avx2,
+          product<Floats>,
+          product<Doubles>,
+          sum_rows<float>,
+          sum_rows<double>,
+          real_rms_norm,
+          real_layer_norm,
+          real_attention<Floats, Avx2>,
+          apply_function<Avx2>,
+          round_columns,
+          descend_columns};
+}
+
+}  // namespace
+
+const RealKernels real_avx2 = kernels_of_avx2();
+
+}  // namespace vlmforge::kernels

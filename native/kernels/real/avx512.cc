@@ -1,0 +1,52 @@
+#include <immintrin.h>
+
+#include "kernels/linear/cpu.h"
+#include "kernels/real/rounding.h"
+#include "kernels/real/rows.h"
+#include "kernels/simd/avx512.h"
+
+namespace vlmforge::kernels {
+namespace {
+
+struct Floats {
+  using T = float;
+  using F = __m512;
+  static constexpr std::int64_t width = 16, rows = 14;
+  static VLMFORGE_INLINE F zero() { return _mm512_setzero_ps(); }
+  static VLMFORGE_INLINE F load(const T* p) { return _mm512_loadu_ps(p); }
+  static VLMFORGE_INLINE void store(T* p, F x) { _mm512_storeu_ps(p, x); }
+  static VLMFORGE_INLINE F splat(const T* p) { return _mm512_set1_ps(*p); }
+  static VLMFORGE_INLINE F fma(F a, F b, F c) { return _mm512_fmadd_ps(a, b, c); }
+};
+
+struct Doubles {
+  using T = double;
+  using F = __m512d;
+  static constexpr std::int64_t width = 8, rows = 14;
+  static VLMFORGE_INLINE F zero() { return _mm512_setzero_pd(); }
+  static VLMFORGE_INLINE F load(const T* p) { return _mm512_loadu_pd(p); }
+  static VLMFORGE_INLINE void store(T* p, F x) { _mm512_storeu_pd(p, x); }
+  static VLMFORGE_INLINE F splat(const T* p) { return _mm512_set1_pd(*p); }
+  static VLMFORGE_INLINE F fma(F a, F b, F c) { return _mm512_fmadd_pd(a, b, c); }
+};
+
+constexpr RealKernels kernels_of_avx512() {
+  return {"avx512",
+          cpu_has_avx512vnni,
+          product<Floats>,
+          product<Doubles>,
+          sum_rows<float>,
+          sum_rows<double>,
+          real_rms_norm,
+          real_layer_norm,
+          real_attention<Floats, Avx512>,
+          apply_function<Avx512>,
+          round_columns,
+          descend_columns};
+}
+
+}  // namespace
+
+const RealKernels real_avx512 = kernels_of_avx512();
+
+}  // namespace vlmforge::kernels
