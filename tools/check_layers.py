@@ -17,7 +17,7 @@ from pathlib import Path
 
 LAYERS = (
     ("dims", "errors", "progress", "sample", "text", "_native"),
-    ("fixed_point", "config", "libraries"),
+    ("arithmetic", "fixed_point", "config", "libraries"),
     ("graph", "program", "learning"),
     ("formats",),
     ("signing",),

@@ -1,7 +1,6 @@
 """Prints the bits of the compiled sample; run by the test in a process of its own.
 
-Compiling computes in floating point, which rounds otherwise on other instruction sets and numbers
-of threads: the environment this is run in pins both.
+The environment says on how many threads, and with which instructions, it compiles.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from vlmforge.arithmetic.functions import cos_sin
 from vlmforge.families.decoder import Decoder
 
 
@@ -73,11 +74,12 @@ def pair_axes(decoder: Decoder, rotary: Any) -> list[int]:
 
 
 def rope_tables(rotary: Any, positions: int) -> tuple[Tensor, Tensor]:
-    """cos and sin ``[positions, pairs]``, float32, as Hugging Face's module computes them.
+    """cos and sin ``[positions, pairs]``, float32, of Hugging Face's module but for the last bit.
 
     Args:
         rotary: a rotary embedding module, with ``inv_freq`` and ``attention_scaling``.
         positions: rows of the tables.
     """
     angles = torch.arange(positions)[:, None].float() * rotary.inv_freq[None]
-    return angles.cos() * rotary.attention_scaling, angles.sin() * rotary.attention_scaling
+    cos, sin = (each.float() * rotary.attention_scaling for each in cos_sin(angles))
+    return cos, sin

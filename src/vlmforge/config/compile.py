@@ -66,6 +66,13 @@ class CompileConfig(Section):
         unnamed = type(asked).model_construct(set(), **fields)
         return self.model_copy(update={"equivalent_transformation": unnamed})
 
+    @property
+    def learns(self) -> bool:
+        """Whether something is learned by gradient descent."""
+        turned = self.document()["equivalentTransformation"].values()
+        learned = (self.learn_rounding.apply, self.learn_weight_scale.apply)
+        return any(learned) or any(each.get("learn") for each in turned)
+
     def document(self) -> dict[str, Any]:
         """All keys and values as a JSON object, defaults included."""
         return self.model_dump(mode="json", by_alias=True)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from vlmforge.arithmetic.activations import activation
+from vlmforge.arithmetic.attention import Operands, attention, causal, whole
+from vlmforge.arithmetic.norms import layer_norm, rms_norm
+from vlmforge.arithmetic.products import linear
 from vlmforge.dims import bind, resolve
 from vlmforge.graph.core import Graph, Node
 from vlmforge.graph.hadamard import hadamard_transform
@@ -19,9 +21,6 @@ Weights = dict[str, Tensor]
 
 OUTPUT_ROWS = 8192
 """Rows of a product's weight held in memory at once."""
-
-MASKED = 1 << 24
-"""Scores of a causal attention, a head, that are masked at once: torch holds the mask as floats."""
 
 
 @dataclass
@@ -132,7 +131,7 @@ def _linear(graph: Graph, node: Node, x: Tensor) -> Tensor:
     for start in range(0, weight.shape[0], OUTPUT_ROWS):
         stop = min(start + OUTPUT_ROWS, weight.shape[0])
         rows = weight.read(start, stop).to(x.device).flatten(1)
-        blocks.append(F.linear(x, rows, bias.read(start, stop).to(x.device) if bias else None))
+        blocks.append(linear(x, rows, bias.read(start, stop).to(x.device) if bias else None))
     return blocks[0] if len(blocks) == 1 else torch.cat(blocks, dim=-1)
 
 
@@ -150,17 +149,15 @@ def _reshape(graph: Graph, node: Node, x: Tensor) -> Tensor:
 
 def _rms_norm(node: Node, inputs: list[Tensor], weights: Weights) -> Tensor:
     x, gain = inputs[0], weights.get("weight")
-    if "group" not in node.attrs:
-        return F.rms_norm(x, x.shape[-1:], gain, node.attrs["eps"])
-    groups = x.unflatten(-1, (-1, node.attrs["group"]))
-    y = F.rms_norm(groups, groups.shape[-1:], None, node.attrs["eps"]).flatten(-2)
+    groups = x.unflatten(-1, (-1, node.attrs.get("group", x.shape[-1])))
+    y = rms_norm(groups, node.attrs["eps"]).flatten(-2)
     return y if gain is None else y * gain
 
 
 def _layer_norm(node: Node, inputs: list[Tensor], weights: Weights) -> Tensor:
-    shape = inputs[0].shape[-1:]
-    weight, bias = weights.get("weight"), weights.get("bias")
-    return F.layer_norm(inputs[0], shape, weight, bias, node.attrs["eps"])
+    y = layer_norm(inputs[0], node.attrs["eps"])
+    y = y * weights["weight"] if "weight" in weights else y
+    return y + weights["bias"] if "bias" in weights else y
 
 
 def _rope_lookup(node: Node, inputs: list[Tensor], weights: Weights) -> Tensor:
@@ -188,52 +185,15 @@ def _attention(node: Node, inputs: list[Tensor], cache: FloatCache | None) -> Te
         new = len(key)
         key, value = cache.append(node.attrs["cache"], key, value)
         past = len(key) - new
-    heads = [t.unflatten(1, (-1, node.attrs["head_dim"])) for t in (query, key, value)]
-    queries, keys, values = (t.transpose(0, 1)[None] for t in heads)
     if sees and sees[0].dim() == 2:
-        parts = _intervals(sees[0])
+        visible = sees[0]
     elif node.attrs["causal"]:
         rows = sees[0] if sees else torch.arange(len(query), device=query.device)
-        parts = _causal(past + rows, len(key))
+        visible = causal(past + rows)
     else:
-        parts = iter([_Part(slice(None), slice(None))])
-    contexts = [
-        F.scaled_dot_product_attention(
-            queries[:, :, part.rows],
-            keys[:, :, part.keys],
-            values[:, :, part.keys],
-            attn_mask=part.mask,
-            scale=node.attrs["scale"],
-            enable_gqa=True,
-        )
-        for part in parts
-    ]
-    return torch.cat(contexts or [queries], 2)[0].transpose(0, 1).flatten(1)
-
-
-class _Part(NamedTuple):
-    """Rows that attend at once, the keys they see, and which of these each row sees if not all."""
-
-    rows: slice
-    keys: slice
-    mask: Tensor | None = None
-
-
-def _causal(last: Tensor, keys: int) -> Iterator[_Part]:
-    seen = torch.arange(keys, device=last.device)
-    size = max(1, MASKED // keys)
-    for start in range(0, max(1, len(last)), size):
-        rows = slice(start, start + size)
-        yield _Part(rows, slice(None), seen[None] <= last[rows, None])
-
-
-def _intervals(visible: Tensor) -> Iterator[_Part]:
-    """Rows in a row that see the same keys attend together, and to no others."""
-    bounds, counts = visible.unique_consecutive(dim=0, return_counts=True)
-    start = 0
-    for (first, end), count in zip(bounds.tolist(), counts.tolist(), strict=True):
-        yield _Part(slice(start, start + count), slice(first, end))
-        start += count
+        visible = whole(len(query), len(key), query.device)
+    operands = Operands(query, key, value)
+    return attention(operands, visible, node.attrs["head_dim"], node.attrs["scale"])
 
 
 _IN_GRAPH: dict[str, Callable[[Graph, Node, Tensor], Tensor]] = {
@@ -251,10 +211,10 @@ _OPERATORS: dict[str, Callable[[Node, list[Tensor], Weights], Tensor]] = {
     "add": lambda node, inputs, weights: inputs[0] + inputs[1],
     "mul": lambda node, inputs, weights: inputs[0] * inputs[1],
     "hadamard": lambda node, inputs, weights: hadamard_transform(inputs[0], node.attrs["block"]),
-    "silu": lambda node, inputs, weights: F.silu(inputs[0]),
-    "gelu": lambda node, inputs, weights: F.gelu(inputs[0]),
-    "quick_gelu": lambda node, inputs, weights: inputs[0] * torch.sigmoid(1.702 * inputs[0]),
-    "gelu_tanh": lambda node, inputs, weights: F.gelu(inputs[0], approximate="tanh"),
+    "silu": lambda node, inputs, weights: activation("silu", inputs[0]),
+    "gelu": lambda node, inputs, weights: activation("gelu", inputs[0]),
+    "quick_gelu": lambda node, inputs, weights: activation("quick_gelu", inputs[0]),
+    "gelu_tanh": lambda node, inputs, weights: activation("gelu_tanh", inputs[0]),
     "rope_lookup": _rope_lookup,
     "rope": _rope,
 }

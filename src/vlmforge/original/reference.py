@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from vlmforge.arithmetic.order import StatedOrder
 from vlmforge.capture.text import deepstack_inputs
 from vlmforge.errors import SourceError
 from vlmforge.families.decoder import Decoder
@@ -136,7 +137,8 @@ class ReferenceModel:
         deepstack = {name: torch.zeros_like(embeds) for name in self.deepstack}
         if inputs.pictures:
             shown = {name: each.to(self.place) for name, each in inputs.pictures.items()}
-            features = self.model.get_image_features(**self.tower.given(shown))
+            with StatedOrder():
+                features = self.model.get_image_features(**self.tower.given(shown))
             places = inputs.token_types.to(self.place) == 1
             embeds[places] = torch.cat(tuple(features.pooler_output))
             for name, further in zip(self.deepstack, _further(features), strict=True):

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
+from vlmforge.arithmetic.products import product
 from vlmforge.formats.rotation import Rotation
 from vlmforge.graph.core import Weight
 
@@ -22,4 +23,4 @@ def rotated_rows(embedding: Weight, rotation: Rotation | None) -> Iterator[np.nd
 
 
 def _rotated(rows: torch.Tensor, matrix: torch.Tensor) -> np.ndarray:
-    return (rows.double() @ matrix).float().numpy()
+    return product(rows.double(), matrix).float().numpy()

@@ -24,6 +24,7 @@ META = {
     "rotation": "rotation R1, SHA-256",
     "calibration": "calibration data, SHA-256",
     "config": "configuration, SHA-256",
+    "sums": "order of sums",
     "inference_scheme": "inference scheme",
 }
 """Facts of a program's metadata."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from vlmforge.arithmetic.kernels import has_order
 from vlmforge.config import BitConfig, CompileConfig, InferenceScheme, require_supported
 from vlmforge.formats.mxq import MxqWriter
 from vlmforge.graph.core import Graph
@@ -95,6 +96,7 @@ def _provenance(
         "rotation": rotation.fingerprint if rotation else "none",
         "calibration": observed.calibration,
         "samples": observed.samples,
+        "sums": "stated" if has_order(device) and not config.learns else "library",
         "config": config.fingerprint(),
         "compile_config": config.portable_document(),
         "inference_scheme": scheme.value,
@@ -104,7 +106,9 @@ def _provenance(
 
 def _circumstances(observed: Observed, device: str) -> list[object]:
     """What kept weights follow from besides the graph: samples, code, and who computes."""
-    computing = [device, torch.get_num_threads(), torch.backends.cpu.get_cpu_capability()]
+    computing: list[object] = [device]
+    if not has_order(device):
+        computing += [torch.get_num_threads(), torch.backends.cpu.get_cpu_capability()]
     return [observed.calibration, code_facts("stages.mxq"), computing]
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from vlmforge.arithmetic.products import product
 from vlmforge.families.family import VISION
 from vlmforge.formats.samples import Sample, Samples, read_samples
 from vlmforge.graph.core import Graph
@@ -51,7 +52,7 @@ def rotated_feeds(
     feeds = sample_feeds(graph, sample)
     if rotation is not None:
         for name in residual(graph).inputs:
-            feeds[name] = (feeds[name].double() @ rotation).float()
+            feeds[name] = product(feeds[name].double(), rotation).float()
     return feeds
 
 

@@ -13,6 +13,8 @@ import math
 import torch
 from torch import Tensor
 
+from vlmforge.arithmetic.factors import orthonormal
+
 
 def random_rotation(size: int, seed: int) -> Tensor:
     """A seeded orthogonal matrix ``[size, size]``, float64: random Hadamard where one exists.
@@ -37,8 +39,7 @@ def _nearly_hadamard(size: int, generator: torch.Generator) -> Tensor:
             break
     assert matrix is not None  # hadamard(1) exists
     normal = torch.randn(blocks, blocks, generator=generator, dtype=torch.float64)
-    orthogonal, triangular = torch.linalg.qr(normal)
-    spread = orthogonal * triangular.diagonal().sign() * math.sqrt(blocks)
+    spread = orthonormal(normal) * math.sqrt(blocks)
     return torch.kron(spread.contiguous(), matrix)
 
 

@@ -9,6 +9,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from vlmforge.arithmetic.factors import orthonormal
+from vlmforge.arithmetic.products import product
+from vlmforge.arithmetic.sums import row_means
 from vlmforge.graph.core import Graph
 from vlmforge.graph.residual import residual
 
@@ -38,8 +41,9 @@ def mean_keeping_rotation(size: int, seed: int) -> Tensor:
 def _drawn(size: int, generator: torch.Generator) -> Tensor:
     """``11'/n + A B'`` with random orthonormal bases A and B of the rows whose mean is 0."""
     normal = torch.randn(2, size, size - 1, generator=generator, dtype=torch.float64)
-    first, second = torch.linalg.qr(normal - normal.mean(1, keepdim=True))[0]
-    return first @ second.T + 1 / size
+    means = row_means(normal.mT)
+    first, second = (orthonormal(each) for each in normal - means[:, None])
+    return product(first, second.T) + 1 / size
 
 
 def normalizes_mean(graph: Graph) -> bool:

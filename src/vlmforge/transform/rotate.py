@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from vlmforge.arithmetic.products import product as matrix_product
 from vlmforge.errors import GraphError
 from vlmforge.graph.core import Graph, Node, Weight
 
@@ -27,7 +28,7 @@ def rotate_input(graph: Graph, product: Node, rotation: Tensor) -> dict[str, Wei
 
     def rows(weight: Tensor) -> Tensor:
         vectors = weight.double().unflatten(1, (-1, len(rotation)))
-        return (vectors @ rotation).flatten(1).to(weight.dtype)
+        return matrix_product(vectors, rotation).flatten(1).to(weight.dtype)
 
     return {name: graph.weights[name].map_rows(rows)}
 
@@ -49,7 +50,7 @@ def rotate_output(graph: Graph, product: Node, rotation: Tensor) -> dict[str, We
 
     def columns(tensor: Tensor) -> Tensor:
         vectors = tensor.double().reshape(-1, rotation.shape[-1], tensor[0].numel())
-        return (rotation.mT @ vectors).to(tensor.dtype).reshape(tensor.shape)
+        return matrix_product(rotation.mT, vectors).to(tensor.dtype).reshape(tensor.shape)
 
     return {name: graph.weights[name].map(columns) for name in product.weights.values()}
 

@@ -1,49 +1,52 @@
-"""The factor that error compensation needs: exact, and the same on any number of threads."""
+"""The Hessian, and the factor that error compensation needs: the same on any machine."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 import torch
+from torch import Tensor
 
-from vlmforge.quantize.weights import hessian
-from vlmforge.quantize.weights.hessian import cholesky, inverse_factor
-
-
-@pytest.fixture(autouse=True)
-def threads() -> Iterator[None]:
-    """As many threads as before, whatever a test sets."""
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
+from tests.arithmetic.machines import normal, require_equal
+from vlmforge.errors import CalibrationError
+from vlmforge.quantize.weights.hessian import Hessian, inverse_factor
 
 
-def second_moment(size: int, seed: int = 0) -> torch.Tensor:
-    """A positive definite matrix."""
-    rows = torch.randn(2 * size, size, generator=torch.Generator().manual_seed(seed))
-    return rows.T @ rows / (2 * size) + 0.1 * torch.eye(size)
+def hessian_of(*samples: Tensor) -> Tensor:
+    """The damped second moment of the samples' rows."""
+    hessian = Hessian(samples[0].shape[1])
+    for rows in samples:
+        hessian.add(rows)
+    return hessian.damped(0.05)
 
 
-@pytest.mark.parametrize("panel", [7, 64, 1024])
-def test_panels_make_the_factor(monkeypatch: pytest.MonkeyPatch, panel: int) -> None:
-    monkeypatch.setattr(hessian, "PANEL", panel)
-    matrix = second_moment(150)
-    factor = cholesky(matrix.clone())
-    assert factor is not None and torch.equal(factor, factor.tril())
-    torch.testing.assert_close(factor, torch.linalg.cholesky(matrix), atol=1e-5, rtol=1e-5)
+def test_no_machine_changes_a_bit(monkeypatch: pytest.MonkeyPatch) -> None:
+    samples = [normal(100 + i, 600, seed=i) for i in range(3)]
+    hessian = require_equal(monkeypatch, lambda: hessian_of(*samples))
+    assert torch.equal(hessian, hessian.T)
+    rows = torch.cat(samples).double()
+    damping = (hessian.diagonal().double() - rows.square().mean(0)).mean()
+    wanted = rows.T @ rows / len(rows) + damping * torch.eye(600)
+    torch.testing.assert_close(hessian.double(), wanted, atol=1e-4, rtol=1e-4)
 
 
-def test_the_number_of_threads_changes_no_bit() -> None:
-    matrix, factors = second_moment(1500), []
-    for count in (1, 2, 4):
-        torch.set_num_threads(count)
-        factors.append(inverse_factor(matrix.clone()))
-        assert torch.get_num_threads() == count
-    assert torch.equal(factors[0], factors[1]) and torch.equal(factors[0], factors[2])
+def test_the_factor_of_the_inverse(monkeypatch: pytest.MonkeyPatch) -> None:
+    hessian = hessian_of(normal(400, 200))
+    factor = require_equal(monkeypatch, lambda: inverse_factor(hessian.clone()))
+    assert torch.equal(factor, factor.triu())
+    product = factor.double().T @ factor.double() @ hessian.double()
+    torch.testing.assert_close(product, torch.eye(200).double(), atol=1e-3, rtol=1e-3)
 
 
-def test_an_indefinite_matrix_has_no_factor() -> None:
-    matrix = second_moment(100)
-    matrix[60, 60] = -1.0
-    assert cholesky(matrix) is None
+def test_more_is_added_to_the_diagonal_of_an_indefinite_matrix() -> None:
+    matrix = torch.eye(100)
+    matrix[60, 60] = -1e-3
+    before = matrix.clone()
+    assert inverse_factor(matrix).isfinite().all()
+    assert (matrix.diagonal() > before.diagonal()).all()
+
+
+def test_inputs_that_are_no_numbers_are_refused() -> None:
+    matrix = torch.eye(4)
+    matrix[2, 2] = torch.nan
+    with pytest.raises(CalibrationError, match="not finite"):
+        inverse_factor(matrix)

@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vlmforge.arithmetic.sums import row_sums
+
 SHIFT = 17
 """Bits of a float32 dropped for its bin: 64 bins an octave remain, 1 % wide."""
 
@@ -44,7 +46,7 @@ class Histogram:
         """Take in one sample's value, float32 ``[..., channels]``."""
         rows = value.flatten(0, -2).cpu()
         bins = (rows.abs().contiguous().view(torch.int32) >> SHIFT).flatten().numpy()
-        energy = rows.square().sum(1, keepdim=True)
+        energy = row_sums(rows.square())[:, None]
         weights = torch.where(energy > 0, 1 / energy, 0.0).expand_as(rows).flatten().numpy()
         self.elements += np.bincount(bins, minlength=BINS)
         self.tokens += np.bincount(bins, weights, minlength=BINS)

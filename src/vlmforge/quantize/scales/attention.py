@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 
 import numpy as np
 
 INT8_MAX = 127
 
-TENTHS = np.arange(0, 81)
+
+def _octaves(steps: range, parts: int) -> np.ndarray:
+    """``2 ** (step / parts)``, float64, rounded from decimals: libraries' powers differ."""
+    return np.array([float(Decimal(2) ** (Decimal(step) / parts)) for step in steps])
+
+
+TRIED_SCORES = _octaves(range(81), 10)
 """Tried scales of the scores: from the smallest, in steps of a tenth of an octave."""
 
-
-FIFTHS = np.arange(-30, 6)
+TRIED_CLIPPINGS = _octaves(range(-30, 6), 5)
 """Tried clippings of queries: smaller and larger than the largest, in steps of a fifth octave."""
 
 SATURATED = 1.0
@@ -49,7 +55,7 @@ def balance(queries: np.ndarray, keys: np.ndarray) -> ScoreScales:
     largest = groups.max(axis=1)
     lowest = keys / INT8_MAX
     smallest = (largest * lowest).max(axis=1, keepdims=True) / INT8_MAX
-    tried = smallest * 2.0 ** (TENTHS / 10)
+    tried = smallest * TRIED_SCORES
     steps = np.maximum(np.sqrt(tried[..., None] * (keys / largest)[:, None]), lowest[:, None])
     scores = (largest[:, None] * steps).max(axis=-1, keepdims=True) / INT8_MAX
     errors = ((scores / steps * keys[:, None]) ** 2 + (steps * largest[:, None]) ** 2).sum(axis=-1)
@@ -78,10 +84,11 @@ def clip_queries(
     scores = np.empty_like(found.scores)
     for head, largest in enumerate(found.scores):
         rows, steps, energy = queries[:, head], found.keys[head // shared], power[head // shared]
-        rounded_keys = np.square(rows) @ np.square(steps) / 12
-        tried = largest * 2.0 ** (FIFTHS / 5)
+        rounded_keys = (np.square(rows) * np.square(steps)).sum(axis=1) / 12
+        tried = largest * TRIED_CLIPPINGS
         errors = [
-            np.square(_round(rows, score / steps) - rows) @ energy + rounded_keys for score in tried
+            (np.square(_round(rows, score / steps) - rows) * energy).sum(axis=1) + rounded_keys
+            for score in tried
         ]
         losses = np.minimum(np.square(scale) * np.stack(errors), SATURATED).mean(axis=1)
         scores[head] = tried[losses.argmin()]

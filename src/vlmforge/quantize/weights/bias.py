@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from vlmforge.arithmetic.sums import row_sums
 from vlmforge.graph.core import Graph, Node
 from vlmforge.quantize.scales.choice import Scales
 from vlmforge.quantize.weights.formats import QuantizedWeight
@@ -44,7 +45,7 @@ def least_scales(
     scale, zero_point = scales.through_moves(graph, name), scales.zero_point(graph, name)
     if zero_point:
         weight = graph.weights[product.weights["weight"]].load().flatten(1)
-        shift = np.abs(scale * zero_point * weight.double().sum(1).numpy())
+        shift = np.abs(scale * zero_point * row_sums(weight.double()).numpy())
         size = shift if size is None else size + shift
     return None if size is None else size / (scale * LIMITS[codes[name]])
 

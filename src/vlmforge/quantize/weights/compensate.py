@@ -16,6 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vlmforge.arithmetic.products import add_product
+from vlmforge.arithmetic.rounding import round_columns
 from vlmforge.graph.core import Weight
 from vlmforge.quantize.weights.descent import CoordinateDescent
 from vlmforge.quantize.weights.formats import QuantizedWeight, WeightFormat
@@ -135,10 +137,12 @@ class _Solver:
 
     def run(self, starts: Sequence[int]) -> None:
         """Round all columns; ``starts`` are where blocks begin and, at last, the end."""
+        limits = (self.chosen.codes.lowest, self.chosen.codes.largest)
         for block, (start, stop) in enumerate(pairwise(starts)):
-            scale = self._scale(block, start, stop)
-            errors = self._round(start, stop, scale)
-            self.weight[stop:].addmm_(self.factor[start:stop, stop:].T, errors, alpha=-1)
+            weight, codes = self.weight[start:stop], self.codes[start:stop]
+            factor, scale = self.factor[start:stop], self._scale(block, start, stop)
+            errors = round_columns(weight, scale, factor[:, start:stop], codes, limits)
+            add_product(self.weight[stop:], factor[:, stop:].T, errors, -1)
 
     def _scale(self, block: int, start: int, stop: int) -> Tensor:
         """The scale ``[out]`` of the block's columns as the errors so far have left them."""
@@ -150,16 +154,3 @@ class _Solver:
         whole = whole_scale(real, self.scales.channel)
         self.scales.integers[:, block] = whole
         return whole * self.scales.channel
-
-    def _round(self, start: int, stop: int, scale: Tensor) -> Tensor:
-        """Round the columns of a block; gives their scaled errors ``[columns, out]``."""
-        weight, factor, codes = self.weight[start:stop], self.factor, self.chosen.codes
-        errors = torch.empty_like(weight)
-        for column in range(stop - start):
-            at = start + column
-            code = codes.round(weight[column] / scale)
-            self.codes[at] = code
-            errors[column] = (weight[column] - code * scale) / factor[at, at]
-            following = factor[at, at + 1 : stop, None]
-            weight[column + 1 :].addmm_(following, errors[column : column + 1], alpha=-1)
-        return errors

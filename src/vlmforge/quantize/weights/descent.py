@@ -10,6 +10,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from vlmforge.arithmetic.products import product
+from vlmforge.arithmetic.rounding import descend_columns
 from vlmforge.quantize.weights.formats import WeightFormat
 from vlmforge.quantize.weights.scales import GroupScales
 
@@ -57,13 +59,9 @@ class CoordinateDescent:
         return self.scales[column // self.group]
 
     def _visit(self, start: int, stop: int) -> None:
-        gradient = self.hessian[start:stop] @ self.errors
-        for at, column in enumerate(range(start, stop)):
-            scale, known = self._scale(column), self.codes[column]
-            best = gradient[at] / (self.hessian[column, column] * scale)
-            code = self.range.round(best.add_(known))
-            step = (code - known).mul_(scale)
-            self.codes[column] = code
-            self.errors[column] -= step
-            coupling = self.hessian[column, column:stop, None]
-            gradient[at:].addmm_(coupling, step[None], alpha=-1)
+        hessian, here = self.hessian[start:stop], slice(start, stop)
+        scales = self.scales[[column // self.group for column in range(start, stop)]]
+        gradient, limits = product(hessian, self.errors), (self.range.lowest, self.range.largest)
+        descend_columns(
+            gradient, hessian[:, here], scales, self.codes[here], self.errors[here], limits
+        )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import torch
 from torch import Tensor
 
+from vlmforge.arithmetic.factors import inverse_cholesky
+from vlmforge.arithmetic.products import add_product
+from vlmforge.arithmetic.sums import mean
 from vlmforge.errors import CalibrationError
 
 SHRINKAGE = 0.5
@@ -16,9 +16,6 @@ change least on unseen rows is about as large, for 896 and 4864 columns and 1024
 
 BLOCK = 512
 """Columns whose products with the columns before them are not computed: they are known."""
-
-PANEL = 1024
-"""Columns factored at once, on one thread."""
 
 ATTEMPTS = 6
 """Tenfold increases of the damping before a matrix is given up as not positive definite."""
@@ -39,7 +36,7 @@ class Hessian:
         """Count in ``rows`` [rows, in]."""
         for start in range(0, rows.shape[1], BLOCK):
             block = rows[:, start : start + BLOCK]
-            self._sum[start : start + BLOCK, start:].addmm_(block.T, rows[:, start:])
+            add_product(self._sum[start : start + BLOCK, start:], block.T, rows[:, start:], 1)
         self._rows += len(rows)
 
     def damped(self, damping: float) -> Tensor:
@@ -53,46 +50,9 @@ class Hessian:
         for start in range(0, size, BLOCK):
             stop = min(start + BLOCK, size)
             matrix[stop:, start:stop] = matrix[start:stop, stop:].T
-        mean = matrix.diagonal().mean().clamp_min(1e-30)
-        matrix.diagonal().add_((damping + SHRINKAGE * size / rows) * mean)
+        middle = mean(matrix.diagonal()).clamp_min(1e-30)
+        matrix.diagonal().add_((damping + SHRINKAGE * size / rows) * middle)
         return matrix
-
-
-def cholesky(matrix: Tensor) -> Tensor | None:
-    """The lower triangular L with ``matrix = L L^T``, with the same bits on any number of threads.
-
-    The library's factorization sums in an order that depends on its threads. So it factors panels
-    alone, on one thread; the rest are products, each of whose elements one thread sums.
-
-    Args:
-        matrix: ``[n, n]``, symmetric; its lower triangle becomes L.
-
-    Returns:
-        L, None where the matrix is not positive definite.
-    """
-    for start in range(0, len(matrix), PANEL):
-        stop = min(start + PANEL, len(matrix))
-        with _one_thread():
-            panel, info = torch.linalg.cholesky_ex(matrix[start:stop, start:stop])
-        if info.item():
-            return None
-        matrix[start:stop, start:stop] = panel
-        below = matrix[stop:, start:stop]
-        below.copy_(torch.linalg.solve_triangular(panel, below.T, upper=False).T)
-        for column in range(stop, len(matrix), PANEL):
-            rows = below[column - stop :]
-            matrix[column:, column : column + PANEL] -= rows @ rows[:PANEL].T
-    return matrix.tril_()
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def inverse_factor(matrix: Tensor) -> Tensor:
@@ -105,15 +65,12 @@ def inverse_factor(matrix: Tensor) -> Tensor:
     Raises:
         CalibrationError: even that does not help.
     """
-    mean = matrix.diagonal().mean()
+    middle = mean(matrix.diagonal())
     for attempt in range(ATTEMPTS):
-        factor = cholesky(matrix.flip(0, 1))
-        if factor is not None and factor.isfinite().all():
-            upper = factor.flip(0, 1)
-            del factor
-            eye = torch.eye(len(matrix), dtype=matrix.dtype, device=matrix.device)
-            return torch.linalg.solve_triangular(upper, eye, upper=True)
-        matrix.diagonal().add_(10.0 ** (attempt - ATTEMPTS + 1) * mean)
+        inverse = inverse_cholesky(matrix.flip(0, 1))
+        if inverse.isfinite().all():
+            return inverse.flip(0, 1)
+        matrix.diagonal().add_(10.0 ** (attempt - ATTEMPTS + 1) * middle)
     raise CalibrationError(
         "the inputs of a product cannot be used for error compensation: they are not finite",
         mend="check the calibration samples, or set hessianQuant.apply to false",

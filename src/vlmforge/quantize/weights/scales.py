@@ -16,6 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from vlmforge.arithmetic.sums import dots, row_sums
+
 LARGEST_GROUP_SCALE = 127
 
 CANDIDATES = 24
@@ -106,7 +108,7 @@ def search_scale(weight: Tensor, codes: CodeRange, importance: Tensor | None = N
         divisor = _not_zero(scale)[..., None]
         error = codes.round(weight / divisor).mul_(divisor)
         error.sub_(weight).square_()
-        total = error.sum(-1) if importance is None else error @ importance
+        total = row_sums(error) if importance is None else dots(error, importance)
         best = torch.where(total < least, scale, best)
         least = least.minimum(total)
     return best

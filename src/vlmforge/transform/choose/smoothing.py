@@ -14,6 +14,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from vlmforge.arithmetic.functions import exp2, log2, power
+from vlmforge.arithmetic.products import linear
+from vlmforge.arithmetic.sums import mean, row_sums
 from vlmforge.graph.core import Graph, Node
 from vlmforge.graph.hadamard import hadamard_transform
 from vlmforge.transform.choose.statistics import Statistics
@@ -91,7 +94,7 @@ class OutputError:
         rows = self.channels.turned(self.rows / scales)
         if self.limit is not None:
             rows = round_to(rows, self._largest(rows, scales) / self.limit, self.limit)
-        return torch.stack(list(self._errors(rows, scales))).mean()
+        return mean(torch.stack(list(self._errors(rows, scales))))
 
     def magnitudes(self) -> tuple[Tensor, Tensor]:
         """Largest absolute value of each channel, and of the weights that read it, tied."""
@@ -104,14 +107,14 @@ class OutputError:
             repeated = scales.repeat(weight.shape[1] // len(scales))
             scaled = self.channels.turned(weight * repeated)
             output = self._product(rows, self.precision.round_weight(name, scaled))
-            yield (_row_power(output - self.wanted[name]) / self.sizes[name]).mean()
+            yield mean(_row_power(output - self.wanted[name]) / self.sizes[name])
 
     def _largest(self, rows: Tensor, scales: Tensor) -> Tensor:
         """The largest size that is rounded; of a rotated value only the rows tell."""
         return (self.maxima / scales if self.channels.rotation is None else rows.abs()).amax()
 
     def _product(self, rows: Tensor, weight: Tensor) -> Tensor:
-        return rows @ _vectors(weight, rows.shape[1]).T
+        return linear(rows, _vectors(weight, rows.shape[1]))
 
 
 @torch.no_grad()
@@ -122,7 +125,7 @@ def smoothing_scales(error: OutputError, exponent: float | None = None) -> Tenso
     """
     activations, weights = (_above_floor(m) for m in error.magnitudes())
     if exponent is not None:
-        return _evened(activations**exponent / weights ** (1 - exponent))
+        return _evened(power(activations, exponent) / power(weights, 1 - exponent))
     best = torch.ones_like(activations)
     least = error(best)
     for candidate in _candidates(activations, weights):
@@ -135,15 +138,15 @@ def smoothing_scales(error: OutputError, exponent: float | None = None) -> Tenso
 def _candidates(activations: Tensor, weights: Tensor) -> Iterator[Tensor]:
     for exponent in EXPONENTS:
         for scales in (
-            activations**exponent / weights ** (1 - exponent),
-            activations**exponent,
+            power(activations, exponent) / power(weights, 1 - exponent),
+            power(activations, exponent),
         ):
             yield _evened(scales)
 
 
 def _evened(scales: Tensor) -> Tensor:
     """The scales over their geometric mean, as only their ratios matter."""
-    return scales / scales.log().mean().exp()
+    return scales / exp2(mean(log2(scales))).to(scales.dtype)
 
 
 def _above_floor(magnitudes: Tensor) -> Tensor:
@@ -168,4 +171,4 @@ def _vectors(weight: Tensor, channels: int) -> Tensor:
 
 
 def _row_power(rows: Tensor) -> Tensor:
-    return rows.square().sum(1).clamp_min(1e-30)
+    return row_sums(rows.square()).clamp_min(1e-30)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from vlmforge.arithmetic.functions import cos_sin
 from vlmforge.graph.core import Graph
 from vlmforge.graph.stream import Feeds, stream
 from vlmforge.progress import Progress
@@ -80,11 +81,12 @@ def collect(
 
 def _measure_pairs(found: Statistics, name: str, heads: Tensor, extents: bool) -> None:
     first, second = heads.chunk(2, dim=-1)
-    _keep_largest(found.radii, name, torch.hypot(first, second).amax(0))
+    _keep_largest(found.radii, name, (first * first + second * second).amax(0).sqrt())
     if not extents:
         return
     turned = torch.arange(2 * ANGLES, device=heads.device) * (torch.pi / (2 * ANGLES))
-    largest = [(first * t.cos() - second * t.sin()).abs().amax(0) for t in turned]
+    sides = (each.to(first.dtype) for each in cos_sin(turned))
+    largest = [(first * a - second * b).abs().amax(0) for a, b in zip(*sides, strict=True)]
     _keep_largest(found.extents, name, torch.stack(largest))
 
 

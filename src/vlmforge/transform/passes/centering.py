@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from torch import Tensor
 
+from vlmforge.arithmetic.sums import row_means
 from vlmforge.errors import GraphError
 from vlmforge.graph.core import Graph, Node, Weight
 from vlmforge.graph.flow import rows_joined
@@ -51,7 +52,7 @@ def centre_residual(graph: Graph) -> Graph:
 def _centred(tensor: Tensor) -> Tensor:
     """The tensor ``[out, ...]`` less its mean over the output channels."""
     double = tensor.double()
-    return (double - double.mean(0, keepdim=True)).to(tensor.dtype)
+    return (double - row_means(double.movedim(0, -1))).to(tensor.dtype)
 
 
 def _rms(norm: Node) -> Node:

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from torch import Tensor
 
+from vlmforge.arithmetic.sums import dots
 from vlmforge.errors import GraphError
 from vlmforge.graph.core import Graph, Node, Weight
 from vlmforge.graph.flow import is_output, row_readers
@@ -73,7 +74,7 @@ def _tiled(vector: Weight, columns: int) -> Tensor:
 def _shifted(weight: Weight, shift: Weight, bias: Weight | None) -> Weight:
     def read(start: int, stop: int) -> Tensor:
         rows = weight.read(start, stop)
-        moved = rows.double() @ _tiled(shift, weight.shape[1]).double()
+        moved = dots(rows.double(), _tiled(shift, weight.shape[1]).double())
         return (moved + bias.read(start, stop) if bias else moved).to(rows.dtype)
 
     return Weight((weight.shape[0],), read)

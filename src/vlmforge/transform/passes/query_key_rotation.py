@@ -12,6 +12,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from vlmforge.arithmetic.functions import cos_sin
 from vlmforge.graph.core import Graph
 from vlmforge.transform.blocks import KeyPath, plain_key_paths
 from vlmforge.transform.choose.statistics import ANGLES, Statistics
@@ -56,5 +57,5 @@ def _best(path: KeyPath, statistics: Statistics) -> Tensor:
 
 def _pair_rotations(angles: Tensor) -> Tensor:
     """``[heads, D, D]``: (a, b) becomes (a cos - b sin, a sin + b cos) for channels i, i + D/2."""
-    cos, sin = torch.diag_embed(angles.cos()), torch.diag_embed(angles.sin())
+    cos, sin = (torch.diag_embed(each) for each in cos_sin(angles))
     return torch.cat([torch.cat([cos, sin], dim=2), torch.cat([-sin, cos], dim=2)], dim=1)

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 
 from torch import Tensor
 
+from vlmforge.arithmetic.products import product as matrix_product
 from vlmforge.errors import GraphError
 from vlmforge.graph.core import Graph, Node, Weight
 from vlmforge.graph.flow import is_output, row_readers
@@ -49,9 +50,11 @@ def rotate_residual(graph: Graph, rotation: Tensor) -> Graph:
 def _rotated_tables(graph: Graph, stream: Residual, rotation: Tensor) -> dict[str, Weight]:
     """The tables of the inputs that are part of the stream."""
     names = [table for name, table in input_tables(graph).items() if name in stream.inputs]
-    rows = (graph.weights[name] for name in names)
-    turned = (each.map_rows(lambda r: (r.double() @ rotation).to(r.dtype)) for each in rows)
-    return dict(zip(names, turned, strict=True))
+
+    def turned(rows: Tensor) -> Tensor:
+        return matrix_product(rows.double(), rotation).to(rows.dtype)
+
+    return {name: graph.weights[name].map_rows(turned) for name in names}
 
 
 def residual_norms(stream: Residual, mean_kept: bool) -> Iterable[Node]:
