@@ -30,8 +30,8 @@ def round_columns(
     errors = torch.empty_like(weight)
     real = real_kernels(weight, scale, factor, codes)
     if real is not None:
-        arrays = (each.numpy() for each in (weight, scale.contiguous(), factor, codes, errors))
-        real.round_columns(*arrays, *limits)
+        given = weight.numpy(), scale.contiguous().numpy(), factor.numpy()
+        real.round_columns(*given, codes.numpy(), errors.numpy(), *limits)
         return errors
     for column in range(len(weight)):
         code = (weight[column] / scale).round_().clamp_(*limits)
@@ -61,8 +61,8 @@ def descend_columns(
     """
     real = real_kernels(gradient, hessian, scales, codes, errors)
     if real is not None:
-        arrays = (each.numpy() for each in (gradient, hessian, scales, codes, errors))
-        real.descend_columns(*arrays, *limits)
+        given = gradient.numpy(), hessian.numpy(), scales.numpy()
+        real.descend_columns(*given, codes.numpy(), errors.numpy(), *limits)
         return
     for column, scale in enumerate(scales):
         best = gradient[column] / (hessian[column, column] * scale) + codes[column]
