@@ -88,6 +88,7 @@ _COMPILING = {
     "compile_model": "vlmforge.pipeline",
     "mblt_compile": "vlmforge.stages.mblt",
     "mxq_compile": "vlmforge.stages.mxq",
+    "plan": "vlmforge.pipeline:plan_model",
     "record_language": "vlmforge.calibrate.record",
     "record_text": "vlmforge.calibrate.text",
     "record_vision": "vlmforge.calibrate.record",
@@ -160,6 +161,7 @@ if TYPE_CHECKING:
     from vlmforge.original.reference import ReferenceModel as ReferenceModel
     from vlmforge.original.text import TextReference as TextReference
     from vlmforge.pipeline import compile_model as compile_model
+    from vlmforge.pipeline import plan_model as _plan_model
     from vlmforge.publish.push import Pushed as Pushed
     from vlmforge.publish.push import push as push
     from vlmforge.run.chat import Chat as Chat
@@ -180,6 +182,7 @@ if TYPE_CHECKING:
     from vlmforge.stages.workspace import Workspace as Workspace
 
     compile = compile_model
+    plan = _plan_model
     sample_checkpoint = _checkpoint
 else:  # where type checkers do not look, lest every name seem to exist
 

@@ -11,10 +11,10 @@ runs those whose files are not there yet, or follow from something else than wha
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
+from typing import Any
 
 from vlmforge.calibrate.answers import OWN, AnswerSource
 from vlmforge.calibrate.images import ImageSource
@@ -22,17 +22,21 @@ from vlmforge.config import CompileConfig, InferenceScheme, require_supported
 from vlmforge.families.family import LANGUAGE
 from vlmforge.formats.mxq import read_mxq
 from vlmforge.images.layout import DYNAMIC, Layout
+from vlmforge.machine.ram import peak_memory
 from vlmforge.original.reference import torch_device
-from vlmforge.progress import Progress, Stages, in_stage
+from vlmforge.progress import Progress, Stages
 from vlmforge.signing.keys import SigningKey
 from vlmforge.source.checkpoint import Checkpoint
 from vlmforge.stages import steps
-from vlmforge.stages.calibration import Calibration, TextCalibration
+from vlmforge.stages.calibration import Calibration, TextCalibration, require_calibration
+from vlmforge.stages.costs import Cost, costs
 from vlmforge.stages.forecast import forecast
+from vlmforge.stages.foreseen import Foreseen
 from vlmforge.stages.largest import LargestImage, largest_image
 from vlmforge.stages.lock import locked
+from vlmforge.stages.order import Choose, Order, Variant
 from vlmforge.stages.plan import Plan
-from vlmforge.stages.preflight import require_consistent, require_outputs, require_room
+from vlmforge.stages.preflight import require_answers, require_consistent, require_outputs
 from vlmforge.stages.step import Step
 from vlmforge.stages.steps import Job
 from vlmforge.stages.workspace import Workspace
@@ -49,6 +53,8 @@ class Summary:
         aside: transformations that do not apply, by component: name to node to reason.
         largest: what the largest image costs; None where all get one size, or there are none.
         answers: whose answers the calibration samples hold; None where texts calibrate.
+        foreseen: what each step was thought to take.
+        memory: bytes that this process took at its height; None where the system does not tell.
     """
 
     files: dict[str, int] = field(default_factory=dict)
@@ -57,6 +63,8 @@ class Summary:
     aside: dict[str, dict[str, dict[str, str]]] = field(default_factory=dict)
     largest: LargestImage | None = None
     answers: str | None = None
+    foreseen: dict[str, Cost] = field(default_factory=dict)
+    memory: int | None = None
 
 
 def compile_model(
@@ -68,7 +76,7 @@ def compile_model(
     num_samples: int = 100,
     max_new_tokens: int = 500,
     seed: int = 0,
-    config: CompileConfig | None = None,
+    config: CompileConfig | Mapping[str, CompileConfig] | None = None,
     device: str = "cpu",
     dtype: str | None = None,
     layout: Layout = DYNAMIC,
@@ -76,7 +84,7 @@ def compile_model(
     scheme: InferenceScheme = InferenceScheme.ALL,
     work_dir: Path | str | None = None,
     sign: SigningKey | None = None,
-    choose: Callable[[Workspace, CompileConfig], CompileConfig] | None = None,
+    choose: Choose | None = None,
     fresh: bool = False,
     announce: Callable[[str], None] | None = None,
     progress: Progress | None = None,
@@ -89,7 +97,8 @@ def compile_model(
         text: what a plain decoder is calibrated with, and nothing else is.
         num_samples, max_new_tokens: samples of each component, and tokens of the longest answer.
         seed: of the choice of images or texts.
-        config: how to quantize.
+        config: how to quantize; of several, each makes the package of its name in ``out``, and all
+            share samples and graphs.
         device: ``"cpu"`` or ``"gpu"``.
         dtype, answers: how, and whether, the original answers, as in :class:`Calibration`.
         layout: the sizes of images that the package takes.
@@ -104,54 +113,77 @@ def compile_model(
     Raises:
         VlmforgeError: what can be known to go wrong, before the work begins: ``stages.preflight``.
     """
-    config, lengths = config or CompileConfig(), (num_samples, max_new_tokens)
-    calibration = Calibration(images, text, *lengths, seed, dtype, layout, answers)
-    torch_device(device)
-    out, root = require_outputs(out, work_dir)
+    order = Order(
+        model, out, images, text, num_samples, max_new_tokens, seed, config, device, dtype, layout,
+        answers, scheme, work_dir, sign, choose, fresh,
+    )  # fmt: skip
+    _, root = require_outputs(out, work_dir, order.names)
     with locked(root):
-        checkpoint, space = _require_ready(str(model), root, config, layout)
-        require_room(checkpoint, calibration, space, out)
-        job = Job(checkpoint, space, device, progress)
-        plan, first = Plan.of(space, announce, fresh, progress), preparation(job, calibration)
-        last = partial(quantization, job, scheme=scheme, out=out, sign=sign)
-        tuning = [] if choose is None else ["tune"]
-        _announce(announce, job, calibration, [*_names(first), *tuning, *_names(last(config))])
-        plan.run(first)
-        plan.run(last(_tuned(job, config, choose)))
-        return _summary(job, out, plan.seconds)
+        return _compiled(order, announce, progress)
 
 
-def _names(steps: Sequence[Step]) -> list[str]:
-    return [step.name for step in steps]
+def plan_model(
+    model: str | Path, out: Path | str, *, progress: Progress | None = None, **options: Any
+) -> Foreseen:
+    """What :func:`compile_model` would do with the same arguments, and what it would take.
+
+    Nothing is written.
+
+    Raises:
+        VlmforgeError: as :func:`compile_model`, but for what only looking at weights and images
+            tells, and for want of room or memory.
+    """
+    order = Order(model, out, **options)
+    return _foreseen(order, *_opened(order, progress))
 
 
-def _tuned(
-    job: Job,
-    config: CompileConfig,
-    choose: Callable[[Workspace, CompileConfig], CompileConfig] | None,
-) -> CompileConfig:
-    """The configuration, once it is tuned if it is asked for."""
-    if choose is None:
-        return config
-    with in_stage(job.progress, "tune"):
-        return choose(job.space, config)
-
-
-def _announce(
-    announce: Callable[[str], None] | None,
-    job: Job,
-    calibration: Calibration,
-    names: Sequence[str],
-) -> None:
-    """Say what is about to be done, and about how long it takes, if anybody listens."""
-    stages = job.progress if isinstance(job.progress, Stages) else None
-    if announce is None and stages is None:
-        return
-    foreseen = forecast(job.checkpoint, calibration, job.device)
+def _compiled(
+    order: Order, announce: Callable[[str], None] | None, progress: Progress | None
+) -> Summary:
+    job, variants = _opened(order, progress)
+    foreseen = _foreseen(order, job, variants)
+    foreseen.require_room(job.space.root, variants[0].out)
+    foreseen.require_memory()
     if announce is not None:
+        announce(foreseen.model)
         announce(foreseen.sentence())
-    if stages is not None:
-        stages.expect(foreseen.stages(names))
+    if isinstance(progress, Stages):
+        progress.expect(foreseen.stages)
+    plan = Plan.of(job.space, announce, order.fresh, progress)
+    plan.run(preparation(job, order.calibration))
+    for each in variants:
+        config = each.config if order.choose is None else order.choose(job.space, each.config)
+        plan.run(quantization(each.job, config, order.scheme, each.out, order.sign))
+    return _summary(variants, plan.seconds, foreseen)
+
+
+def _opened(order: Order, progress: Progress | None) -> tuple[Job, list[Variant]]:
+    """The model and its workspace, and what is to be made, which all fit each other."""
+    torch_device(order.device)
+    out, root = require_outputs(order.out, order.work_dir, order.names)
+    for config in order.configs.values():
+        require_supported(config)
+    checkpoint = Checkpoint.open(str(order.model))
+    job = Job(checkpoint, Workspace(root, checkpoint.name), order.device, progress)
+    variants = order.variants(job, out)
+    for each in variants:
+        each.job.space.require_replaceable()
+        require_consistent(checkpoint, each.job.space, each.config, order.layout)
+    require_calibration(checkpoint, order.text)
+    require_answers(checkpoint, order.calibration)
+    return job, variants
+
+
+def _foreseen(order: Order, job: Job, variants: Sequence[Variant]) -> Foreseen:
+    calibration = order.calibration
+    course = preparation(job, calibration)
+    for each in variants:
+        course += quantization(each.job, each.config, order.scheme, each.out, order.sign)
+    due = list(Plan.of(job.space, fresh=order.fresh).foresee(course))
+    found = forecast(job.checkpoint, calibration, job.device)
+    known = costs(job.checkpoint, calibration, found)
+    names = [each.step.name for each in due]
+    return Foreseen(found.sentence(), due, {n: known[n.partition(" of ")[0]] for n in names})
 
 
 def preparation(job: Job, calibration: Calibration) -> list[Step]:
@@ -178,29 +210,24 @@ def quantization(
     return [*programs, steps.package(job, config, out, sign)]
 
 
-def _require_ready(
-    model: str, root: Path, config: CompileConfig, layout: Layout
-) -> tuple[Checkpoint, Workspace]:
-    """The model and its workspace, which the configuration fits."""
-    require_supported(config)
-    checkpoint = Checkpoint.open(model)
-    space = Workspace(root, checkpoint.name)
-    space.require_replaceable()
-    require_consistent(checkpoint, space, config, layout)
-    return checkpoint, space
-
-
-def _summary(job: Job, out: Path, seconds: dict[str, float]) -> Summary:
+def _summary(variants: Sequence[Variant], seconds: dict[str, float], foreseen: Foreseen) -> Summary:
     """What was made, and what of it could not be as asked."""
-    space, parts = job.space, job.parts
+    space, parts = variants[0].job.space, variants[0].job.parts
     reports = {part: json.loads(space.report(part).read_text("utf-8")) for part in parts}
-    metas = {part: read_mxq(space.mxq(part), verify=False).meta for part in parts}
-    files = [*(space.mblt(part) for part in parts), *sorted(out.iterdir())]
+    metas = {
+        each.job.called(part): read_mxq(each.job.space.mxq(part), verify=False).meta
+        for each in variants
+        for part in parts
+    }
+    files = [space.mblt(part) for part in parts]
+    files += [file for each in variants for file in sorted(each.out.iterdir())]
     return Summary(
         {str(file): file.stat().st_size for file in files if file.is_file()},
         seconds,
         {part: report["worst"]["relative"] for part, report in reports.items()},
-        {part: meta["aside"] for part, meta in metas.items() if "aside" in meta},
-        largest_image(out),
-        metas[LANGUAGE]["samples"].get("answers"),
+        {name: meta["aside"] for name, meta in metas.items() if "aside" in meta},
+        largest_image(variants[0].out),
+        metas[variants[0].job.called(LANGUAGE)]["samples"].get("answers"),
+        {name: foreseen.costs[name] for name in seconds},
+        peak_memory(),
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from vlmforge.cli.presets import Weights, load_config
+from vlmforge.cli.presets import Weights, load_config, load_configs
 from vlmforge.config import CompileConfig
 from vlmforge.errors import ConfigError
 
@@ -53,3 +53,15 @@ def test_contradictions_are_named(
 
 def test_groups_mean_nothing_to_int8(tmp_path: Path) -> None:
     load_config(write(tmp_path / "c.json", {"weightGroup": 32}), Weights.INT8)
+
+
+def test_of_several_configurations_each_has_its_files_name(tmp_path: Path) -> None:
+    (tmp_path / "b").mkdir()
+    for name, seed in (("x.json", 1), ("y.json", 2), ("b/x.json", 3)):
+        (tmp_path / name).write_text(json.dumps({"seed": seed}))
+    found = load_configs([tmp_path / "x.json", tmp_path / "y.json"])
+    assert isinstance(found, dict) and {n: c.seed for n, c in found.items()} == {"x": 1, "y": 2}
+    assert load_configs([tmp_path / "x.json"]) == CompileConfig(seed=1)
+    assert load_configs([]) == CompileConfig()
+    with pytest.raises(ConfigError, match="two configurations are called x"):
+        load_configs([tmp_path / "x.json", tmp_path / "b" / "x.json"])

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from vlmforge.images.layout import Layout
-from vlmforge.progress import Stage
 from vlmforge.source.checkpoint import Checkpoint
 from vlmforge.stages import forecast as forecast_module
 from vlmforge.stages import stack
@@ -28,21 +27,6 @@ def fixed_speed(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "products_seconds", lambda shapes, rows, *_: rows / 1000)
 
 
-def quantizing(found: Forecast) -> float:
-    return sum(found.quantize_seconds.values())
-
-
-def test_the_stages_that_take_long_have_their_time() -> None:
-    names = ["check", "calibrate language", "mblt language", "mxq language", "mxq vision"]
-    assert FOUND.stages(names) == [
-        Stage("check"),
-        Stage("calibrate language", 4000.0, at_most=True),
-        Stage("mblt language"),
-        Stage("mxq language", 8000.0),
-        Stage("mxq vision", 1000.0),
-    ]
-
-
 def test_the_sentence_names_what_is_done() -> None:
     assert FOUND.sentence() == (
         "Qwen2-VL-2B-Instruct, 2.2 billion parameters: at most 67 min for 100 answers of it in "
@@ -50,7 +34,7 @@ def test_the_sentence_names_what_is_done() -> None:
     )
     streamed = replace(FOUND, arithmetic=Arithmetic("bfloat16", streamed=True))
     assert "of it in bfloat16, weights read as they are needed, about" in streamed.sentence()
-    decoder = replace(FOUND, parameters=494_000_000, answers=0, quantize_seconds={"language": 12.0})
+    decoder = replace(FOUND, parameters=494_000_000, answers=0, quantize={"language": 12.0})
     assert decoder.sentence() == (
         "Qwen2-VL-2B-Instruct, 494.0 million parameters: about 12 s to quantize it"
     )
@@ -61,7 +45,7 @@ def test_more_samples_take_longer(tiny_checkpoint: Path) -> None:
     few, many = (forecast(checkpoint, Calibration(num_samples=n)) for n in (16, 32))
     assert few.answers == 16 and few.arithmetic == Arithmetic("float32", streamed=False)
     assert many.answer_seconds == pytest.approx(2 * few.answer_seconds, rel=0.05)
-    assert quantizing(many) == pytest.approx(2 * quantizing(few), rel=0.05)
+    assert many.quantize_seconds == pytest.approx(2 * few.quantize_seconds, rel=0.05)
 
 
 def test_answers_are_counted_by_batches(tiny_checkpoint: Path) -> None:
@@ -78,10 +62,10 @@ def test_larger_images_take_longer(tiny_checkpoint: Path) -> None:
         forecast(checkpoint, Calibration(layout=Layout(max_pixels=n))) for n in (25088, 100352)
     )
     assert large.answer_seconds > small.answer_seconds
-    assert quantizing(large) > quantizing(small)
+    assert large.quantize_seconds > small.quantize_seconds
 
 
 def test_a_decoder_answers_nothing(tiny_decoder: Path) -> None:
     found = forecast(Checkpoint.open(str(tiny_decoder)), Calibration(text=TextCalibration([], 64)))
     assert found.answers == 0
-    assert found.quantize_seconds.keys() == {"language"} and quantizing(found) > 0
+    assert found.quantize.keys() == {"language"} and found.quantize_seconds > 0

@@ -6,19 +6,19 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
 from vlmforge.config import CompileConfig
-from vlmforge.errors import CalibrationError, ConfigError, OutputError, VlmforgeError
+from vlmforge.errors import CalibrationError, ConfigError, VlmforgeError
 from vlmforge.images.layout import DYNAMIC
 from vlmforge.pipeline import compile_model
 from vlmforge.source.checkpoint import Checkpoint
-from vlmforge.stages.calibration import Calibration, TextCalibration
-from vlmforge.stages.preflight import require_consistent, require_room
+from vlmforge.stages.calibration import TextCalibration
+from vlmforge.stages.preflight import require_consistent
 from vlmforge.stages.workspace import Workspace
 
 
@@ -125,21 +125,3 @@ def test_a_configuration_that_does_not_fit_is_refused(
         require_consistent(
             Checkpoint.open(str(tiny_checkpoint)), space, CompileConfig.parse(document), DYNAMIC
         )
-
-
-class Usage(NamedTuple):
-    """As ``shutil.disk_usage`` tells it."""
-
-    total: int
-    used: int
-    free: int
-
-
-def test_a_disk_without_room_is_named(
-    tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    checkpoint, space = Checkpoint.open(str(tiny_checkpoint)), Workspace(tmp_path / "work", "Tiny")
-    require_room(checkpoint, Calibration(), space, tmp_path / "out")
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(1, 0, 100_000))
-    with pytest.raises(OutputError, match="will be written"):
-        require_room(checkpoint, Calibration(), space, tmp_path / "out")

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from vlmforge.config import CompileConfig
-from vlmforge.errors import OutputError
+from vlmforge.errors import ConfigError, OutputError
 from vlmforge.formats.mblt import read_mblt
 from vlmforge.graph.ops import PRODUCTS
 from vlmforge.pipeline import Summary, compile_model
@@ -190,3 +190,34 @@ def test_an_interrupted_quantization_goes_on_to_the_same_bytes(
     graph = read_mblt(place / WORK / "mblt" / f"{NAME}.mblt")
     assert len(made) == sum(node.op in PRODUCTS for node in graph.nodes.values())
     assert bits(place) == before and not (place / WORK / "kept").exists()
+
+
+def test_several_configurations_share_samples_and_graphs(place: Path, tmp_path: Path) -> None:
+    alone = {"a": CompileConfig(), "b": another_configuration(place)["config"]}
+    ran = compiled_again(place, config=alone, work_dir=place / WORK)
+    assert ran == tuple(f"{step} of {name}" for name in "ab" for step in ALL[3:])
+    told: list[str] = []
+    both = {**alone, "c": CompileConfig.parse({"seed": 1})}
+    ran = compiled_again(place, config=both, announce=told.append)
+    assert ran == ("mxq language of c", "package of c")
+    assert "mxq language of b: made already" in told
+    for name, config in both.items():
+        single = tmp_path / name
+        shutil.copytree(place / "Tiny-LM", single / "Tiny-LM")
+        shutil.copyfile(place / "text.txt", single / "text.txt")
+        compiled(single / "Tiny-LM", single, config=config)
+        for path in (single / "out").iterdir():
+            assert path.read_bytes() == (place / "out" / name / path.name).read_bytes()
+
+
+def test_a_package_made_in_the_models_directory_is_none_of_its_files(place: Path) -> None:
+    model = place / "Tiny-LM"
+    asked: dict[str, Any] = {"text": TextCalibration([place / "text.txt"], 32), "num_samples": 3}
+    assert set(compile_model(model, model / "out", **asked).seconds) == set(ALL)
+    assert compile_model(model, model / "out", **asked).seconds == {}
+
+
+@pytest.mark.parametrize("name", ["..", "a/b", "", ".hidden", "a b"])
+def test_a_name_that_is_no_directorys_is_refused(place: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match="cannot name a directory"):
+        compiled_again(place, config={name: CompileConfig()})

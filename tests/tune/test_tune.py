@@ -25,6 +25,7 @@ from vlmforge.tune.component import Component
 from vlmforge.tune.judge import Extent
 from vlmforge.tune.search import Budget, Tuning, save, tune
 from vlmforge.tune.space import find_space
+from vlmforge.tune.step import TUNED, tuned
 from vlmforge.tune.trial import Trial, run_trials
 
 FOUR_BITS = CompileConfig.parse(
@@ -180,6 +181,20 @@ def test_the_result_is_a_configuration_that_compiles(
             assert weights[name] == ("int8" if chosen else "uint8")
         elif name in steps:
             assert dtypes[name] == ("int16" if chosen else "int8")
+
+
+def test_what_was_tuned_is_not_tuned_again(space: Workspace) -> None:
+    told: list[str] = []
+    budget = Budget(1e9)
+    first = tuned(space, FOUR_BITS, budget, announce=told.append)
+    again = tuned(space, FOUR_BITS, budget, announce=told.append)
+    assert first == again == CompileConfig.load(space.root / TUNED)
+    assert told == ["tune: not made yet", "tune: made already"]
+    (space.root / TUNED).unlink()
+    other = tuned(space, FOUR_BITS, Budget(2e9), announce=told.append)
+    assert told[2:] == ["tune: another budget"] and other.equivalent_transformation == (
+        FOUR_BITS.equivalent_transformation
+    )
 
 
 def test_tables_say_what_was_chosen_and_why(tuning: Tuning) -> None:

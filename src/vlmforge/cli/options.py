@@ -104,6 +104,10 @@ WorkDir = Annotated[Path, typer.Option(help="Directory of the stages' files.")]
 Samples = Annotated[int, typer.Option(min=1, help="Calibration samples of each component.")]
 NewTokens = Annotated[int, typer.Option(min=1, help="Most tokens of one answer.")]
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="JSON, see docs/config.md.")]
+ConfigFiles = Annotated[
+    list[Path] | None,
+    typer.Option("--config", help="JSON, see docs/config.md; of several, each makes OUT/NAME."),
+]
 WeightBits = Annotated[
     Weights | None, typer.Option("--weights", help="int8, or int4 in groups of 128.")
 ]

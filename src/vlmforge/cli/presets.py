@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import Enum
 from pathlib import Path
 
@@ -47,6 +47,28 @@ def load_config(path: Path | None, weights: Weights | None = None) -> CompileCon
         )
     bit = config.bit.model_copy(update={"transformer": preset})
     return config.model_copy(update={"bit": bit})
+
+
+def load_configs(
+    paths: Sequence[Path], weights: Weights | None = None
+) -> CompileConfig | dict[str, CompileConfig]:
+    """The configuration of one file or none; of several, each by its file's name without ending.
+
+    Raises:
+        ConfigError: as :func:`load_config`, or two files have one name.
+    """
+    if len(paths) < 2:
+        return load_config(paths[0] if paths else None, weights)
+    found: dict[str, CompileConfig] = {}
+    for path in paths:
+        if path.stem in found:
+            raise ConfigError(
+                f"two configurations are called {path.stem}, as a package of each would be",
+                where=path,
+                mend="rename one of the files",
+            )
+        found[path.stem] = load_config(path, weights)
+    return found
 
 
 def _differences(said: Transformer, preset: Transformer) -> Iterator[tuple[str, object, object]]:

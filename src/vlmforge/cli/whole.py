@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from dataclasses import asdict
-from functools import partial
+from functools import partial, wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,9 +17,10 @@ from vlmforge.config import CompileConfig, InferenceScheme
 if TYPE_CHECKING:
     from vlmforge.pipeline import Summary
     from vlmforge.stages.calibration import TextCalibration
+    from vlmforge.stages.foreseen import Foreseen
     from vlmforge.stages.workspace import Workspace
 
-from vlmforge.cli.combinations import refuse_idle_calibration
+from vlmforge.cli.combinations import refuse_beside, refuse_idle_calibration
 from vlmforge.cli.layout import SIDE, ImageSize, Kind, LayoutKind, MaxPixels, layout_of
 from vlmforge.cli.options import (
     Answering,
@@ -26,6 +28,7 @@ from vlmforge.cli.options import (
     Between,
     Compiling,
     ConfigFile,
+    ConfigFiles,
     Device,
     Events,
     Fresh,
@@ -47,16 +50,13 @@ from vlmforge.cli.options import (
     WeightBits,
     app,
 )
-from vlmforge.cli.presets import load_config
+from vlmforge.cli.presets import load_config, load_configs
 from vlmforge.cli.ready import print_ready
 from vlmforge.cli.resumable import resumable
 from vlmforge.cli.sign import SignKey, read_key
 from vlmforge.cli.threads import use_threads
 
 ASIDE = ("component", "transformation", "at", "reason")
-
-TUNED = "tuned.json"
-"""The configuration that tuning leaves in the work directory."""
 
 Tuning = Annotated[
     float | None, typer.Option(min=0, help="Tune the configuration to this KL divergence.")
@@ -76,7 +76,7 @@ def compile_(
     num_samples: Samples = 100,
     max_new_tokens: NewTokens = 500,
     answers: Answers = "own",
-    config: ConfigFile = None,
+    config: ConfigFiles = None,
     weights: WeightBits = None,
     device: On = Device.CPU,
     dtype: Answering = None,
@@ -89,45 +89,88 @@ def compile_(
     sign: SignKey = None,
     target_kl: Tuning = None,
     fresh: Fresh = False,
+    plan: Annotated[bool, typer.Option("--plan", help="Only say what would be done.")] = False,
     as_json: Events = False,
 ) -> None:
-    """Run every stage: from a checkpoint to a package."""
-    from vlmforge.pipeline import compile_model
+    """Run every stage: from a checkpoint to a package; one that was interrupted goes on."""
+    from vlmforge.pipeline import compile_model, plan_model
 
     use_threads(threads)
-    key = None if sign is None else read_key(sign)
-    text = _texts(context, calibration_text, calibration_length)
-    sizes = layout_of(context, layout, image_size, max_pixels)
+    if config is not None and len(config) > 1:
+        refuse_beside(context, "beside several configurations", "target_kl")
+    asked: dict[str, Any] = {
+        "images": images,
+        "text": _texts(context, calibration_text, calibration_length),
+        "num_samples": num_samples,
+        "max_new_tokens": max_new_tokens,
+        "seed": seed if calibration_seed is None else calibration_seed,
+        "config": load_configs(config or (), weights),
+        "device": device.value,
+        "dtype": None if dtype is None else dtype.value,
+        "layout": layout_of(context, layout, image_size, max_pixels),
+        "answers": answers,
+        "scheme": inference_scheme,
+        "work_dir": work_dir,
+        "sign": None if sign is None else read_key(sign),
+        "fresh": fresh,
+    }
+    if plan:
+        _print_plan(plan_model(model, out, **asked), as_json)
+        return
     with resumable(), console.progress(events=as_json) as display:
-        summary = compile_model(
-            model,
-            out,
-            images=images,
-            text=text,
-            num_samples=num_samples,
-            max_new_tokens=max_new_tokens,
-            seed=seed if calibration_seed is None else calibration_seed,
-            config=load_config(config, weights),
-            device=device.value,
-            dtype=None if dtype is None else dtype.value,
-            layout=sizes,
-            answers=answers,
-            scheme=inference_scheme,
-            work_dir=work_dir,
-            sign=key,
-            choose=_tuning(target_kl, out, work_dir, display),
-            fresh=fresh,
-            announce=display.note,
-            progress=display,
-        )
-    _tell(summary, out, as_json)
+        choose = _tuning(target_kl, out, work_dir, fresh, display)
+        told: dict[str, Any] = {"choose": choose, "announce": display.note, "progress": display}
+        summary = compile_model(model, out, **asked, **told)
+    _tell(summary, out, asked["config"], as_json)
 
 
-def _tell(summary: Summary, out: Path, as_json: bool) -> None:
+def _tell(
+    summary: Summary,
+    out: Path,
+    config: CompileConfig | dict[str, CompileConfig],
+    as_json: bool,
+) -> None:
     if as_json:
         console.tell("done", {"summary": asdict(summary)})
     else:
-        _print_summary(summary, out)
+        _print_summary(summary, out, config)
+
+
+def _planning(command: Callable[..., None]) -> Callable[..., None]:
+    """A command that says what another would do, with the same options."""
+
+    @wraps(command)
+    def planned(**given: Any) -> None:
+        command(**given, plan=True)
+
+    signature = inspect.signature(command, eval_str=True)
+    kept = [each for name, each in signature.parameters.items() if name != "plan"]
+    planned.__signature__ = signature.replace(parameters=kept)  # type: ignore[attr-defined]
+    planned.__doc__ = "Say which stages `vlmforge compile` would run, why, and what they take."
+    return planned
+
+
+app.command("plan", cls=Compiling)(_planning(compile_))
+
+
+def _print_plan(foreseen: Foreseen, as_json: bool) -> None:
+    if as_json:
+        console.print_json(foreseen.document())
+        return
+    console.print_text(foreseen.model)
+    rows = [
+        (
+            each.step.name,
+            each.sentence,
+            f"{cost.seconds:.0f}",
+            console.human_size(cost.memory),
+            console.human_size(cost.left + cost.beside),
+        )
+        for each in foreseen.steps
+        for cost in [foreseen.costs[each.step.name]]
+    ]
+    console.print_table("Plan", ("step", "why", "seconds", "memory", "disk"), rows)
+    console.print_text(foreseen.sentence())
 
 
 def _texts(context: typer.Context, files: list[Path] | None, length: int) -> TextCalibration | None:
@@ -138,19 +181,30 @@ def _texts(context: typer.Context, files: list[Path] | None, length: int) -> Tex
     return TextCalibration(files, length) if files else None
 
 
-def _print_summary(summary: Summary, out: Path) -> None:
-    console.print_table("Stages", ("stage", "seconds"), _rounded(summary.seconds, ".1f"))
+def _print_summary(
+    summary: Summary, out: Path, config: CompileConfig | dict[str, CompileConfig]
+) -> None:
+    stages = [
+        (name, f"{seconds:.1f}", f"{summary.foreseen[name].seconds:.1f}")
+        for name, seconds in summary.seconds.items()
+    ]
+    console.print_table("Stages", ("stage", "seconds", "foreseen"), stages)
+    if summary.memory is not None and stages:
+        foreseen = max(summary.foreseen[name].memory for name in summary.seconds)
+        sizes = console.human_size(summary.memory), console.human_size(foreseen)
+        console.print_text(f"{sizes[0]} of memory at the height, {sizes[1]} foreseen.")
     errors = _rounded(summary.checks, ".1e")
     console.print_table("Captured against the original", ("component", "relative error"), errors)
     if summary.aside:
         console.print_table("Transformations that step aside", ASIDE, _aside(summary))
     if summary.answers is not None:
         console.print_text(f"Answers in the calibration samples: {summary.answers}")
-    sizes = [(name, console.human_size(size)) for name, size in summary.files.items()]
-    console.print_table("Files", ("file", "size"), sizes)
+    files = [(name, console.human_size(size)) for name, size in summary.files.items()]
+    console.print_table("Files", ("file", "size"), files)
     if summary.largest is not None:
         console.print_text(summary.largest.sentence())
-    print_ready(out, sees="vision" in summary.checks)
+    for package in [out / name for name in config] if isinstance(config, dict) else [out]:
+        print_ready(package, sees="vision" in summary.checks)
 
 
 @app.command("tune", cls=Compiling)
@@ -210,27 +264,23 @@ def tune_(
 
 
 def _tuning(
-    target_kl: float | None, out: Path, work_dir: Path | None, report: console.Display
+    target_kl: float | None,
+    out: Path,
+    work_dir: Path | None,
+    fresh: bool,
+    display: console.Display,
 ) -> Callable[[Workspace, CompileConfig], CompileConfig] | None:
     """What tunes, if a target is given; the configuration it leaves replaces none edited."""
     from vlmforge.formats.kinds import CONFIGURATION
     from vlmforge.formats.output import require_replaceable
+    from vlmforge.tune.search import Budget
+    from vlmforge.tune.step import TUNED, tuned
 
     if target_kl is None:
         return None
     require_replaceable((work_dir or Path(f"{out}.work")) / TUNED, CONFIGURATION)
-    return partial(_tuned, target_kl, report)
-
-
-def _tuned(
-    target_kl: float, report: console.Display, space: Workspace, config: CompileConfig
-) -> CompileConfig:
-    """The configuration tuned, and left in the work directory."""
-    from vlmforge.tune.search import Budget, save, tune
-
-    found = tune(space, config, Budget(target_kl), progress=report)
-    save(found, space.root / TUNED)
-    return found.config
+    told: dict[str, Any] = {"fresh": fresh, "announce": display.note, "progress": display}
+    return partial(tuned, budget=Budget(target_kl), **told)
 
 
 def _aside(summary: Summary) -> list[tuple[str, str, str, str]]:

@@ -20,10 +20,15 @@ from vlmforge.stages.step import Facts
 SETTINGS = {".jinja", ".json", ".model", ".txt"}
 """Suffixes of what a checkpoint has beside its weights: tokenizer, templates, processor."""
 
+TEMPLATES = "additional_chat_templates"
+"""A folder of a checkpoint with further templates; any other is none of the model's."""
+
 
 def model_facts(checkpoint: Checkpoint) -> Facts:
     """The model: its name, its weights, and what reads its prompts and images."""
-    files = [path for path in sorted(checkpoint.path.rglob("*")) if path.suffix in SETTINGS]
+    folders = (checkpoint.path, checkpoint.path / TEMPLATES)
+    found = (path for folder in folders for path in sorted(folder.glob("*")))
+    files = [path for path in found if path.suffix in SETTINGS and path.is_file()]
     return {
         "name of the model": checkpoint.model_id,
         "model": checkpoint.fingerprint(),

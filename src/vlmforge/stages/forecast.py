@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil, prod
 
@@ -13,7 +13,7 @@ from vlmforge.calibrate.record import BATCH, DTYPES
 from vlmforge.families.decoder import LAYERS
 from vlmforge.families.family import LANGUAGE, VISION
 from vlmforge.original.reference import torch_device
-from vlmforge.progress import Stage, duration
+from vlmforge.progress import duration
 from vlmforge.source.checkpoint import LM_HEAD, Checkpoint
 from vlmforge.stages.arithmetic import Arithmetic
 from vlmforge.stages.calibration import Calibration
@@ -37,7 +37,7 @@ class Forecast:
         parameters: of the model.
         answers: how many questions the original model answers.
         answer_seconds: most time that takes, if every answer is as long as it may be.
-        quantize_seconds: about the time after it, by component.
+        quantize: about the time after it, by component.
         arithmetic: in which the original model answers.
     """
 
@@ -45,28 +45,24 @@ class Forecast:
     parameters: int
     answers: int
     answer_seconds: float
-    quantize_seconds: dict[str, float]
+    quantize: Mapping[str, float]
     arithmetic: Arithmetic
+
+    @property
+    def quantize_seconds(self) -> float:
+        """Of all components."""
+        return sum(self.quantize.values())
 
     def sentence(self) -> str:
         """One line for people."""
         size = f"{self.parameters / 1e9:.1f} billion parameters"
         if self.parameters < 1e9:
             size = f"{self.parameters / 1e6:.1f} million parameters"
-        quantizing = f"about {duration(sum(self.quantize_seconds.values()))} to quantize it"
+        quantizing = f"about {duration(self.quantize_seconds)} to quantize it"
         if not self.answers:
             return f"{self.model}, {size}: {quantizing}"
         answering = f"at most {duration(self.answer_seconds)} for {self.answers} answers of it in"
         return f"{self.model}, {size}: {answering} {self.arithmetic.sentence()}, {quantizing}"
-
-    def stages(self, names: Sequence[str]) -> list[Stage]:
-        """Stages of these names, with the time of those that take long."""
-        seconds = {f"mxq {part}": each for part, each in self.quantize_seconds.items()}
-        known = [Stage(name, each) for name, each in seconds.items()]
-        if self.answers:
-            known.append(Stage("calibrate language", self.answer_seconds, at_most=True))
-        found = {each.name: each for each in known}
-        return [found.get(name, Stage(name)) for name in names]
 
 
 def forecast(checkpoint: Checkpoint, calibration: Calibration, device: str = "cpu") -> Forecast:
@@ -84,8 +80,8 @@ def forecast(checkpoint: Checkpoint, calibration: Calibration, device: str = "cp
     tower = Stack(0, (), place) if sees is None else Stack.of(checkpoint, sees.blocks, place)
     row, patch = decoder.seconds(torch.float32), tower.seconds(torch.float32)
     passes = {LANGUAGE: row * volume.tokens, VISION: patch * volume.patches}
-    count = PASSES * calibration.num_samples
-    quantize = {part: count * passes[part] for part in checkpoint.components}
+    times = PASSES * calibration.num_samples
+    quantize = {part: times * passes[part] for part in checkpoint.components}
     arithmetic = Arithmetic.of(checkpoint, device, calibration.dtype)
     dtype = arithmetic.dtype
     seconds, answers = 0.0, 0

@@ -2,47 +2,56 @@
 
 from __future__ import annotations
 
-import shutil
-from collections import Counter
+import re
+from collections.abc import Sequence
 from pathlib import Path
 
-from vlmforge.calibrate.answers import DRAFT
 from vlmforge.calibrate.given import require_given
 from vlmforge.calibrate.images import require_images
 from vlmforge.calibrate.text import text_windows
 from vlmforge.capture.component import capture
 from vlmforge.config import CompileConfig
-from vlmforge.errors import ConfigError, OutputError
+from vlmforge.errors import ConfigError
 from vlmforge.families.family import VISION
 from vlmforge.formats.kinds import FOLDER, PACKAGE
-from vlmforge.formats.output import existing_parent, require_apart, require_replaceable
+from vlmforge.formats.output import require_apart, require_replaceable
 from vlmforge.images.layout import Layout
 from vlmforge.original.health import require_healthy
 from vlmforge.progress import Progress
-from vlmforge.source.checkpoint import EMBEDDING, Checkpoint
+from vlmforge.source.checkpoint import Checkpoint
 from vlmforge.source.pictures import pictures_for
 from vlmforge.stages.agreement import require_agreement
 from vlmforge.stages.calibration import Calibration, require_calibration
 from vlmforge.stages.overrides import split_overrides
-from vlmforge.stages.volume import FLOAT32, Volume
 from vlmforge.stages.workspace import Workspace
 
 
-def require_outputs(out: Path | str, work_dir: Path | str | None) -> tuple[Path, Path]:
+def require_outputs(
+    out: Path | str, work_dir: Path | str | None, names: Sequence[str] = ()
+) -> tuple[Path, Path]:
     """A package, and a work directory outside it, can be made, and replace nothing of the user's.
 
     Args:
         out: the package.
         work_dir: for everything between; ``<out>.work`` by default.
+        names: of several packages, which are made in ``out``.
 
     Returns:
         Both, absolute.
 
     Raises:
         VlmforgeError: as :func:`vlmforge.formats.output.require_replaceable`.
+        ConfigError: a name cannot be that of a directory.
     """
-    package = require_replaceable(out, PACKAGE)
+    package = require_replaceable(out, FOLDER if names else PACKAGE)
     root = require_replaceable(work_dir or f"{package}.work", FOLDER)
+    for name in names:
+        if re.fullmatch(r"\w[\w.+-]*", name, re.ASCII) is None:
+            raise ConfigError(
+                f"a configuration called {name!r} cannot name a directory",
+                mend="rename its file: letters, digits, `.`, `_`, `+` and `-`",
+            )
+        require_replaceable(package / name, PACKAGE)
     require_apart(package, root)
     return package, root
 
@@ -117,42 +126,3 @@ def _require_one_rotation(config: CompileConfig, place: Path) -> None:
             where=matrix,
             mend="leave out matrixPath; it is for `vlmforge mxq vision`",
         )
-
-
-def require_room(
-    checkpoint: Checkpoint, calibration: Calibration, space: Workspace, out: Path
-) -> None:
-    """The disks have room for what is going to be written.
-
-    Raises:
-        CalibrationError: answers are given and do not suit the model, so that it cannot be known.
-        OutputError: they have none.
-    """
-    require_answers(checkpoint, calibration)
-    stored = sum(file.stat().st_size for file in checkpoint.shards.files)
-    vocabulary, hidden = checkpoint.shape(EMBEDDING)
-    samples = round(calibration.num_samples * Volume.of(checkpoint, calibration).nbytes)
-    programs = stored * 3 // 4
-    needed: Counter[Path] = Counter()
-    needed[space.root] = stored + programs + samples
-    if calibration.answers == DRAFT:
-        needed[space.root] += stored + 2 * programs
-    needed[out] = programs + vocabulary * hidden * FLOAT32
-    _require_free(needed)
-
-
-def _require_free(needed: Counter[Path]) -> None:
-    """Outputs on one disk share its room."""
-    disks: Counter[int] = Counter()
-    for path, size in needed.items():
-        parent = existing_parent(path)
-        disk = parent.stat().st_dev
-        disks[disk] += size
-        free = shutil.disk_usage(parent).free
-        if free < disks[disk]:
-            wanted, left = disks[disk] / 1e9, free / 1e9
-            raise OutputError(
-                f"about {wanted:.1f} GB will be written, and {left:.1f} GB are free",
-                where=parent,
-                mend="free some room, or name another disk with --out and --work-dir",
-            )

@@ -52,6 +52,11 @@ class Job:
         """The components of the model, the language model first."""
         return self.checkpoint.components
 
+    def called(self, name: str) -> str:
+        """The name of a step that follows from the configuration, where there are several."""
+        named = self.space.configuration
+        return name if named is None else f"{name} of {named}"
+
     @cached_property
     def model(self) -> Facts:
         """The facts of the model."""
@@ -161,7 +166,7 @@ def program(job: Job, part: str, config: CompileConfig, scheme: InferenceScheme)
         )
 
     return Step(
-        name=f"mxq {part}",
+        name=job.called(f"mxq {part}"),
         run=run,
         makes=(space.mxq(part), *(rotation if first else ())),
         reads=(space.mblt(part), space.samples(part), *(() if first else rotation)),
@@ -176,7 +181,7 @@ def package(job: Job, config: CompileConfig, out: Path, sign: SigningKey | None 
     programs = tuple(job.space.mxq(part) for part in job.parts)
     signed = {} if sign is None else {"signing key": sign.fingerprint}
     return Step(
-        name="package",
+        name=job.called("package"),
         run=partial(write_package, job.checkpoint, job.space, out, config, sign),
         makes=(out,),
         reads=(*programs, *_rotation(job.space, config)),

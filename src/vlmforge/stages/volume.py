@@ -27,13 +27,19 @@ class Volume:
         prompt: tokens before the answer; none where texts calibrate.
         tokens: with the longest answer.
         patches: of the image.
-        nbytes: of the file.
+        language, vision: bytes of the files of the components' samples.
     """
 
     prompt: float
     tokens: float
     patches: float
-    nbytes: float
+    language: float
+    vision: float
+
+    @property
+    def nbytes(self) -> float:
+        """Of all files."""
+        return self.language + self.vision
 
     @staticmethod
     def of(checkpoint: Checkpoint, calibration: Calibration) -> Volume:
@@ -48,7 +54,7 @@ class Volume:
         _, hidden = checkpoint.shape(EMBEDDING)
         if calibration.text is not None:
             length = calibration.text.length
-            return Volume(0, length, 0, length * hidden * FLOAT32)
+            return Volume(0, length, 0, length * hidden * FLOAT32, 0)
         pictures = pictures_for(checkpoint, calibration.layout)
         layout = pictures.layout
         grids = [pictures.grid(*size) for size in _sizes(calibration, pictures)]
@@ -57,8 +63,8 @@ class Volume:
         tokens = QUESTION_TOKENS + shown + written
         slices = fmean(grid.tokens / grid.frames for grid in grids)
         image = slices * layout.cell_patches * layout.patch_values
-        nbytes = FLOAT32 * (tokens * hidden + image)
-        return Volume(QUESTION_TOKENS + shown, tokens, shown * layout.cell_patches, nbytes)
+        prompt, patches = QUESTION_TOKENS + shown, shown * layout.cell_patches
+        return Volume(prompt, tokens, patches, FLOAT32 * tokens * hidden, FLOAT32 * image)
 
 
 def _sizes(calibration: Calibration, pictures: Pictures) -> list[tuple[int, int]]:

@@ -34,11 +34,13 @@ class Workspace:
         root: the work directory.
         name: of the model, such as ``Qwen2-VL-2B-Instruct``.
         spin_weight_dir: where rotations are kept; ``root / "spinWeight"`` by default.
+        configuration: of several that share graphs and samples, the one whose programs these are.
     """
 
     root: Path
     name: str
     spin_weight_dir: Path | None = None
+    configuration: str | None = None
 
     @property
     def images(self) -> Path:
@@ -59,11 +61,11 @@ class Workspace:
 
     @property
     def rotation(self) -> Path:
-        return r1_path(self.spin_weight_dir or self.root / "spinWeight", f"{self.name}_text_model")
+        return r1_path(self.spin_weight_dir or self._own / "spinWeight", f"{self.name}_text_model")
 
     def mblt(self, component: str) -> Path:
         """The captured graph; ``.infer`` and ``.json`` stand beside it."""
-        return self._file("mblt", component)
+        return self.root / self._file("mblt", component)
 
     def report(self, component: str) -> Path:
         """How the captured graph compares with the original."""
@@ -76,11 +78,11 @@ class Workspace:
 
     def mxq(self, component: str) -> Path:
         """The integer program."""
-        return self._file("mxq", component)
+        return self._own / self._file("mxq", component)
 
     def kept(self, component: str) -> Path:
         """Where the weights are that an interrupted quantization has rounded."""
-        return self.root / "kept" / component
+        return self._own / "kept" / component
 
     def graph_outputs(self, component: str) -> list[tuple[Path, Kind]]:
         """What the capture of a component writes."""
@@ -102,7 +104,7 @@ class Workspace:
         require_replaceable(self.images, IMAGES)
         for record in sorted(self.records.glob("*.json")):
             require_replaceable(record, STEP_RECORD)
-        for weight in sorted(self.root.glob("kept/*/*.kept")):
+        for weight in sorted(self._own.glob("kept/*/*.kept")):
             require_replaceable(weight, KEPT)
         for component in COMPONENTS:
             require_replaceable(self.samples(component), SAMPLES)
@@ -110,7 +112,13 @@ class Workspace:
                 require_replaceable(path, kind)
 
     def _file(self, kind: str, component: str) -> Path:
-        return self.root / kind / f"{self.name}_{SUFFIXES[component]}.{kind}"
+        return Path(kind, f"{self.name}_{SUFFIXES[component]}.{kind}")
+
+    @property
+    def _own(self) -> Path:
+        """Where the files are that follow from the configuration."""
+        named = self.configuration
+        return self.root if named is None else self.root / "configurations" / named
 
     @staticmethod
     def find_mblt(root: Path, component: str) -> Path:
