@@ -33,7 +33,7 @@ from vlmforge.original.inputs import PIXELS
 from vlmforge.original.model import load_model
 from vlmforge.original.observed import run_decoder
 from vlmforge.original.streamed import load_streamed
-from vlmforge.pipeline import compile_model
+from vlmforge.pipeline import compile_model, plan_model
 from vlmforge.program.core import Program
 from vlmforge.run.conversation import Conversation
 from vlmforge.run.session import Session
@@ -111,6 +111,22 @@ def request(program: Program, rows: int = 12) -> dict[str, np.ndarray]:
             first = rng.integers(0, shape[0], shape[0])
             feeds[name] = np.stack([first, rng.integers(first + 1, shape[0] + 1)], axis=1)
     return {name: f if f.dtype == np.int64 else f.astype(np.float32) for name, f in feeds.items()}
+
+
+def test_what_it_takes_is_foreseen(family: Family, model: Path, tmp_path: Path) -> None:
+    (tmp_path / "text.txt").write_text("a b c " * 100, "utf-8")
+    sees = family.tower is not None
+    found = plan_model(
+        model,
+        tmp_path / "package",
+        images="synthetic" if sees else None,
+        text=None if sees else TextCalibration([tmp_path / "text.txt"], 64),
+        num_samples=4,
+        max_new_tokens=8,
+    )
+    for part in family.components:
+        cost = found.costs[f"mxq {part}"]
+        assert cost.seconds > 0 and cost.left > 0 and cost.memory > found.costs["check"].memory
 
 
 def test_sizes_are_asked_of_weights_there_are(family: Family, model: Path) -> None:

@@ -188,7 +188,8 @@ def _print_summary(
         (name, f"{seconds:.1f}", f"{summary.foreseen[name].seconds:.1f}")
         for name, seconds in summary.seconds.items()
     ]
-    console.print_table("Stages", ("stage", "seconds", "foreseen"), stages)
+    if stages:
+        console.print_table("Stages", ("stage", "seconds", "foreseen"), stages)
     if summary.memory is not None and stages:
         foreseen = max(summary.foreseen[name].memory for name in summary.seconds)
         sizes = console.human_size(summary.memory), console.human_size(foreseen)
