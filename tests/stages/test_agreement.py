@@ -13,12 +13,13 @@ from transformers import AutoTokenizer
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
 from tests.conftest import PREPROCESSOR, SPECIAL, TEMPLATE, special_id
-from vlmforge.errors import SourceError, VlmforgeError
+from vlmforge.errors import SourceError, SystemFailure, VlmforgeError
 from vlmforge.images.layout import DYNAMIC, FIXED
 from vlmforge.package.settings import write_settings
 from vlmforge.prompt.template import ChatTemplate
 from vlmforge.prompt.tokens import load_tokenizer
 from vlmforge.source.checkpoint import Checkpoint
+from vlmforge.stages import agreement
 from vlmforge.stages.agreement import require_agreement
 
 Change = Callable[[Path], None]
@@ -193,3 +194,14 @@ def test_tokens_that_stand_elsewhere_reach_the_package(copy: Path, tmp_path: Pat
         "<|im_start|>"
     )
     assert ChatTemplate.load(tmp_path / "package").special_tokens["eos_token"] == "<|im_end|>"
+
+
+def test_a_full_disk_is_not_told_of_the_model(
+    tiny_decoder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise SystemFailure("the disk is full")
+
+    monkeypatch.setattr(agreement, "write_settings", full)
+    with pytest.raises(SystemFailure, match="the disk is full"):
+        require_agreement(Checkpoint.open(str(tiny_decoder)), DYNAMIC)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from vlmforge.errors import SourceError, VlmforgeError, is_failure
+from vlmforge.errors import SourceError, SystemFailure, VlmforgeError, is_failure
 from vlmforge.formats.package import PROCESSOR_FILE
 from vlmforge.formats.settings import VisualSettings, read_settings
 from vlmforge.images.layout import Layout
@@ -149,7 +149,7 @@ def _told_of_model(checkpoint: Checkpoint) -> Iterator[None]:
     """What a package would refuse is told of the model's file, which the user can mend."""
     try:
         yield
-    except SourceError:
+    except (SourceError, SystemFailure):
         raise
     except VlmforgeError as error:
         file = Path(str(error.where)).name
