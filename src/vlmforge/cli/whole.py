@@ -146,7 +146,7 @@ def _planning(command: Callable[..., None]) -> Callable[..., None]:
     signature = inspect.signature(command, eval_str=True)
     kept = [each for name, each in signature.parameters.items() if name != "plan"]
     planned.__signature__ = signature.replace(parameters=kept)  # type: ignore[attr-defined]
-    planned.__doc__ = "Say which stages `vlmforge compile` would run, why, and what they take."
+    planned.__doc__ = "Say which stages a compile would run, why, and what they take."
     return planned
 
 
