@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,14 @@ from vlmforge.stages import version
 from vlmforge.stages.version import code_version
 
 
+def forget() -> None:
+    """As a process that has looked at nothing yet."""
+    for known in (version._imports, version._sources, code_version):
+        known.cache_clear()
+
+
 @pytest.fixture
-def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A package of its own: ``a.one`` imports ``b.two`` in a function, and that ``c``."""
     monkeypatch.setattr(version, "ROOT", tmp_path)
     for name, text in {
@@ -23,8 +30,9 @@ def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     }.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
-    version._imports.cache_clear()
-    return tmp_path
+    forget()
+    yield tmp_path
+    forget()
 
 
 @pytest.mark.parametrize(
@@ -35,5 +43,5 @@ def test_what_is_imported_is_covered(sources: Path, file: str, covered: bool) ->
     assert code_version("a.one") == before
     path = sources / file
     path.write_text(path.read_text() + "# changed\n")
-    version._imports.cache_clear()
+    forget()
     assert (code_version("a.one") != before) == covered

@@ -10,10 +10,11 @@ def main() -> None:
     """Run the command line; see :func:`vlmforge.console.expected_failures` for exit statuses."""
     try:
         from vlmforge import console
-        from vlmforge.cli import process
+        from vlmforge.cli import process, threads
         from vlmforge.cli.commands import app
 
         process.prepare()
+        threads.share_processors()
         with console.expected_failures():
             app()
     except KeyboardInterrupt:  # while the program was still being loaded

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -26,13 +26,14 @@ def code_facts(*modules: str) -> Facts:
     return {"version of this step": code_version(*modules), "set of libraries": found}
 
 
+@cache
 def code_version(*modules: str) -> str:
     """SHA-256 in hex of modules, such as ``"stages.mxq"``, and of all they import of vlmforge."""
     found: dict[str, Path] = {}
     waiting = list(modules)
     while waiting:
         name = waiting.pop()
-        file = _file(name)
+        file = _sources().get(name)
         if file is not None and name not in found:
             found[name] = file
             waiting += _imports(file)
@@ -42,13 +43,15 @@ def code_version(*modules: str) -> str:
     return digest.hexdigest()
 
 
-def _file(name: str) -> Path | None:
-    place = ROOT.joinpath(*name.split("."))
-    built = sorted(ROOT.glob(f"{name}.*.so")) + sorted(ROOT.glob(f"{name}.*.pyd"))
-    for file in (place.with_suffix(".py"), place / "__init__.py", *built):
-        if file.is_file():
-            return file
-    return None
+@cache
+def _sources() -> Mapping[str, Path]:
+    """The file of every module, by its name without ``vlmforge.``; of built ones, the library."""
+    found = {}
+    for file in sorted(ROOT.rglob("*.py")):
+        name = ".".join(file.relative_to(ROOT).with_suffix("").parts)
+        found[name.removesuffix(".__init__")] = file
+    built = [file for suffix in ("so", "pyd") for file in sorted(ROOT.glob(f"*.{suffix}"))]
+    return {file.name.partition(".")[0]: file for file in built} | found
 
 
 @cache
