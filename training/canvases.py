@@ -1,4 +1,4 @@
-"""Stages 4 and 5: both parts on canvases of mixed sizes and shapes, several in a conversation."""
+"""Stages 4 to 6: both parts on canvases of mixed sizes and shapes, several in a conversation."""
 
 from __future__ import annotations
 

@@ -31,6 +31,11 @@ class Mixture:
 
 
 EVEN = Mixture(0.3, (1, 1, 2, 2, 3))
+PAIRS = Mixture(
+    0.1,
+    (1, 2, 2, 2),
+    ("image",) * 3 + ("description",) * 3 + ("position",) * 2 + ("count", "item"),
+)
 SEVERAL = Mixture(0.15, (1, 2, 2, 3, 3), ("image",) * 8 + ("position", "description", "count"))
 
 

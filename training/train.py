@@ -1,7 +1,7 @@
 """Train a sample model: `python -m training.train --out runs/sample`.
 
 `--family qwen3-vl` trains a Qwen3-VL, by the same recipe. `--start CHECKPOINT` begins the last
-two stages, or with `--stage several` the last, with the weights of a checkpoint.
+three stages, or with `--stage several` or `pairs` fewer, with the weights of a checkpoint.
 
 Stopped at any point, the same command goes on from its last checkpoint.
 """
@@ -17,19 +17,25 @@ from training import canvases, text, vision
 from training.family import FAMILIES
 from training.model import build, read
 from training.schedule import Stage
-from training.shown import EVEN, SEVERAL
+from training.shown import EVEN, PAIRS, SEVERAL
 
 SEED = 0
 
+SHOWN = {"canvas": EVEN, "several": SEVERAL, "pairs": PAIRS}
+"""What the last stages show."""
+
+LAST = tuple(SHOWN)
+
 
 def recipe(folder: Path) -> dict[str, Stage]:
-    """Return the five stages of training."""
+    """Return the six stages of training."""
     stages = (
         Stage("vision", folder, 1200, 1200, batch=16, lr=2e-3, first_seed=0, every=50),
         Stage("text", folder, 1800, 700, batch=8, lr=2e-3, first_seed=100_000_000),
         Stage("joint", folder, 200, 200, batch=8, lr=3e-4, first_seed=200_000_000),
         Stage("canvas", folder, 2600, 1800, batch=8, lr=1e-3, first_seed=300_000_000, warmup=20),
         Stage("several", folder, 1500, 1100, batch=12, lr=1e-3, first_seed=400_000_000, warmup=20),
+        Stage("pairs", folder, 1150, 850, batch=12, lr=1e-3, first_seed=600_000_000, warmup=20),
     )
     return {stage.name: stage for stage in stages}
 
@@ -45,10 +51,8 @@ def train(folder: Path, start: Path | None, family: str, stage: str = "canvas") 
         text.train(model, stages["joint"], frozen=False)
     else:
         read(model, start)
-    last = {EVEN: stages["canvas"], SEVERAL: stages["several"]}
-    canvases.train(
-        model, {shown: each for shown, each in last.items() if stage in ("canvas", each.name)}
-    )
+    first = LAST.index(stage)
+    canvases.train(model, {SHOWN[name]: stages[name] for name in LAST[first:]})
     torch.save(model.state_dict(), folder / "model.pt")
 
 
@@ -58,7 +62,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of checkpoints and log")
     parser.add_argument("--family", choices=FAMILIES, default="qwen2-vl")
     parser.add_argument("--start", type=Path, help="checkpoint to begin the last two stages with")
-    parser.add_argument("--stage", choices=("canvas", "several"), default="canvas")
+    parser.add_argument("--stage", choices=LAST, default="canvas")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)

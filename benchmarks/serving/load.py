@@ -50,6 +50,7 @@ def memory(server: Server) -> int:
 def requests() -> list[dict[str, Any]]:
     """What clients ask: the demo's questions and two more, about images that no two share."""
     rows = [json.loads(line) for line in questions().read_text().splitlines()]
+    rows = [row for row in rows if "image" in row]
     found = []
     for row, shift in itertools.product(rows, range(SHIFTS)):
         for text in (row["question"], "Describe this image.", f"Tell me: {row['question']}"):

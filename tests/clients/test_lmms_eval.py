@@ -18,10 +18,11 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def asked(row: dict[str, str]) -> list[dict[str, Any]]:
+def asked(row: dict[str, Any]) -> list[dict[str, Any]]:
     """A question as a conversation."""
-    shown = {"type": "image", "image": questions().parent / row["image"]}
-    return [user(shown, row["question"])]
+    names = row.get("images") or [row["image"]]
+    shown = [{"type": "image", "image": questions().parent / name} for name in names]
+    return [user(*shown, row["question"])]
 
 
 def test_answers_about_images(engine: Engine, address: str, tmp_path: Path) -> None:

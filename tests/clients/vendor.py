@@ -55,8 +55,9 @@ def encode(processor: Any, *talks: list[dict[str, Any]]) -> Any:
 
 def asked(question: dict[str, Any], directory: Path) -> list[dict[str, Any]]:
     """A question as a conversation."""
-    shown = {"type": "image", "image": Image.open(directory / question["image"])}
-    return [{"role": "user", "content": [shown, {"type": "text", "text": question["question"]}]}]
+    names = question.get("images") or [question["image"]]
+    shown = [{"type": "image", "image": Image.open(directory / name)} for name in names]
+    return [{"role": "user", "content": [*shown, {"type": "text", "text": question["question"]}]}]
 
 
 def main(package: Path, questions: Path) -> None:

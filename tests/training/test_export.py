@@ -10,17 +10,16 @@ import torch
 from PIL import Image
 from torch import nn
 
-import training
 from training.canvas import SHOWN
 from training.evaluate import Answerer
 from training.export import load, write
 from training.family import FAMILIES
 from training.model import build
 from training.vision import CLASSES, Heads
+from vlmforge import sample
 from vlmforge.calibrate.scenes import draw_scene
 from vlmforge.images.layout import DYNAMIC
 from vlmforge.original.reference import ReferenceModel
-from vlmforge.sample import questions
 from vlmforge.source.checkpoint import Checkpoint
 
 LARGEST = 16_000_000
@@ -58,9 +57,10 @@ def test_a_checkpoint_answers(family: str, tmp_path: Path) -> None:
     torch.testing.assert_close(ours["pixel_values"], theirs.pictures["pixel_values"])
 
 
-def test_the_weights_to_go_on_from_answer() -> None:
-    folder = Path(training.__file__).parent / "scenes-canvas"
+def test_the_bundled_weights_answer() -> None:
+    folder = sample.checkpoint()
     assert sum(file.stat().st_size for file in folder.iterdir()) <= LARGEST
-    first = json.loads(questions().read_text("utf-8").splitlines()[2])
-    picture = Image.open(questions().parent / first["image"])
-    assert Answerer.load(folder).answer([picture], first["question"]) == first["answer"]
+    answerer, place = Answerer.load(folder), sample.questions().parent
+    for row in map(json.loads, sample.questions().read_text("utf-8").splitlines()):
+        pictures = [Image.open(place / name) for name in row.get("images") or [row["image"]]]
+        assert answerer.answer(pictures, row["question"]) == row["answer"]

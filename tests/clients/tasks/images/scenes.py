@@ -1,4 +1,4 @@
-"""What the task of images cannot say in YAML: where a question's image is."""
+"""What the task of images cannot say in YAML: where a question's images are."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from PIL import Image
 IMAGES = Path("src/vlmforge/sample/demo")
 
 
-def image(question: dict[str, Any]) -> list[Image.Image]:
-    """The image of a question."""
-    return [Image.open(IMAGES / question["image"]).convert("RGB")]
+def images(question: dict[str, Any]) -> list[Image.Image]:
+    """The images of a question."""
+    names = question["images"] or [question["image"]]
+    return [Image.open(IMAGES / name).convert("RGB") for name in names]
