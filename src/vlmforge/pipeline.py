@@ -134,14 +134,16 @@ def plan_model(
             tells, and for want of room or memory.
     """
     order = Order(model, out, **options)
-    return _foreseen(order, *_opened(order, progress))
+    job, variants = _opened(order, progress)
+    return _foreseen(order, job, preparation(job, order.calibration), variants)
 
 
 def _compiled(
     order: Order, announce: Callable[[str], None] | None, progress: Progress | None
 ) -> Summary:
     job, variants = _opened(order, progress)
-    foreseen = _foreseen(order, job, variants)
+    first = preparation(job, order.calibration)
+    foreseen = _foreseen(order, job, first, variants)
     foreseen.require_room(job.space.root, variants[0].out)
     foreseen.require_memory()
     if announce is not None:
@@ -150,7 +152,7 @@ def _compiled(
     if isinstance(progress, Stages):
         progress.expect(foreseen.stages)
     plan = Plan.of(job.space, announce, order.fresh, progress)
-    plan.run(preparation(job, order.calibration))
+    plan.run(first)
     for each in variants:
         config = each.config if order.choose is None else order.choose(job.space, each.config)
         plan.run(quantization(each.job, config, order.scheme, each.out, order.sign))
@@ -174,9 +176,10 @@ def _opened(order: Order, progress: Progress | None) -> tuple[Job, list[Variant]
     return job, variants
 
 
-def _foreseen(order: Order, job: Job, variants: Sequence[Variant]) -> Foreseen:
-    calibration = order.calibration
-    course = preparation(job, calibration)
+def _foreseen(
+    order: Order, job: Job, first: Sequence[Step], variants: Sequence[Variant]
+) -> Foreseen:
+    calibration, course = order.calibration, [*first]
     for each in variants:
         course += quantization(each.job, each.config, order.scheme, each.out, order.sign)
     due = list(Plan.of(job.space, fresh=order.fresh).foresee(course))
