@@ -1,8 +1,7 @@
 #include <immintrin.h>
 
 #include "kernels/linear/cpu.h"
-#include "kernels/real/rounding.h"
-#include "kernels/real/rows.h"
+#include "kernels/real/kernels.h"
 #include "kernels/simd/avx2.h"
 
 namespace vlmforge::kernels {
@@ -30,23 +29,8 @@ struct Doubles {
   static VLMFORGE_INLINE F fma(F a, F b, F c) { return _mm256_fmadd_pd(a, b, c); }
 };
 
-constexpr RealKernels kernels_of_avx2() {
-  return {"avx2",
-          cpu_has_avx2,
-          product<Floats>,
-          product<Doubles>,
-          sum_rows<float>,
-          sum_rows<double>,
-          real_rms_norm,
-          real_layer_norm,
-          real_attention<Floats, Avx2>,
-          apply_function<Avx2>,
-          round_columns,
-          descend_columns};
-}
-
 }  // namespace
 
-const RealKernels real_avx2 = kernels_of_avx2();
+constinit const RealKernels real_avx2 = all_kernels<Floats, Doubles, Avx2>("avx2", cpu_has_avx2);
 
 }  // namespace vlmforge::kernels

@@ -1,8 +1,7 @@
 #include <immintrin.h>
 
 #include "kernels/linear/cpu.h"
-#include "kernels/real/rounding.h"
-#include "kernels/real/rows.h"
+#include "kernels/real/kernels.h"
 #include "kernels/simd/avx512.h"
 
 namespace vlmforge::kernels {
@@ -30,23 +29,8 @@ struct Doubles {
   static VLMFORGE_INLINE F fma(F a, F b, F c) { return _mm512_fmadd_pd(a, b, c); }
 };
 
-constexpr RealKernels kernels_of_avx512() {
-  return {"avx512",
-          cpu_has_avx512vnni,
-          product<Floats>,
-          product<Doubles>,
-          sum_rows<float>,
-          sum_rows<double>,
-          real_rms_norm,
-          real_layer_norm,
-          real_attention<Floats, Avx512>,
-          apply_function<Avx512>,
-          round_columns,
-          descend_columns};
-}
-
 }  // namespace
 
-const RealKernels real_avx512 = kernels_of_avx512();
+constinit const RealKernels real_avx512 = all_kernels<Floats, Doubles, Avx512>("avx512", cpu_has_avx512vnni);
 
 }  // namespace vlmforge::kernels

@@ -1,8 +1,7 @@
 #include <arm_neon.h>
 
 #include "kernels/linear/cpu.h"
-#include "kernels/real/rounding.h"
-#include "kernels/real/rows.h"
+#include "kernels/real/kernels.h"
 #include "kernels/simd/neon.h"
 
 namespace vlmforge::kernels {
@@ -30,23 +29,8 @@ struct Doubles {
   static VLMFORGE_INLINE F fma(F a, F b, F c) { return vfmaq_f64(c, a, b); }
 };
 
-constexpr RealKernels kernels_of_neon() {
-  return {"neon",
-          cpu_has_neon_dotprod,
-          product<Floats>,
-          product<Doubles>,
-          sum_rows<float>,
-          sum_rows<double>,
-          real_rms_norm,
-          real_layer_norm,
-          real_attention<Floats, Neon>,
-          apply_function<Neon>,
-          round_columns,
-          descend_columns};
-}
-
 }  // namespace
 
-const RealKernels real_neon = kernels_of_neon();
+constinit const RealKernels real_neon = all_kernels<Floats, Doubles, Neon>("neon", cpu_has_neon_dotprod);
 
 }  // namespace vlmforge::kernels

@@ -1,7 +1,6 @@
 #include <cmath>
 
-#include "kernels/real/rounding.h"
-#include "kernels/real/rows.h"
+#include "kernels/real/kernels.h"
 #include "kernels/simd/scalar.h"
 
 namespace vlmforge::kernels {
@@ -22,23 +21,8 @@ struct One {
 
 bool always() { return true; }
 
-constexpr RealKernels kernels_of_scalar() {
-  return {"scalar",
-          always,
-          product<One<float>>,
-          product<One<double>>,
-          sum_rows<float>,
-          sum_rows<double>,
-          real_rms_norm,
-          real_layer_norm,
-          real_attention<One<float>, Scalar>,
-          apply_function<Scalar>,
-          round_columns,
-          descend_columns};
-}
-
 }  // namespace
 
-const RealKernels real_scalar = kernels_of_scalar();
+constinit const RealKernels real_scalar = all_kernels<One<float>, One<double>, Scalar>("scalar", always);
 
 }  // namespace vlmforge::kernels
