@@ -1,4 +1,4 @@
-// The machine as a Python module. Only this file and bind_real.cc know nanobind.
+// The machine as a Python module. Only this file, bind_real.cc and bind_whole.cc know nanobind.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/function.h>
@@ -18,6 +18,7 @@
 
 #include "bench/machine_limits.h"
 #include "bind_real.h"
+#include "bind_whole.h"
 #include "runtime/machine.h"
 #include "runtime/sizes.h"
 
@@ -212,6 +213,7 @@ NB_MODULE(_native, module) {
   module.def("int8_peak", &int8_peak, nb::call_guard<nb::gil_scoped_release>());
 
   bind_real(module);
+  bind_whole(module);
 
   nb::class_<Cache>(module, "Cache")
       .def("__init__",

@@ -84,6 +84,25 @@ void attention(const Real& real, Whole<const float, 2> q, Whole<const float, 2> 
                   scale, output.data()});
 }
 
+void hadamard(const Real& real, Whole<const float, 2> x, Whole<float, 2> output) {
+  const std::int64_t block = size(x, 1);
+  require(x.shape(0) == output.shape(0) && x.shape(1) == output.shape(1) &&
+          block >= kLeastHadamardBlock && (block & (block - 1)) == 0);
+  const nb::gil_scoped_release released;
+  real.hadamard(x.data(), size(x, 0), block, output.data());
+}
+
+std::int64_t count_sizes(const Real&, Whole<const float, 2> x, Whole<const float, 1> weights, int shift,
+                         Whole<double, 1> elements, Whole<double, 1> weighted) {
+  constexpr int kBits = 31;
+  require(x.shape(0) == weights.shape(0) && shift >= 0 && shift < kBits &&
+          size(elements, 0) > (0x7F7FFFFF >> shift) && elements.shape(0) == weighted.shape(0));
+  const nb::gil_scoped_release released;
+  return RealSizes{x.data(), size(x, 0), size(x, 1), weights.data(), shift, elements.data(),
+                   weighted.data()}
+      .count();
+}
+
 RealFunction function_named(const std::string& name) {
   if (name == "sigmoid") return RealFunction::sigmoid;
   if (name == "silu") return RealFunction::silu;
@@ -149,7 +168,9 @@ void bind_real(nb::module_& module) {
       .def("sum_rows", &sum_rows<double>)
       .def("normalize", &normalize)
       .def("attention", &attention)
+      .def("hadamard", &hadamard)
       .def("apply", &apply)
       .def("round_columns", &round_columns)
-      .def("descend_columns", &descend_columns);
+      .def("descend_columns", &descend_columns)
+      .def("count_sizes", &count_sizes);
 }

@@ -77,6 +77,11 @@ void Real::attention(const kernels::RealAttention& step) const {
             [&](Range tasks) { kernels_.attention(step, tasks); });
 }
 
+void Real::hadamard(const float* x, std::int64_t blocks, std::int64_t block, float* output) const {
+  share_out(threads_, blocks, 2 * block, 1,
+            [&](Range part) { kernels_.hadamard(x, block, output, part); });
+}
+
 void Real::apply(kernels::RealFunction function, const float* x, float* output,
                  std::int64_t elements) const {
   share_out(threads_, elements, 8, kWhole,

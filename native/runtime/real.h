@@ -18,6 +18,7 @@ class Real {
   void rms_norm(const kernels::RealNorm& step, std::int64_t rows) const;
   void layer_norm(const kernels::RealNorm& step, std::int64_t rows) const;
   void attention(const kernels::RealAttention& step) const;
+  void hadamard(const float* x, std::int64_t blocks, std::int64_t block, float* output) const;
   void apply(kernels::RealFunction function, const float* x, float* output,
              std::int64_t elements) const;
   void round(const kernels::RealRounding& step, std::int64_t outputs) const;

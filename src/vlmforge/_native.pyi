@@ -98,6 +98,7 @@ class Real:
         scale: float,
         output: np.ndarray,
     ) -> None: ...
+    def hadamard(self, x: np.ndarray, output: np.ndarray) -> None: ...
     def apply(self, function: str, x: np.ndarray, output: np.ndarray) -> None: ...
     def round_columns(
         self,
@@ -119,3 +120,31 @@ class Real:
         lowest: float,
         largest: float,
     ) -> None: ...
+    def count_sizes(
+        self,
+        x: np.ndarray,
+        weights: np.ndarray,
+        shift: int,
+        elements: np.ndarray,
+        weighted: np.ndarray,
+    ) -> int:
+        """Adds to both histograms; gives how many elements were not finite, and left out."""
+
+class Whole:
+    """Products of codes, exact until they are rounded once: see ``vlmforge.arithmetic.whole``.
+
+    Raises as :class:`Real` does.
+    """
+
+    def __init__(self, isa: str, threads: int) -> None: ...
+    def product(
+        self,
+        x: np.ndarray,
+        codes: np.ndarray,
+        group_scale: np.ndarray | None,
+        group: int,
+        multiplier: np.ndarray,
+        bias: np.ndarray | None,
+        output: np.ndarray,
+    ) -> None: ...
+    def add_gram(self, x: np.ndarray, sums: np.ndarray) -> None: ...

@@ -126,11 +126,13 @@ def followed(vision: Graph, method: int, mode: int) -> float:
     machine = torch.from_numpy(ReferenceMachine(program).run(given)[name])
     path = QuantizedPath(vision, codes, scales, [lambda: feeds])
     for product, weight in weights.items():
-        path.settle(vision.nodes[product], weight.dequantized())
+        path.settle(vision.nodes[product], weight)
     (rows,) = path.rows(vision.nodes[name])
     bias = vision.weight(vision.nodes[name], "bias")
     assert bias is not None
-    imitated = rows @ weights[name].dequantized().T + bias.load()
+    grid = path.grid(vision.nodes[name])
+    assert grid is not None
+    imitated = grid.real(rows) @ weights[name].dequantized().T + bias.load()
     exact = evaluate(vision, feeds)[name]
     return float((imitated - machine).square().sum() / (machine - exact).square().sum())
 

@@ -51,7 +51,7 @@ inline __m128i rounded_codes(__m128 values, float limit) {
 template <class Sums>
 void finish_avx2(const Sums& sums, const LinearWeight& weight, const Output& y, std::int64_t row,
                  std::int64_t block) {
-  if (channels_in(weight, block) < kChannelsPerBlock) {
+  if (channels_in(weight, block) < kChannelsPerBlock || y.element == Element::int32) {
     finish(sums, weight, y, row, block);
     return;
   }

@@ -102,7 +102,7 @@ __m512i codes_of(__m512 values, float limit) {
 template <class Sums>
 void Avx512::finish(const Sums& sums, const LinearWeight& weight, const Output& y,
                     std::int64_t row, std::int64_t block) {
-  if (channels_in(weight, block) < kChannelsPerBlock) {
+  if (channels_in(weight, block) < kChannelsPerBlock || y.element == Element::int32) {
     kernels::finish(sums, weight, y, row, block);
     return;
   }

@@ -54,6 +54,14 @@ template <class Sums>
 void finish(const Sums& sums, const LinearWeight& weight, const Output& y, std::int64_t row,
             std::int64_t block) {
   const std::int64_t count = channels_in(weight, block);
+  if (y.element == Element::int32) {
+    auto* const totals =
+        static_cast<std::int32_t*>(y.data) + row * y.stride + block * kChannelsPerBlock;
+    for (std::int64_t lane = 0; lane < count; ++lane) {
+      totals[lane] += static_cast<std::int32_t>(sums[lane]);
+    }
+    return;
+  }
   for (std::int64_t lane = 0; lane < count; ++lane) {
     const std::int64_t channel = block * kChannelsPerBlock + lane;
     const float sum = static_cast<float>(sums[lane] + bias_of(weight, channel));

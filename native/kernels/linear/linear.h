@@ -4,6 +4,7 @@
 //   acc[m, n] = sum_g group_scale[n, g] * sum_{k in g} x[m, k] * W[n, k]  exact, grouped int4
 //   y[m, n]   = clamp(rint(f32(acc[m, n] + bias[n]) * multiplier[n]))     integer outputs
 //   y[m, n]   = f32(acc[m, n] + bias[n]) * multiplier[n]                  float32 outputs
+//   y[m, n]  += acc[m, n]                                                int32 outputs
 //
 // Every variant gives the same bits. A product takes two steps, both splittable over threads:
 //
@@ -23,7 +24,7 @@ namespace vlmforge::kernels {
 inline constexpr std::int64_t kChannelsPerBlock = 16;
 inline constexpr std::int64_t kMaxInFeatures = 65536;
 
-enum class Element : std::uint8_t { int8, int16, float32 };
+enum class Element : std::uint8_t { int8, int16, int32, float32 };
 enum class WeightKind : std::uint8_t { int8, int4 };
 
 // Half-open range of rows or of blocks of output channels.
@@ -68,7 +69,7 @@ struct PackedRows {
   std::int64_t features;
 };
 
-// Row-major results [M, N]: int8, int16 or float32.
+// Row-major results [M, N]: int8, int16 or float32, or int32, to which sums that fit are added.
 struct Output {
   void* data;
   Element element;

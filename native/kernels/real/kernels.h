@@ -18,6 +18,7 @@ constexpr RealKernels all_kernels(std::string_view name, bool (*supported)()) {
           real_rms_norm,
           real_layer_norm,
           real_attention<Floats, Simd>,
+          real_hadamard<Simd>,
           apply_function<Simd>,
           round_columns,
           descend_columns};

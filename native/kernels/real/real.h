@@ -50,6 +50,9 @@ struct RealAttention {
   static constexpr std::int64_t kBlock = 256;  // rows of a head that attend together
 };
 
+// The least block of a transform that the kernels know: the elements of the widest vector.
+inline constexpr std::int64_t kLeastHadamardBlock = 16;
+
 enum class RealFunction : std::uint8_t { sigmoid, silu, gelu, quick_gelu, gelu_tanh };
 
 // Rounds columns of a weight one after the other, each error carried to those behind it: error
@@ -78,6 +81,20 @@ struct RealDescent {
   float lowest, largest;
 };
 
+// Counts the sizes of float32 rows [rows, columns] in bins: their bits without the last `shift`.
+// Not of an instruction set. Elements that are not finite are left out.
+struct RealSizes {
+  const float* x;
+  std::int64_t rows, columns;
+  const float* weights;    // [rows]
+  int shift;
+  double* elements;        // += 1 for each element
+  double* weighted;        // += its row's weight
+
+  // How many were not finite.
+  std::int64_t count() const;
+};
+
 struct RealKernels {
   std::string_view name;
   bool (*supported)();
@@ -88,6 +105,7 @@ struct RealKernels {
   void (*rms_norm)(const RealNorm& step, Range rows);
   void (*layer_norm)(const RealNorm& step, Range rows);
   void (*attention)(const RealAttention& step, Range tasks);  // heads() * blocks() of them
+  void (*hadamard)(const float* x, std::int64_t block, float* output, Range blocks);
   void (*apply)(RealFunction function, const float* x, float* output, Range elements);
   void (*round)(const RealRounding& step, Range outputs);
   void (*descend)(const RealDescent& step, Range outputs);

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdint>
 
+#include "kernels/hadamard/body.h"
 #include "kernels/real/product.h"
 #include "kernels/simd/functions.h"
 
@@ -85,16 +86,48 @@ void apply_function(RealFunction function, const float* x, float* output, Range 
   });
 }
 
+// Multiplies some elements by `scale`, in place, and gives the largest.
+template <class S>
+VLMFORGE_INLINE float scale_and_find_largest(float* x, std::int64_t count, float scale) {
+  typename S::F most = S::splat(-INFINITY);
+  std::int64_t i = 0;
+  for (; i + S::width <= count; i += S::width) {
+    const typename S::F scaled = S::load(x + i) * S::splat(scale);
+    S::store(x + i, scaled);
+    most = S::max(most, scaled);
+  }
+  float largest[S::width];
+  S::store(largest, most);
+  for (std::int64_t lane = 1; lane < S::width; ++lane) {
+    largest[0] = largest[lane] > largest[0] ? largest[lane] : largest[0];
+  }
+  for (; i < count; ++i) {
+    x[i] = x[i] * scale;
+    largest[0] = x[i] > largest[0] ? x[i] : largest[0];
+  }
+  return largest[0];
+}
+
+// Blocks of elements, each multiplied with a Hadamard matrix and divided by the root of its size.
+template <class S>
+void real_hadamard(const float* x, std::int64_t block, float* output, Range blocks) {
+  const float root = __builtin_sqrtf(static_cast<float>(block));
+  for (std::int64_t b = blocks.first * block; b < blocks.last * block; b += block) {
+    float* const y = output + b;
+    for (std::int64_t i = 0; i < block; i += S::width) S::store(y + i, mix<S>(S::load(x + b + i)));
+    for (std::int64_t distance = S::width; distance < block; distance *= 2) {
+      mix_vectors<S>(y, block, distance);
+    }
+    for (std::int64_t i = 0; i < block; ++i) y[i] = y[i] / root;
+  }
+}
+
 // Scores of a row as probabilities, in place; those of keys it does not see become 0.
 template <class S>
 VLMFORGE_INLINE void softmax(float* scores, std::int64_t count, Range seen, float scale) {
   float* const x = scores + seen.first;
   const std::int64_t width = seen.last - seen.first;
-  float largest = -INFINITY;
-  for (std::int64_t i = 0; i < width; ++i) {
-    x[i] = x[i] * scale;
-    largest = x[i] > largest ? x[i] : largest;
-  }
+  const float largest = scale_and_find_largest<S>(x, width, scale);
   for_each<S>(0, width, [&]<class W>(std::int64_t i) VLMFORGE_INLINE_LAMBDA {
     W::store(x + i, exp<W>(W::load(x + i) - W::splat(largest)));
   });

@@ -1,4 +1,4 @@
-"""The native kernels of real numbers, where they can compute something."""
+"""The native kernels of real numbers and of codes, where they can compute something."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ else:
     BUILT = True
 
 if TYPE_CHECKING:
-    from vlmforge._native import Real
+    from vlmforge._native import Real, Whole
 
 
 def has_order(device: str) -> bool:
@@ -44,11 +44,32 @@ def real_kernels(*tensors: Tensor, doubles: bool = False) -> Real | None:
         unfit = tensor.device.type != "cpu" or tensor.dtype != dtype
         if unfit or (asked and tensor.requires_grad):
             return None
-    return _kernels(os.environ.get("VLMFORGE_ISA"), torch.get_num_threads())
+    return _real(_instruction_set(os.environ.get("VLMFORGE_ISA")), torch.get_num_threads())
+
+
+def whole_kernels() -> Whole:
+    """The kernels that compute with codes on the CPU, on as many threads as torch has.
+
+    They are there where :func:`has_order` says so.
+
+    Raises:
+        RunError: as of :func:`real_kernels`.
+    """
+    return _whole(_instruction_set(os.environ.get("VLMFORGE_ISA")), torch.get_num_threads())
 
 
 @functools.cache
-def _kernels(wanted: str | None, threads: int) -> Real:
+def _real(isa: str, threads: int) -> Real:
+    return _native.Real(isa, threads)
+
+
+@functools.cache
+def _whole(isa: str, threads: int) -> Whole:
+    return _native.Whole(isa, threads)
+
+
+@functools.cache
+def _instruction_set(wanted: str | None) -> str:
     names = _native.instruction_sets()
     name = wanted or names[0]
     if name not in names:
@@ -56,4 +77,4 @@ def _kernels(wanted: str | None, threads: int) -> Real:
             f"there is no instruction set {name!r} here",
             mend=f"set VLMFORGE_ISA to one of {', '.join(names)}, or not at all",
         )
-    return _native.Real(name, threads)
+    return name

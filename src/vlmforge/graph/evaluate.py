@@ -10,11 +10,11 @@ from torch import Tensor
 
 from vlmforge.arithmetic.activations import activation
 from vlmforge.arithmetic.attention import Operands, attention, causal, whole
+from vlmforge.arithmetic.hadamard import hadamard_transform
 from vlmforge.arithmetic.norms import layer_norm, rms_norm
 from vlmforge.arithmetic.products import linear
 from vlmforge.dims import bind, resolve
 from vlmforge.graph.core import Graph, Node
-from vlmforge.graph.hadamard import hadamard_transform
 
 Values = dict[str, Tensor]
 Weights = dict[str, Tensor]

@@ -9,12 +9,12 @@ from typing import Any, Protocol
 import numpy as np
 
 from vlmforge.graph.core import Graph, Node
-from vlmforge.program import layout
 from vlmforge.program.core import Buffer, Instruction, Program
 from vlmforge.progress import Progress
 from vlmforge.quantize.scales.choice import LIMITS, Scales
 from vlmforge.quantize.weights.bias import bias_codes, least_scales, real_bias
 from vlmforge.quantize.weights.formats import QuantizedWeight
+from vlmforge.quantize.weights.packed import PackedWeight
 from vlmforge.quantize.weights.rounding import Rounding
 
 
@@ -140,15 +140,13 @@ def _product(builder: _Builder, node: Node) -> Emitted:
 def _weight(builder: _Builder, node: Node, quantized: QuantizedWeight) -> Emitted:
     n, k = quantized.codes.shape
     attrs = {"in_features": k, "out_features": n}
-    if quantized.bits == 8:
-        return builder.tensor(node, "weight", layout.pack(quantized.codes)), attrs
-    tensors = builder.tensor(node, "weight", layout.pack_int4(quantized.codes))
-    if quantized.group_scale is None or quantized.group is None:
+    packed = PackedWeight.of(quantized)
+    tensors = builder.tensor(node, "weight", packed.codes)
+    if packed.group_scale is None:
         return tensors, attrs
-    scales = layout.pack_group_scale(quantized.group_scale)
-    return tensors | builder.tensor(node, "group_scale", scales), {
+    return tensors | builder.tensor(node, "group_scale", packed.group_scale), {
         **attrs,
-        "group": quantized.group,
+        "group": packed.group,
     }
 
 

@@ -13,7 +13,7 @@ from math import prod
 from vlmforge.calibrate.answers import DRAFT, OWN
 from vlmforge.calibrate.record import BATCH
 from vlmforge.families.family import LANGUAGE
-from vlmforge.quantize.weights.rounding import ROWS
+from vlmforge.quantize.observe.held import ROWS
 from vlmforge.source.checkpoint import EMBEDDING, LM_HEAD, Checkpoint
 from vlmforge.stages.calibration import Calibration
 from vlmforge.stages.forecast import Forecast

@@ -16,6 +16,7 @@ from vlmforge.graph.core import Graph
 from vlmforge.graph.verify import verify
 from vlmforge.progress import Progress
 from vlmforge.quantize.observe.clipping import Clipping
+from vlmforge.quantize.observe.held import held_at_once
 from vlmforge.quantize.observe.ranges import Range
 from vlmforge.quantize.scales.choice import Bound
 from vlmforge.quantize.scheme import require_nodes
@@ -80,5 +81,6 @@ def observe_component(
         graph, samples, config, rotation_path, overrides, device, progress
     )
     clipping = Clipping.of(transformed.graph, config)
-    ranges = clipping.observe(transformed.graph, transformed.loaders, device, progress)
+    held = held_at_once(transformed.graph, transformed.loaders)
+    ranges = clipping.observe(transformed.graph, held, device, progress)
     return Observed(transformed, samples.fingerprint(), samples.options(), ranges, clipping.bound)

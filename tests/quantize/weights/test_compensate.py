@@ -11,7 +11,7 @@ from vlmforge.errors import CalibrationError
 from vlmforge.graph.core import Weight
 from vlmforge.quantize.weights.compensate import Compensation, compensate
 from vlmforge.quantize.weights.formats import QuantizedWeight, WeightFormat, quantize_weight
-from vlmforge.quantize.weights.hessian import Hessian, inverse_factor
+from vlmforge.quantize.weights.hessian import RealHessian, inverse_factor
 
 FORMATS = [WeightFormat(), WeightFormat(4, None, True), WeightFormat(4, 32, True)]
 
@@ -26,7 +26,7 @@ def correlated(rows: int, columns: int, seed: int = 0) -> Tensor:
 
 
 def hessian_of(x: Tensor, damping: float = 0.01) -> Tensor:
-    hessian = Hessian(x.shape[1])
+    hessian = RealHessian(x.shape[1])
     for part in x.split(64):
         hessian.add(part)
     return hessian.damped(damping)

@@ -24,13 +24,13 @@ from vlmforge.learning.loss import row_error
 from vlmforge.learning.steps import Learning, announce, timed
 from vlmforge.quantize.learn.layer_model import LayerModel
 from vlmforge.quantize.learn.quantized_path import QuantizedPath
+from vlmforge.quantize.observe.held import held_at_once
 from vlmforge.quantize.scales.choice import Scales
 from vlmforge.quantize.scales.grid import grids
 from vlmforge.quantize.weights.formats import QuantizedWeight
 from vlmforge.quantize.weights.rounding import (
     Rounding,
     SettledRounding,
-    held_at_once,
     settled_weights,
 )
 
@@ -79,7 +79,7 @@ def learned_codes(
         names = {node.name for node in nodes}
         first = next(i for i, product in enumerate(products) if product.name in names)
         for product in products[settled:first]:
-            path.settle(product, weights[product.name].dequantized())
+            path.settle(product, weights[product.name])
         settled = first
         weights |= learner.learn(nodes, weights, path.reach(nodes[0]))
     return SettledRounding(weights)

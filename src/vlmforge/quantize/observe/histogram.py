@@ -9,12 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vlmforge.arithmetic.sizes import INFINITY, count_sizes
 from vlmforge.arithmetic.sums import row_sums
 
 SHIFT = 17
 """Bits of a float32 dropped for its bin: 64 bins an octave remain, 1 % wide."""
 
-BINS = 0x7F800000 >> SHIFT
+BINS = INFINITY >> SHIFT
 """Bins of the non-negative finite float32 numbers."""
 
 CENTERS = ((np.arange(BINS, dtype=np.uint32) << SHIFT) + (1 << (SHIFT - 1))).view(np.float32)
@@ -45,11 +46,10 @@ class Histogram:
     def update(self, value: Tensor) -> None:
         """Take in one sample's value, float32 ``[..., channels]``."""
         rows = value.flatten(0, -2).cpu()
-        bins = (rows.abs().contiguous().view(torch.int32) >> SHIFT).flatten().numpy()
-        energy = row_sums(rows.square())[:, None]
-        weights = torch.where(energy > 0, 1 / energy, 0.0).expand_as(rows).flatten().numpy()
-        self.elements += np.bincount(bins, minlength=BINS)
-        self.tokens += np.bincount(bins, weights, minlength=BINS)
+        energy = row_sums(rows.square())
+        elements, tokens = count_sizes(rows, torch.where(energy > 0, 1 / energy, 0.0), SHIFT)
+        self.elements += elements
+        self.tokens += tokens
 
     def best_bound(self, below: float = math.inf) -> float:
         """The clipping at which int8 loses least, see :meth:`loss`; 0 if every element is.

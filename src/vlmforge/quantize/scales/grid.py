@@ -13,6 +13,8 @@ from vlmforge.graph.core import Graph
 from vlmforge.graph.ops import MOVES
 from vlmforge.quantize.scales.choice import LIMITS, Scales
 
+INT8 = LIMITS["int8"]
+
 
 @dataclass(frozen=True)
 class Grid:
@@ -30,12 +32,20 @@ class Grid:
 
     def round(self, value: Tensor) -> Tensor:
         """The nearest points; ``value`` is float32 ``[..., channels]``."""
-        if self.centre is None:
-            return self._round(value / self.scale)
-        return self._round((value - self.centre) / self.scale).add_(self.centre)
+        return self.real(self._steps(value))
 
-    def _round(self, scaled: Tensor) -> Tensor:
-        return scaled.round_().clamp_(-self.limit, self.limit).mul_(self.scale)
+    def codes(self, value: Tensor) -> Tensor:
+        """The codes of the nearest points, int8 or int16."""
+        return self._steps(value).to(torch.int8 if self.limit <= INT8 else torch.int16)
+
+    def real(self, codes: Tensor) -> Tensor:
+        """The points that codes ``[..., channels]`` stand for, float32."""
+        points = codes * self.scale
+        return points if self.centre is None else points.add_(self.centre)
+
+    def _steps(self, value: Tensor) -> Tensor:
+        from_centre = value if self.centre is None else value - self.centre
+        return (from_centre / self.scale).round_().clamp_(-self.limit, self.limit)
 
 
 def grids(

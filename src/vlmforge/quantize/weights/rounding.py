@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from statistics import mean
 from typing import Protocol
 
 import numpy as np
@@ -13,24 +12,18 @@ from torch import Tensor
 from vlmforge.config import CompileConfig, HessianQuantConfig
 from vlmforge.errors import ConfigError
 from vlmforge.graph.core import Graph, Node
-from vlmforge.graph.feeds import row_count
 from vlmforge.graph.ops import PRODUCTS
 from vlmforge.graph.stream import Feeds
 from vlmforge.progress import Progress
 from vlmforge.quantize.learn.quantized_path import QuantizedPath
+from vlmforge.quantize.observe.held import held_at_once
 from vlmforge.quantize.roles import product_roles
 from vlmforge.quantize.scales.choice import Scales
 from vlmforge.quantize.scheme import require_nodes
 from vlmforge.quantize.weights.bias import least_scales, real_bias
 from vlmforge.quantize.weights.compensate import Compensation, compensate
 from vlmforge.quantize.weights.formats import QuantizedWeight, WeightFormat, quantize_weight
-from vlmforge.quantize.weights.hessian import Hessian
-
-ROWS = 65536
-"""About the most rows of samples on the quantized path; all their live values are held at once."""
-
-ASKED = 8
-"""Samples that are loaded to know about how many rows there are."""
+from vlmforge.quantize.weights.hessian import hessian_of
 
 
 class Rounding(Protocol):
@@ -80,7 +73,7 @@ def choose_rounding(
     path: Callable[[Sequence[Feeds]], QuantizedPath],
     samples: Sequence[Feeds],
 ) -> Rounding:
-    """Error compensation on as many samples as :data:`ROWS` allows, or rounding to nearest.
+    """Error compensation on as many samples as :func:`held_at_once` gives, or rounding to nearest.
 
     Args:
         graph: the transformed component.
@@ -94,13 +87,6 @@ def choose_rounding(
     attributes = config.attributes
     settings = Compensation(attributes.perc_damp, attributes.act_order, attributes.block_size)
     return CompensatedRounding(graph, formats, path(held_at_once(graph, samples)), settings)
-
-
-def held_at_once(graph: Graph, samples: Sequence[Feeds]) -> Sequence[Feeds]:
-    """As many samples, spread over all of them, as :data:`ROWS` allows."""
-    asked = samples[:: math.ceil(len(samples) / ASKED)]
-    rows = len(samples) * mean(row_count(graph, load()) for load in asked)
-    return samples[:: math.ceil(rows / ROWS)]
 
 
 def _require_products(graph: Graph, names: Iterable[str]) -> None:
@@ -147,24 +133,23 @@ class CompensatedRounding:
         weight = self._graph.weights[product.weights["weight"]]
         hessian, chosen = self._hessian_of(product), self._formats[product.name]
         quantized = compensate(weight, hessian, chosen, self._settings, smallest)
-        self._path.settle(product, quantized.dequantized())
+        self._path.settle(product, quantized)
         return quantized
 
     def settle(self, product: Node, weight: QuantizedWeight) -> None:
         """See :class:`Rounding`; samples pass up to the product, so that few weights are held."""
-        self._path.reach(product)
-        self._path.settle(product, weight.dequantized())
+        self._path.advance(product)
+        self._path.settle(product, weight)
 
     def _hessian_of(self, product: Node) -> Tensor:
         """The damped Hessian; products that read the same value one after the other share it."""
         name = product.inputs[0]
         if self._hessian is None or self._hessian[0] != name:
             self._hessian = None
-            total: Hessian | None = None
+            size = math.prod(self._graph.weights[product.weights["weight"]].shape[1:])
+            total = hessian_of(size, self._path.grid(product), self._path.device)
             for rows in self._path.rows(product):
-                total = total or Hessian(rows.shape[1], rows.device)
                 total.add(rows)
-            assert total is not None
             self._hessian = name, total.damped(self._settings.damping)
         return self._hessian[1]
 

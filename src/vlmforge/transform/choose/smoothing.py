@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 
 from vlmforge.arithmetic.functions import exp2, log2, power
+from vlmforge.arithmetic.hadamard import hadamard_transform
 from vlmforge.arithmetic.products import linear
 from vlmforge.arithmetic.sums import mean, row_sums
 from vlmforge.graph.core import Graph, Node
-from vlmforge.graph.hadamard import hadamard_transform
 from vlmforge.transform.choose.statistics import Statistics
 from vlmforge.transform.precision import Precision, round_to
 

@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from vlmforge.arithmetic.hadamard import hadamard_transform
 from vlmforge.fixed_point import HADAMARD_BLOCKS
 from vlmforge.graph.core import Graph, Node, Weight
-from vlmforge.graph.hadamard import hadamard_transform
 from vlmforge.transform.blocks import gated_mlps
 
 

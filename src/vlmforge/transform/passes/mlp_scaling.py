@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from vlmforge.arithmetic.hadamard import hadamard_transform
 from vlmforge.graph.core import Graph, Weight
-from vlmforge.graph.hadamard import hadamard_transform
 from vlmforge.graph.scaling import scale_output
 from vlmforge.transform.blocks import GatedMLP, gated_mlps
 from vlmforge.transform.choose.smoothing import Channels
