@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from vlmforge import __version__, console
+from vlmforge.cli.heap import keep_pages
 from vlmforge.cli.presets import Weights
 from vlmforge.config import InferenceScheme
 from vlmforge.libraries import require_libraries
@@ -29,6 +30,7 @@ class Compiling(TyperCommand):
 
     def invoke(self, ctx: Any) -> Any:
         require_libraries(ctx.command_path)
+        keep_pages()
         return super().invoke(ctx)
 
 

@@ -14,6 +14,7 @@ from vlmforge.families.family import LANGUAGE, VISION
 from vlmforge.formats.rotation import Rotation
 from vlmforge.formats.samples import Sample
 from vlmforge.graph.core import Graph
+from vlmforge.graph.recent import with_recent
 from vlmforge.learning.steps import Budget
 from vlmforge.progress import Progress
 from vlmforge.quantize.scheme import assign_codes, attention_operands, narrowable
@@ -72,7 +73,8 @@ def transform_component(
     settings = Settings(config.equivalent_transformation, precision, config.seed, device, progress)
     graph, rotation, residual = _rotated(graph, samples, config, settings, rotation_path)
     loaders = [partial(rotated_feeds, graph, sample, residual) for sample in samples]
-    return Transformed(scale(graph, loaders, settings), rotation, loaders, settings.budget)
+    scaled = with_recent(scale(graph, loaders, settings))
+    return Transformed(scaled, rotation, loaders, settings.budget)
 
 
 def _rotated(
