@@ -22,6 +22,7 @@ from vlmforge.calibrate.answers import (
     given_answers,
     no_answers,
 )
+from vlmforge.calibrate.kept import KeptAnswers
 from vlmforge.calibrate.questions import GivenQuestions, ImageQuestions, Question, Questions
 from vlmforge.capture.positions import position_tables
 from vlmforge.errors import CalibrationError
@@ -56,8 +57,9 @@ def record_language(
     answers: AnswerSource | WrittenAnswers = OWN,
     seed: int = 0,
     streamed: bool = False,
+    kept: KeptAnswers | None = None,
 ) -> Path:
-    """Record prompts and their answers, each sequence as the original's decoder receives it.
+    """Record prompts and their answers, as the original's decoder receives them; where they are.
 
     A sample is ``inputs_embeds`` float32 ``[1, seq, hidden]`` (image features merged, the
     answer included), ``position_ids`` int64 ``[3, seq]`` and ``token_types`` int8
@@ -79,9 +81,7 @@ def record_language(
         seed: chooses among given answers where there are more.
         streamed: whether the model's weights are read as they are needed, instead of all at once;
             without answers of its own they always are.
-
-    Returns:
-        The directory of the samples.
+        kept: where the model's own answers are kept, batch by batch; none are deleted.
 
     Raises:
         CalibrationError: no image can be read, lines of answers are malformed, or a number is out
@@ -93,7 +93,7 @@ def record_language(
     questions = _questions(images_dir, source, num_samples, seed)
     streamed = streamed or answers != OWN
     reference = ReferenceModel.load(checkpoint, device, DTYPES[dtype], layout, streamed=streamed)
-    answer = _answering(answers, reference, max_new_tokens, progress)
+    answer = _answering(answers, reference, max_new_tokens, progress, kept)
     facts = _facts(checkpoint, questions, layout, progress)
     facts |= _answer_facts(answers, max_new_tokens) | {"dtype": dtype, "device": device}
     with SampleWriter(Path(output_dir), "language", facts) as writer:
@@ -209,11 +209,13 @@ def _answering(
     reference: ReferenceModel,
     max_new_tokens: int,
     progress: Progress | None,
+    kept: KeptAnswers | None,
 ) -> Answer:
     if isinstance(answers, WrittenAnswers):
         return answers
     if answers == OWN:
-        return OwnAnswers(reference, max_new_tokens, progress)
+        own = OwnAnswers(reference, max_new_tokens, progress)
+        return own if kept is None else kept.keeping(own)
     return no_answers if answers == NONE else given_answers(reference)
 
 

@@ -14,6 +14,7 @@ from vlmforge.calibrate.answers import (
     answers_file,
 )
 from vlmforge.calibrate.images import ImageSource
+from vlmforge.calibrate.kept import KeptAnswers
 from vlmforge.calibrate.record import record_language
 from vlmforge.errors import CalibrationError
 from vlmforge.images.layout import DYNAMIC, Layout
@@ -114,6 +115,7 @@ def calibrate_language(
     calibration: Calibration,
     device: str = "cpu",
     progress: Progress | None = None,
+    kept: KeptAnswers | None = None,
 ) -> Path:
     """Language samples, in the arithmetic asked for or what :class:`Arithmetic` chooses.
 
@@ -124,6 +126,7 @@ def calibrate_language(
         calibration: how many samples, and of what.
         device: ``"cpu"`` or ``"gpu"``.
         progress: is told of every sample.
+        kept: where answers are kept for a calibration that is interrupted; it deletes none.
 
     Raises:
         CalibrationError, SourceError: as :func:`vlmforge.calibrate.record.record_language`.
@@ -134,9 +137,9 @@ def calibrate_language(
     if answers == DRAFT and images is not None:
         place = output_dir.parent
         answers = draft_answers(
-            checkpoint, images, place, *lengths, layout, device, way.dtype, progress
+            checkpoint, images, place, *lengths, layout, device, way.dtype, progress, kept
         )
     return record_language(
         checkpoint, images, output_dir, *lengths, device, way.dtype, layout, progress,
-        answers=answers, seed=calibration.seed, streamed=way.streamed,
+        answers=answers, seed=calibration.seed, streamed=way.streamed, kept=kept,
     )  # fmt: skip

@@ -27,7 +27,7 @@ from vlmforge.quantize.weights.kept import KeptRounding
 from vlmforge.quantize.weights.rounding import Rounding, choose_rounding, weight_formats
 from vlmforge.stages.observed import Observed, observe_component
 from vlmforge.stages.transformed import Transformed
-from vlmforge.stages.version import code_facts
+from vlmforge.stages.version import code_facts, computing_facts
 
 STOPPED = "stopped"
 """What a program says of its learning where the user ended it."""
@@ -106,10 +106,8 @@ def _provenance(
 
 def _circumstances(observed: Observed, device: str) -> list[object]:
     """What kept weights follow from besides the graph: samples, code, and who computes."""
-    computing: list[object] = [device]
-    if not has_order(device):
-        computing += [torch.get_num_threads(), torch.backends.cpu.get_cpu_capability()]
-    return [observed.calibration, code_facts("stages.mxq"), computing]
+    computing = {} if has_order(device) else computing_facts()
+    return [observed.calibration, code_facts("stages.mxq"), device, computing]
 
 
 def learned(

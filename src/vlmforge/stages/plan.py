@@ -78,6 +78,7 @@ class Plan:
                 self.tell(f"{step.name}: {due.sentence}")
             if due.reasons:
                 self._run(step)
+            step.tidy()
 
     def foresee(self, steps: Sequence[Step]) -> Iterator[Due]:
         """Which steps are due as things stand; nothing is run or written."""
@@ -110,5 +111,4 @@ class Plan:
             step.run()
         reads = {path: self._made[path] for path in step.reads}
         self._made |= self.records.write(step, reads)
-        step.tidy()
         self.seconds[step.name] = time.perf_counter() - start

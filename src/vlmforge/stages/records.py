@@ -51,7 +51,7 @@ class Records:
 
     def read(self, step: Step) -> Record | None:
         """What was written of a step, None if nothing was, or nothing that can be read."""
-        path = self._file(step)
+        path = self._path(step.name)
         with suppress(OSError, FormatError):
             return validate(Record, parse_object(path.read_bytes(), "the record", path), path)
         return None
@@ -71,9 +71,13 @@ class Records:
             format=STEP_FORMAT, facts=step.facts | step.short(), reads=self._named(reads),
             made=self._named(made),
         )  # fmt: skip
-        with atomic_file(self._file(step)) as file:
+        with atomic_file(self._path(step.name)) as file:
             file.write((json.dumps(record.model_dump(), indent=2) + "\n").encode())
         return made
+
+    def forget(self, name: str) -> None:
+        """Delete the record of a step, if there is one."""
+        self._path(name).unlink(missing_ok=True)
 
     def stale(self, step: Step, record: Record, reads: Mapping[Path, str]) -> list[str]:
         """What of a step's record is otherwise now, in words; its own files are not looked at."""
@@ -110,5 +114,5 @@ class Records:
             )
         return found
 
-    def _file(self, step: Step) -> Path:
-        return self.folder / f"{step.name.replace(' ', '-')}.json"
+    def _path(self, name: str) -> Path:
+        return self.folder / f"{name.replace(' ', '-')}.json"

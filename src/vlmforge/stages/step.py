@@ -21,7 +21,7 @@ class Step:
         facts: what else it follows from, by the noun that says what is another when it changed:
             ``"seed"``, ``"model"``.
         short: facts of what was not done as asked, once it has run; for their sake it is due again.
-        tidy: deletes what it keeps to go on from, should it be interrupted.
+        tidy: deletes what it kept to go on from; done whenever it is made.
     """
 
     name: str

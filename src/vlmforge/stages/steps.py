@@ -9,25 +9,27 @@ from pathlib import Path
 
 from vlmforge.calibrate.answers import OWN
 from vlmforge.calibrate.images import collect_images
+from vlmforge.calibrate.kept import KeptAnswers
 from vlmforge.calibrate.record import record_vision
 from vlmforge.calibrate.text import record_text
 from vlmforge.config import CompileConfig, InferenceScheme
 from vlmforge.families.family import LANGUAGE, VISION
+from vlmforge.formats.kept import clear_kept
 from vlmforge.formats.mxq import read_mxq
 from vlmforge.formats.rotation import sidecar_path
 from vlmforge.progress import Progress
-from vlmforge.quantize.weights.kept import clear_kept
 from vlmforge.signing.keys import SigningKey
 from vlmforge.source.checkpoint import Checkpoint
 from vlmforge.stages import facts
 from vlmforge.stages.calibration import Calibration, calibrate_language
+from vlmforge.stages.draft import clear_answers
 from vlmforge.stages.mblt import mblt_compile
 from vlmforge.stages.mxq import mxq_compile
 from vlmforge.stages.overrides import workspace_overrides
 from vlmforge.stages.package import write_package
 from vlmforge.stages.preflight import require_material
 from vlmforge.stages.step import Facts, Step
-from vlmforge.stages.version import code_facts
+from vlmforge.stages.version import code_facts, computing_facts
 from vlmforge.stages.workspace import Workspace
 
 
@@ -90,14 +92,16 @@ def answers(job: Job, calibration: Calibration) -> Step:
     """Images, questions and the original's answers to language samples."""
     images = None if calibration.answers_file else job.space.images
     where = (job.checkpoint, images, job.space.calibration)
-    run = partial(calibrate_language, *where, calibration, job.device, job.progress)
     asked = facts.answer_facts(job.checkpoint, calibration, job.device)
+    all_facts = job.model | asked | code_facts("stages.calibration")
+    kept = KeptAnswers(job.space.kept_answers, all_facts | computing_facts())
     return Step(
         name="calibrate language",
-        run=run,
+        run=partial(calibrate_language, *where, calibration, job.device, job.progress, kept),
         makes=(job.space.samples(LANGUAGE),),
         reads=() if images is None else (images,),
-        facts=job.model | asked | code_facts("stages.calibration"),
+        facts=all_facts,
+        tidy=partial(clear_answers, job.space.kept_answers),
     )
 
 

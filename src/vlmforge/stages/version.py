@@ -9,6 +9,8 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+import torch
+
 from vlmforge import __version__
 from vlmforge.stages.step import Facts
 
@@ -24,6 +26,12 @@ def code_facts(*modules: str) -> Facts:
     """The code a step runs, whose entries are modules such as ``"stages.mxq"``."""
     found = ", ".join(f"{name} {_installed(name)}" for name in LIBRARIES)
     return {"version of this step": code_version(*modules), "set of libraries": found}
+
+
+def computing_facts() -> Facts:
+    """Who computes, where sums have no stated order, but a library's."""
+    instructions = torch.backends.cpu.get_cpu_capability()
+    return {"number of threads": str(torch.get_num_threads()), "set of instructions": instructions}
 
 
 @cache

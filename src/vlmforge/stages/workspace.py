@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from vlmforge.calibrate.answers import DRAFT
 from vlmforge.errors import FormatError
 from vlmforge.formats.kind import Kind
 from vlmforge.formats.kinds import (
@@ -13,6 +14,7 @@ from vlmforge.formats.kinds import (
     GRAPH,
     IMAGES,
     KEPT,
+    PACKAGE,
     PROGRAM,
     ROTATION,
     SAMPLES,
@@ -84,6 +86,11 @@ class Workspace:
         """Where the weights are that an interrupted quantization has rounded."""
         return self._own / "kept" / component
 
+    @property
+    def kept_answers(self) -> Path:
+        """Where the answers are that an interrupted calibration has got, and a draft."""
+        return self.root / "kept" / "answers"
+
     def graph_outputs(self, component: str) -> list[tuple[Path, Kind]]:
         """What the capture of a component writes."""
         graph, report = self.mblt(component), self.report(component)
@@ -102,10 +109,13 @@ class Workspace:
         """
         require_replaceable(self.root, FOLDER)
         require_replaceable(self.images, IMAGES)
-        for record in sorted(self.records.glob("*.json")):
-            require_replaceable(record, STEP_RECORD)
-        for weight in sorted(self._own.glob("kept/*/*.kept")):
-            require_replaceable(weight, KEPT)
+        for folder in (self.records, self.kept_answers):
+            for record in sorted(folder.glob("*.json")):
+                require_replaceable(record, STEP_RECORD)
+        for place in (self.root, self._own):
+            for piece in sorted(place.glob("kept/*/*.kept")):
+                require_replaceable(piece, KEPT)
+        require_replaceable(self.kept_answers / DRAFT, PACKAGE)
         for component in COMPONENTS:
             require_replaceable(self.samples(component), SAMPLES)
             for path, kind in (*self.graph_outputs(component), *self.program_outputs(component)):

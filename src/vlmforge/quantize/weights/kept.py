@@ -7,22 +7,19 @@ caller names beside. One with another digest is quantized again.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import fields, is_dataclass
 from pathlib import Path
 
 import numpy as np
 
 from vlmforge.errors import FormatError
 from vlmforge.formats.container import Container, ContainerWriter
+from vlmforge.formats.kept import SUFFIX, Digest
 from vlmforge.graph.core import Graph, Node, Weight
 from vlmforge.graph.ops import PRODUCTS
 from vlmforge.quantize.weights.formats import QuantizedWeight
 from vlmforge.quantize.weights.rounding import Rounding
-
-SUFFIX = ".kept"
 
 ROWS = 4096
 """Rows of a weight that are read at a time."""
@@ -43,8 +40,7 @@ class KeptRounding:
         self._rounding, self._folder, self._graph = rounding, folder, graph
         products = [node.name for node in graph.nodes.values() if node.op in PRODUCTS]
         self._files = {name: folder / f"{i:05}{SUFFIX}" for i, name in enumerate(products)}
-        self._digest = hashlib.sha256()
-        _add(self._digest, [graph.inputs, *facts])
+        self._digest = Digest([graph.inputs, *facts])
         self._waiting: Iterator[Node] = iter(graph.nodes.values())
         self._skipped: list[Node] = []
 
@@ -68,16 +64,16 @@ class KeptRounding:
     def _until(self, product: Node, smallest: np.ndarray | None) -> str:
         """A digest of the graph up to a product, with what its weight is rounded for."""
         for node in self._waiting:
-            _add(self._digest, [node.name, node.op, node.inputs, node.attrs])
+            self._digest.add([node.name, node.op, node.inputs, node.attrs])
             for role, name in node.weights.items():
-                _add(self._digest, role)
+                self._digest.add(role)
                 for rows in _pieces(self._graph.weights[name]):
-                    _add(self._digest, rows)
+                    self._digest.add(rows)
             if node.name == product.name:
                 break
         own = self._digest.copy()
-        _add(own, smallest)
-        return own.hexdigest()
+        own.add(smallest)
+        return own.hex()
 
     def _catch_up(self) -> None:
         """Tell the rounding of the weights that were kept, which it has not made itself."""
@@ -117,38 +113,6 @@ def read_kept(path: Path, digest: str | None = None) -> QuantizedWeight | None:
     return None
 
 
-def clear_kept(folder: Path) -> None:
-    """Delete the kept weights of a folder, and the folder and its parent where nothing else is."""
-    for path in folder.glob(f"*{SUFFIX}"):
-        path.unlink()
-    for place in (folder, folder.parent):
-        with suppress(OSError):
-            place.rmdir()
-
-
 def _pieces(weight: Weight) -> Iterator[np.ndarray]:
     for start in range(0, weight.shape[0], ROWS):
         yield weight.read(start, min(start + ROWS, weight.shape[0])).numpy()
-
-
-def _add(digest: hashlib._Hash, value: object) -> None:
-    """Add a value, so that no two values add the same."""
-    if isinstance(value, np.ndarray):
-        digest.update(f"array {value.dtype} {value.shape}\n".encode())
-        digest.update(np.ascontiguousarray(value).reshape(-1).view(np.uint8).data)
-    elif isinstance(value, Mapping):
-        digest.update(f"mapping {len(value)}\n".encode())
-        for key, each in value.items():
-            _add(digest, key)
-            _add(digest, each)
-    elif isinstance(value, (list, tuple)):
-        digest.update(f"sequence {len(value)}\n".encode())
-        for each in value:
-            _add(digest, each)
-    elif is_dataclass(value) and not isinstance(value, type):
-        _add(digest, {field.name: getattr(value, field.name) for field in fields(value)})
-    elif value is None or isinstance(value, (bool, int, float, str)):
-        text = repr(value)
-        digest.update(f"{type(value).__name__} {len(text)}\n{text}".encode())
-    else:
-        raise TypeError(f"a {type(value).__name__} has no digest")
