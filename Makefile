@@ -32,6 +32,7 @@ SOAK_MINUTES ?= 10
 SOAK_SEED ?= 0
 KILLS ?= 100
 KILL_SEED ?= 0
+KILL_PLACE ?=
 
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.vlmforge-installed
@@ -152,7 +153,7 @@ container: install
 		$(BIN)/python -m pytest -o faulthandler_timeout=0 tests/packaging
 
 kill: install
-	$(TEST_ENVIRONMENT) KILLS=$(KILLS) KILL_SEED=$(KILL_SEED) \
+	$(TEST_ENVIRONMENT) KILLS=$(KILLS) KILL_SEED=$(KILL_SEED) KILL_PLACE=$(KILL_PLACE) \
 		$(BIN)/python -m pytest -n 0 -o faulthandler_timeout=0 tests/stages/test_killed.py
 
 soak: install
