@@ -50,7 +50,9 @@ def test_a_package_is_signed_and_verified(package: Path, tmp_path: Path) -> None
     assert refused.stdout == ""
 
 
-@pytest.mark.parametrize("command", ["chat", "serve", "eval", "bench", "diagnose", "inspect"])
+@pytest.mark.parametrize(
+    "command", ["chat", "serve", "eval", "bench", "diagnose", "inspect", "push", "emulate"]
+)
 def test_whatever_opens_a_package_takes_a_key(command: str) -> None:
     assert "--verify-key" in run(command, "-h", COLUMNS="200").output
 

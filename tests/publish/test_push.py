@@ -296,6 +296,17 @@ def test_a_signature_is_uploaded(hub: StandIn, package: Path, tmp_path: Path) ->
     assert push(package, NAME).deleted == [SIGNATURE_FILE]
 
 
+def test_with_a_key_nothing_else_is_uploaded(hub: StandIn, package: Path, tmp_path: Path) -> None:
+    keys = write_keys(tmp_path)
+    with pytest.raises(SignatureError, match="not signed"):
+        push(package, NAME, verify_key=keys.public)
+    sign_package(package, SigningKey.load(keys.private))
+    with pytest.raises(SignatureError, match="not of the key"):
+        push(package, NAME, verify_key=write_keys(tmp_path, "other").public)
+    assert hub.requests == []
+    assert push(package, NAME, verify_key=keys.public).changed
+
+
 def test_an_outdated_signature_is_not_uploaded(hub: StandIn, package: Path, tmp_path: Path) -> None:
     sign_package(package, SigningKey.load(write_keys(tmp_path).private))
     (package / "chat_template.jinja").write_text("{{ messages }}")

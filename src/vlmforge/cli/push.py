@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vlmforge import console
-from vlmforge.cli.options import Json, PackageName, app
+from vlmforge.cli.options import Json, PackageName, VerifyKey, app
 
 if TYPE_CHECKING:
     from vlmforge.publish.push import Pushed
@@ -34,6 +34,7 @@ def push(
     evaluation: Annotated[
         Path | None, typer.Option(help="Figures for the card, of eval --json.")
     ] = None,
+    verify_key: VerifyKey = None,
     as_json: Json = False,
 ) -> None:
     """Upload a package to the Hugging Face Hub, with a model card."""
@@ -47,6 +48,7 @@ def push(
         message=message,
         card=card,
         evaluation=evaluation,
+        verify_key=verify_key,
     )
     if as_json:
         console.print_json(asdict(pushed))

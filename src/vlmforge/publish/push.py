@@ -55,6 +55,7 @@ def push(
     message: str | None = None,
     card: str | os.PathLike[str] | None = None,
     evaluation: str | os.PathLike[str] | None = None,
+    verify_key: str | os.PathLike[str] | None = None,
 ) -> Pushed:
     """Upload a package to the Hugging Face Hub, with a model card, in one commit.
 
@@ -70,10 +71,11 @@ def push(
         card: a model card of your own. By default it is the ``README.md`` in the package, or is
             written; one on the Hub that was not written here is kept.
         evaluation: what ``vlmforge eval --json`` has found, for the card.
+        verify_key: file of the public key with which the package has to be signed.
 
     Raises:
         PackageError: the package is not intact, or the evaluation is none.
-        SignatureError: it has changed since it was signed.
+        SignatureError: it is not signed with the key, or has changed since it was signed.
         OutputError: the Hub does not take it; the branch is then as it was.
         InstallError: the library that reaches the Hub is missing.
     """
@@ -81,7 +83,7 @@ def push(
     target = _target(repo, revision)
     given = None if card is None else _read_card(Path(card))
     figures = None if evaluation is None else read_figures(Path(evaluation))
-    opened = Session.open(find_package(package)).package
+    opened = Session.open(find_package(package, verify_key=verify_key)).package
     contents = Contents.of(opened)
     require_current(contents.files)
     own = given if given is not None or contents.card is None else _read_card(contents.card)

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.signing.keys import write_keys
+from vlmforge.signing.keys import SigningKey
+from vlmforge.signing.package import sign_package
 
 SCRIPT = """
 import sys
@@ -79,3 +84,36 @@ def test_the_runtime_itself_is_not_replaced(script: Path) -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False
     )
     assert "another module called qbruntime was imported before" in done.stderr
+
+
+def test_with_a_key_a_script_opens_nothing_else(
+    script: Path, tiny_package: Path, tmp_path: Path
+) -> None:
+    package, keys = Path(shutil.copytree(tiny_package, tmp_path / "p")), write_keys(tmp_path)
+    asked = ("--verify-key", keys.public, script, package / "tiny_text_model.mxq")
+    refused = run("command", *asked)
+    assert "QbRuntimeError: the package is not signed" in refused.stderr
+    sign_package(package, SigningKey.load(keys.private))
+    assert run("command", *asked, "--verify-key").stdout.startswith("['--verify-key'] ")
+    wrong = run("command", "--verify-key", script, script)
+    assert wrong.returncode == 2 and "the file holds no public key" in wrong.stderr
+    assert "Traceback" not in wrong.stderr
+
+
+def test_the_key_stays_where_a_script_installs_the_emulation(
+    tiny_package: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "script.py").write_text(
+        "import sys, os\n"
+        "from vlmforge.integrations.qbruntime import Model, install\n"
+        "os.chdir('/')\n"
+        "install()\n"
+        "Model(sys.argv[1])\n"
+    )
+    write_keys(tmp_path)
+    command = [sys.executable, "-m", "vlmforge", "emulate", "--verify-key", "key.pub", "script.py"]
+    done = subprocess.run(
+        [*command, str(tiny_package / "tiny_text_model.mxq")],
+        capture_output=True, text=True, cwd=tmp_path, timeout=120,
+    )  # fmt: skip
+    assert "the package is not signed" in done.stderr

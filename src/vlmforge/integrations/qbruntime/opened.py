@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
+from typing import ClassVar
 from weakref import WeakValueDictionary
 
 from vlmforge.decode.lock import Lock
 from vlmforge.errors import PackageError, RunError
-from vlmforge.formats.package import Package, PackageFiles, open_package
+from vlmforge.formats.package import Package, PackageFiles
+from vlmforge.hub.packages import open_found
 from vlmforge.images.tiles import TILES
 from vlmforge.integrations.qbruntime.rows import ImageRows, Words
 from vlmforge.program.core import Program
+from vlmforge.signing.keys import VerifyingKey
 
 _OPENED: WeakValueDictionary[Path, Opened] = WeakValueDictionary()
 _OPENING = Lock()
@@ -28,10 +31,25 @@ class Opened:
         images: what its vision program has encoded.
     """
 
+    verify_key: ClassVar[Path | None] = None
+    """File of the public key with which packages have to be signed."""
+
     def __init__(self, directory: Path) -> None:
-        self.package: Package = open_package(directory)
+        self.package: Package = open_found(directory, verify_key=self.verify_key)
         self.images = ImageRows()
         self._files = PackageFiles.of(directory, self.package.settings)
+
+    @classmethod
+    def require_signed(cls, verify_key: Path) -> None:
+        """Open no package from now on but those signed with a key.
+
+        Raises:
+            SignatureError, SystemFailure, InstallError: as :meth:`VerifyingKey.load`.
+        """
+        VerifyingKey.load(verify_key)
+        with _OPENING:
+            cls.verify_key = verify_key.absolute()
+            _OPENED.clear()
 
     @staticmethod
     def at(program: Path) -> Opened:
@@ -39,6 +57,7 @@ class Opened:
 
         Raises:
             PackageError: it lies in none.
+            SignatureError: it is not signed as it has to be.
             RunError: there is no such file.
         """
         if not program.is_file():

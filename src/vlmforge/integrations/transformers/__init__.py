@@ -7,7 +7,8 @@
 >>> answer = pipeline("image-text-to-text", model=PACKAGE)
 
 Packages of plain decoders are opened by ``AutoModelForCausalLM``, ``AutoTokenizer`` and
-``pipeline("text-generation")``.
+``pipeline("text-generation")``. All of them take ``verify_key``, the file of a public key with
+which the package has to be signed; pipelines do so as ``model_kwargs={"verify_key": ...}``.
 """
 
 from __future__ import annotations
@@ -44,6 +45,18 @@ from vlmforge.integrations.transformers.processor import (
     MobilintSmolVLMImageProcessor,
     processor_class,
 )
+from vlmforge.integrations.transformers.verified import verifying
+
+AUTO = (
+    AutoConfig,
+    AutoImageProcessor,
+    AutoModelForCausalLM,
+    AutoModelForImageTextToText,
+    AutoModelForMultimodalLM,
+    AutoProcessor,
+    AutoTokenizer,
+)
+"""The Auto classes that open packages."""
 
 __all__ = [
     "MobilintCache",
@@ -69,6 +82,8 @@ def register() -> None:
     for family in families().values():
         if family.package_architecture not in _REGISTERED:
             _register(family)
+    for auto in AUTO:
+        verifying(auto)
 
 
 def _register(family: Family) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from transformers import PreTrainedConfig
 
 from vlmforge.families.family import Family
+from vlmforge.integrations.transformers.verified import verifying
 
 
 def config_class(family: Family) -> type[PreTrainedConfig]:
@@ -22,4 +23,4 @@ def config_class(family: Family) -> type[PreTrainedConfig]:
         "model_type": family.package_type,
     }
     made: type[PreTrainedConfig] = type(name, (original,), facts)
-    return made
+    return verifying(made)

@@ -17,7 +17,6 @@ from vlmforge.decode.inputs import Inputs
 from vlmforge.decode.vision import ImageFeatures
 from vlmforge.errors import RunError
 from vlmforge.families.family import Family
-from vlmforge.hub.packages import find_package
 from vlmforge.images.pictures import Pictures
 from vlmforge.integrations.transformers.batch import positions, read_batch, token_mask
 from vlmforge.integrations.transformers.cache import MobilintCache
@@ -30,6 +29,7 @@ from vlmforge.integrations.transformers.images import (
     type_ids,
     visuals,
 )
+from vlmforge.integrations.transformers.verified import package_directory, verifying
 from vlmforge.prompt.encoder import blind
 from vlmforge.prompt.spans import VIDEO
 from vlmforge.run.session import Session
@@ -38,10 +38,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 
-DOWNLOAD = ("cache_dir", "force_download", "local_files_only", "token")
-"""Options of a download from the Hub."""
-
-
+@verifying
 class MobilintModel(PreTrainedModel, GenerationMixin):
     """Runs a package's programs; it has no torch parameters and computes on the CPU.
 
@@ -66,14 +63,14 @@ class MobilintModel(PreTrainedModel, GenerationMixin):
     ) -> Self:
         """Open a package, by its directory or its name on the Hub.
 
-        ``revision`` and the options of :data:`DOWNLOAD` are those of other models. Options about
-        dtypes and devices have no effect.
+        ``revision`` and the options of :data:`DOWNLOAD` are those of other models; ``verify_key``
+        is the file of a public key. Options about dtypes and devices have no effect.
 
         Raises:
             PackageError: a file is missing, altered or of another model.
+            SignatureError: it is not signed with the key, or not as it was signed.
         """
-        options = {name: kwargs[name] for name in DOWNLOAD if kwargs.get(name) is not None}
-        path = find_package(pretrained_model_name_or_path, kwargs.get("revision"), **options)
+        path = package_directory(pretrained_model_name_or_path, kwargs)
         config = config or cls.config_class.from_pretrained(path)
         model = cls(config, Session.open(path))
         model.generation_config = _generation_config(path, config)

@@ -22,6 +22,7 @@ from vlmforge.images.patches import COLORS
 from vlmforge.images.tiles import TILES
 from vlmforge.images.video import Video
 from vlmforge.images.video_preprocess import VideoPreprocessor
+from vlmforge.integrations.transformers.verified import verifying
 from vlmforge.source.processor import NoVideos
 
 IMAGE_SIZE = SizeDict(height=224, width=224)
@@ -31,6 +32,7 @@ ANY_SIDE = 1 << 16
 """Patches along a side, which the model looks at."""
 
 
+@verifying
 class MobilintQwen2VLImageProcessor(Qwen2VLImageProcessorPil):
     """Qwen2-VL's image processor, with a fixed size where the package has the fixed layout.
 
@@ -63,12 +65,14 @@ class MobilintQwen2VLImageProcessor(Qwen2VLImageProcessorPil):
         return (IMAGE_SIZE.height // self.patch_size) * (IMAGE_SIZE.width // self.patch_size)
 
 
+@verifying
 class MobilintGotOcr2ImageProcessor(GotOcr2ImageProcessorPil):
     """The image processor of packages that cut images into tiles."""
 
     layout = TILES
 
 
+@verifying
 class MobilintSmolVLMImageProcessor(SmolVLMImageProcessorPil):
     """The image processor of packages that cut images into as many tiles as they fill."""
 
@@ -207,4 +211,4 @@ def processor_class(kind: Processor) -> type[Any]:
         facts["video_processor"] = property(
             lambda self: MobilintQwen2VLVideoProcessor(self.image_processor, kind.facts())
         )
-    return type(name, (whole,), facts)
+    return verifying(type(name, (whole,), facts))
