@@ -1,7 +1,8 @@
-"""Progress: how long work tells how far it is."""
+"""Progress: how long work tells how far it is, and in what words times and sizes are told."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -64,3 +65,11 @@ def duration(seconds: float) -> str:
     if seconds < 5400:
         return f"{round(seconds / 60)} min"
     return f"{seconds / 3600:.1f} h"
+
+
+def human_size(size: float) -> str:
+    """A number of bytes such as ``"1.4 MB"``."""
+    if size < 1000:
+        return f"{size:.0f} B"
+    exponent = min(3, int(math.log10(size)) // 3)
+    return f"{size / 1000**exponent:.1f} {'kMG'[exponent - 1]}B"

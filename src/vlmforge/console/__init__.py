@@ -8,7 +8,6 @@ from vlmforge.console.failures import FAILED, UNEXPECTED, expected_failures
 from vlmforge.console.output import (
     ERRORS,
     OUTPUT,
-    human_size,
     print_facts,
     print_json,
     print_table,
@@ -16,6 +15,7 @@ from vlmforge.console.output import (
     warn,
 )
 from vlmforge.console.progress import progress
+from vlmforge.progress import human_size
 
 __all__ = [
     "ERRORS",

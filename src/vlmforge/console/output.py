@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 
 from rich.console import Console
@@ -54,11 +53,3 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[obje
 def print_facts(title: str, facts: Mapping[str, object]) -> None:
     """Write names and values as a table of two columns."""
     print_table(title, ("", ""), list(facts.items()))
-
-
-def human_size(size: float) -> str:
-    """A number of bytes such as ``"1.4 MB"``."""
-    if size < 1000:
-        return f"{size:.0f} B"
-    exponent = min(3, int(math.log10(size)) // 3)
-    return f"{size / 1000**exponent:.1f} {'kMG'[exponent - 1]}B"

@@ -6,8 +6,7 @@ from rich.cells import cell_len, set_cell_size
 
 from vlmforge.console.course import Piece, View
 from vlmforge.console.memory import Memory
-from vlmforge.console.output import human_size
-from vlmforge.progress import duration
+from vlmforge.progress import duration, human_size
 from vlmforge.text import shown
 
 ELLIPSIS, DOTS = "…", "..."

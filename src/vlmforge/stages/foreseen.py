@@ -12,7 +12,7 @@ from typing import Any
 from vlmforge.errors import OutputError, SystemFailure
 from vlmforge.formats.output import existing_parent
 from vlmforge.machine.ram import usable_memory
-from vlmforge.progress import Stage, duration
+from vlmforge.progress import Stage, duration, human_size
 from vlmforge.stages.costs import Cost
 from vlmforge.stages.plan import Due
 
@@ -71,8 +71,8 @@ class Foreseen:
         if not self.due:
             return f"all {len(self.steps)} steps are made already"
         total, names = self.total, ", ".join(each.step.name for each in self.due)
-        takes = f"about {duration(total.seconds)}, {_size(total.memory)} of memory"
-        disk = f"{_size(total.left + total.beside)} of disk"
+        takes = f"about {duration(total.seconds)}, {human_size(total.memory)} of memory"
+        disk = f"{human_size(total.left + total.beside)} of disk"
         return f"{len(self.due)} of {len(self.steps)} steps are due ({names}): {takes}, {disk}"
 
     def document(self) -> dict[str, Any]:
@@ -111,7 +111,7 @@ class Foreseen:
             free = shutil.disk_usage(parent).free
             if free < wanted:
                 raise OutputError(
-                    f"about {_size(wanted)} will be written, and {_size(free)} are free",
+                    f"about {human_size(wanted)} will be written, and {human_size(free)} are free",
                     where=parent,
                     mend="free some room, name another disk with --out and --work-dir, or give "
                     "fewer --num-samples",
@@ -128,14 +128,11 @@ class Foreseen:
             name, wanted = each.step.name, self.costs[each.step.name].memory
             if memory is not None and wanted > memory:
                 larger, less = "use a larger machine", MENDS.get(name.split()[0])
+                sizes = f"{human_size(wanted)} of memory, and there are {human_size(memory)}"
                 raise SystemFailure(
-                    f"{name} takes about {_size(wanted)} of memory, and there are {_size(memory)}",
+                    f"{name} takes about {sizes}",
                     mend=larger if less is None else f"{less}, or {larger}",
                 )
-
-
-def _size(size: float) -> str:
-    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
 
 
 def _disk(path: Path) -> int:
