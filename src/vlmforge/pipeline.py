@@ -30,6 +30,7 @@ from vlmforge.source.checkpoint import Checkpoint
 from vlmforge.stages import steps
 from vlmforge.stages.calibration import Calibration, TextCalibration, require_calibration
 from vlmforge.stages.costs import Cost, costs
+from vlmforge.stages.facts import sample_facts
 from vlmforge.stages.forecast import forecast
 from vlmforge.stages.foreseen import Foreseen
 from vlmforge.stages.largest import LargestImage, largest_image
@@ -135,7 +136,8 @@ def plan_model(
     """
     order = Order(model, out, **options)
     job, variants = _opened(order, progress)
-    return _foreseen(order, job, preparation(job, order.calibration), variants)
+    first, plan = preparation(job, order.calibration), Plan.of(job.space, fresh=order.fresh)
+    return _foreseen(order, job, first, variants, plan)
 
 
 def _compiled(
@@ -143,7 +145,8 @@ def _compiled(
 ) -> Summary:
     job, variants = _opened(order, progress)
     first = preparation(job, order.calibration)
-    foreseen = _foreseen(order, job, first, variants)
+    plan = Plan.of(job.space, announce, order.fresh, progress)
+    foreseen = _foreseen(order, job, first, variants, plan)
     foreseen.require_room(job.space.root, variants[0].out)
     foreseen.require_memory()
     if announce is not None:
@@ -151,7 +154,6 @@ def _compiled(
         announce(foreseen.sentence())
     if isinstance(progress, Stages):
         progress.expect(foreseen.stages)
-    plan = Plan.of(job.space, announce, order.fresh, progress)
     plan.run(first)
     for each in variants:
         config = each.config if order.choose is None else order.choose(job.space, each.config)
@@ -177,12 +179,12 @@ def _opened(order: Order, progress: Progress | None) -> tuple[Job, list[Variant]
 
 
 def _foreseen(
-    order: Order, job: Job, first: Sequence[Step], variants: Sequence[Variant]
+    order: Order, job: Job, first: Sequence[Step], variants: Sequence[Variant], plan: Plan
 ) -> Foreseen:
     calibration, course = order.calibration, [*first]
     for each in variants:
         course += quantization(each.job, each.config, order.scheme, each.out, order.sign)
-    due = list(Plan.of(job.space, fresh=order.fresh).foresee(course))
+    due = list(plan.foresee(course))
     found = forecast(job.checkpoint, calibration, job.device)
     known = costs(job.checkpoint, calibration, found)
     names = [each.step.name for each in due]
@@ -195,8 +197,9 @@ def preparation(job: Job, calibration: Calibration) -> list[Step]:
         samples = [steps.text_samples(job, calibration)]
     else:
         collected = [] if calibration.answers_file else [steps.images(job, calibration)]
-        language = steps.answers(job, calibration)
-        samples = [*collected, language, steps.pictures(job, calibration)]
+        shown = sample_facts(calibration)
+        language = steps.answers(job, calibration, shown)
+        samples = [*collected, language, steps.pictures(job, calibration, shown)]
     graphs = [steps.graph(job, part) for part in job.parts]
     return [steps.check(job, calibration, samples), *samples, *graphs]
 

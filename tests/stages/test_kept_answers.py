@@ -21,6 +21,7 @@ from vlmforge.serve.engine import Engine
 from vlmforge.source.checkpoint import Checkpoint
 from vlmforge.stages import draft, steps
 from vlmforge.stages.calibration import Calibration
+from vlmforge.stages.facts import sample_facts
 from vlmforge.stages.plan import Plan
 from vlmforge.stages.steps import Job
 from vlmforge.stages.workspace import Workspace
@@ -66,7 +67,8 @@ def calibrate(model: Path, root: Path, asked: Calibration = ASKED, progress: Any
     """Language samples below a work directory."""
     checkpoint = Checkpoint.open(str(model))
     job = Job(checkpoint, Workspace(root, checkpoint.name), progress=progress)
-    Plan.of(job.space).run([steps.images(job, asked), steps.answers(job, asked)])
+    answers = steps.answers(job, asked, sample_facts(asked))
+    Plan.of(job.space).run([steps.images(job, asked), answers])
 
 
 def bits(root: Path) -> dict[str, str]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -11,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vlmforge.formats import fingerprint, intact
 from vlmforge.stages.plan import FRESH, MADE, MISSING, Plan
 from vlmforge.stages.records import Records
 from vlmforge.stages.step import Step
@@ -160,3 +163,47 @@ def test_a_step_that_was_not_done_as_asked_is_due_again(tmp_path: Path) -> None:
         told: list[str] = []
         plan_of(tmp_path, told).run([asked])
     assert told == ["learn: another end of learning"]
+
+
+def test_what_is_added_later_leaves_a_step_as_made(tmp_path: Path) -> None:
+    *first, package = steps(tmp_path, [])
+    course = [*first, replace(package, added=("model.sig",))]
+    plan_of(tmp_path).run(course)
+    (tmp_path / "package" / "model.sig").write_text("whose it is")
+    told: list[str] = []
+    plan_of(tmp_path, told).run(course)
+    assert told[-1] == f"package: {MADE}"
+    alter(tmp_path, "package")
+    plan_of(tmp_path, told).run(course)
+    assert told[-1] == "package: package was altered"
+    add(tmp_path, "package")
+    plan_of(tmp_path, told).run(course)
+    assert told[-1] == "package: package was altered"
+
+
+def test_what_was_foreseen_is_not_hashed_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hashed: list[Path] = []
+    of_file = fingerprint._of_file
+    monkeypatch.setattr(fingerprint, "_of_file", lambda path: hashed.append(path) or of_file(path))
+    monkeypatch.setattr(intact, "SETTLED", -1)
+    plan_of(tmp_path).run(steps(tmp_path, []))
+    hashed.clear()
+    plan, course = plan_of(tmp_path), steps(tmp_path, [])
+    assert not any(due.reasons for due in plan.foresee(course))
+    alter(tmp_path, "program")
+    ran: list[str] = []
+    plan.run(steps(tmp_path, ran))
+    assert ran == ["program"]
+    assert len(hashed) == len(NAMES) + 2, "and what was altered, and made again, since"
+
+
+def test_what_has_just_changed_is_hashed_each_time(tmp_path: Path) -> None:
+    path, found = tmp_path / "file", fingerprint.Fingerprints()
+    path.write_text("one")
+    state = path.stat()
+    first = found.of(path)
+    path.write_text("two")
+    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+    assert found.of(path) == fingerprint.fingerprint(path) != first

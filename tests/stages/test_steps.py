@@ -11,12 +11,16 @@ from typing import Any
 
 import pytest
 
+from tests.signing.keys import write_keys
 from vlmforge.config import CompileConfig
 from vlmforge.errors import ConfigError, OutputError
 from vlmforge.formats.mblt import read_mblt
+from vlmforge.formats.package import SIGNATURE_FILE
 from vlmforge.graph.ops import PRODUCTS
 from vlmforge.pipeline import Summary, compile_model
 from vlmforge.quantize.weights import rounding
+from vlmforge.signing.keys import SigningKey
+from vlmforge.signing.package import sign_package
 from vlmforge.stages.calibration import TextCalibration
 
 ALL = ("check", "calibrate text", "mblt language", "mxq language", "package")
@@ -190,6 +194,25 @@ def test_an_interrupted_quantization_goes_on_to_the_same_bytes(
     graph = read_mblt(place / WORK / "mblt" / f"{NAME}.mblt")
     assert len(made) == sum(node.op in PRODUCTS for node in graph.nodes.values())
     assert bits(place) == before and not (place / WORK / "kept").exists()
+
+
+def test_a_signature_added_later_leaves_the_package_as_made(place: Path, tmp_path: Path) -> None:
+    compiled_again(place)
+    sign_package(place / "out", SigningKey.load(write_keys(tmp_path).private))
+    before = bits(place)
+    assert compiled_again(place) == () and bits(place) == before
+    alter(place / "out" / "model.safetensors")
+    assert compiled_again(place) == ("package",)
+    assert not (place / "out" / SIGNATURE_FILE).exists(), "it was of what was altered"
+
+
+def test_a_signature_that_is_asked_for_is_made_again(place: Path, tmp_path: Path) -> None:
+    keys, others = (SigningKey.load(write_keys(tmp_path, name).private) for name in "ab")
+    compiled_again(place, sign=keys)
+    before = bits(place)
+    assert compiled_again(place, sign=keys) == ()
+    sign_package(place / "out", others)
+    assert compiled_again(place, sign=keys) == ("package",) and bits(place) == before
 
 
 def test_several_configurations_share_samples_and_graphs(place: Path, tmp_path: Path) -> None:

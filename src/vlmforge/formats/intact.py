@@ -37,7 +37,7 @@ def first_altered(file: TensorFile, digests: Mapping[str, str]) -> str | None:
     for name, digest in file.sha256().items():
         if digest != digests[name]:
             return name
-    if record is not None and _is_settled(file):
+    if record is not None and _is_unchanged(file) and is_settled(file.state):
         with suppress(OSError):
             record.parent.mkdir(parents=True, exist_ok=True)
             record.touch()
@@ -61,10 +61,14 @@ def _is_there(record: Path) -> bool:
         return False
 
 
-def _is_settled(file: TensorFile) -> bool:
-    """Whether the file is still as it was mapped, and would change its state if it changed."""
+def is_settled(state: FileState) -> bool:
+    """Whether a file would change this state if it changed."""
+    return time.time() - max(state.mtime_ns, state.ctime_ns) / 1e9 > SETTLED
+
+
+def _is_unchanged(file: TensorFile) -> bool:
+    """Whether the file is still as it was mapped."""
     try:
-        now = FileState.of(file.path.stat())
+        return FileState.of(file.path.stat()) == file.state
     except OSError:
         return False
-    return now == file.state and time.time() - max(now.mtime_ns, now.ctime_ns) / 1e9 > SETTLED

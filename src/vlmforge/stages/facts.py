@@ -59,7 +59,6 @@ def image_facts(calibration: Calibration) -> Facts:
 def answer_facts(checkpoint: Checkpoint, calibration: Calibration, device: str) -> Facts:
     """How the original model answers."""
     return {
-        **sample_facts(calibration),
         "length of answers": str(calibration.max_new_tokens),
         "arithmetic of the original": Arithmetic.of(checkpoint, device, calibration.dtype).dtype,
         "answers": "given" if calibration.answers_file else str(calibration.answers),

@@ -8,16 +8,16 @@ does not count as made, and neither does one whose writer was killed before it s
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from vlmforge.errors import FormatError
 from vlmforge.formats.atomic import atomic_file
 from vlmforge.formats.document import Document, parse_object, validate
-from vlmforge.formats.fingerprint import fingerprint
+from vlmforge.formats.fingerprint import Fingerprints
 from vlmforge.formats.kinds import STEP_FORMAT
 from vlmforge.stages.step import Step
 
@@ -44,10 +44,12 @@ class Records:
     Attributes:
         root: the work directory; files in it are named from here, so that it can be moved.
         folder: where the records are.
+        found: fingerprints of files that stand there.
     """
 
     root: Path
     folder: Path
+    found: Fingerprints = field(default_factory=Fingerprints)
 
     def read(self, step: Step) -> Record | None:
         """What was written of a step, None if nothing was, or nothing that can be read."""
@@ -66,7 +68,7 @@ class Records:
         Raises:
             FormatError: a file is missing or damaged, just after it was written.
         """
-        made = {path: self._whole(path) for path in step.makes}
+        made = {path: self._whole(path, step.added) for path in step.makes}
         record = Record(
             format=STEP_FORMAT, facts=step.facts | step.short(), reads=self._named(reads),
             made=self._named(made),
@@ -90,7 +92,8 @@ class Records:
 
     def damaged(self, step: Step, record: Record) -> list[str]:
         """Which of a step's files are not those it left, in words."""
-        wrong = [p for p in step.makes if fingerprint(p) != record.made.get(self.name(p), "")]
+        found = {path: self.found.of(path, step.added) for path in step.makes}
+        wrong = [path for path in found if found[path] != record.made.get(self.name(path), "")]
         return [f"{self.name(p)} {'was altered' if p.exists() else 'is missing'}" for p in wrong]
 
     def made(self, step: Step, record: Record) -> dict[Path, str]:
@@ -104,8 +107,8 @@ class Records:
     def _named(self, fingerprints: Mapping[Path, str]) -> dict[str, str]:
         return {self.name(path): found for path, found in fingerprints.items()}
 
-    def _whole(self, path: Path) -> str:
-        found = fingerprint(path)
+    def _whole(self, path: Path, added: Collection[str]) -> str:
+        found = self.found.of(path, added)
         if found is None:
             raise FormatError(
                 "a file that was just written is not whole",

@@ -21,6 +21,7 @@ class Step:
         facts: what else it follows from, by the noun that says what is another when it changed:
             ``"seed"``, ``"model"``.
         short: facts of what was not done as asked, once it has run; for their sake it is due again.
+        added: names of files that may be added to a directory it made, and leave it as it made it.
         tidy: deletes what it kept to go on from; done whenever it is made.
     """
 
@@ -30,4 +31,5 @@ class Step:
     reads: tuple[Path, ...] = ()
     facts: Facts = field(default_factory=dict)
     short: Callable[[], Facts] = dict
+    added: tuple[str, ...] = ()
     tidy: Callable[[], None] = lambda: None

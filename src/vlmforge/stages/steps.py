@@ -16,6 +16,7 @@ from vlmforge.config import CompileConfig, InferenceScheme
 from vlmforge.families.family import LANGUAGE, VISION
 from vlmforge.formats.kept import clear_kept
 from vlmforge.formats.mxq import read_mxq
+from vlmforge.formats.package import SIGNATURE_FILE
 from vlmforge.formats.rotation import sidecar_path
 from vlmforge.progress import Progress
 from vlmforge.signing.keys import SigningKey
@@ -88,12 +89,15 @@ def images(job: Job, calibration: Calibration) -> Step:
     )
 
 
-def answers(job: Job, calibration: Calibration) -> Step:
-    """Images, questions and the original's answers to language samples."""
+def answers(job: Job, calibration: Calibration, shown: Facts) -> Step:
+    """Images, questions and the original's answers to language samples.
+
+    ``shown`` are :func:`vlmforge.stages.facts.sample_facts`, as of :func:`pictures`.
+    """
     images = None if calibration.answers_file else job.space.images
     where = (job.checkpoint, images, job.space.calibration)
     asked = facts.answer_facts(job.checkpoint, calibration, job.device)
-    all_facts = job.model | asked | code_facts("stages.calibration")
+    all_facts = job.model | shown | asked | code_facts("stages.calibration")
     kept = KeptAnswers(job.space.kept_answers, all_facts | computing_facts())
     return Step(
         name="calibrate language",
@@ -105,11 +109,10 @@ def answers(job: Job, calibration: Calibration) -> Step:
     )
 
 
-def pictures(job: Job, calibration: Calibration) -> Step:
+def pictures(job: Job, calibration: Calibration, shown: Facts) -> Step:
     """Images to vision samples."""
     images = None if calibration.answers_file else job.space.images
     where = (job.checkpoint, images, job.space.calibration, calibration.num_samples)
-    asked = facts.sample_facts(calibration)
     answers = calibration.answers if images is None else OWN
     run = partial(
         record_vision, *where, calibration.layout, job.progress,
@@ -120,7 +123,7 @@ def pictures(job: Job, calibration: Calibration) -> Step:
         run=run,
         makes=(job.space.samples(VISION),),
         reads=() if images is None else (images,),
-        facts=job.model | asked | code_facts("calibrate.record"),
+        facts=job.model | shown | code_facts("calibrate.record"),
     )
 
 
@@ -190,6 +193,7 @@ def package(job: Job, config: CompileConfig, out: Path, sign: SigningKey | None 
         makes=(out,),
         reads=(*programs, *_rotation(job.space, config)),
         facts=job.model | signed | code_facts("stages.package"),
+        added=(SIGNATURE_FILE,) if sign is None else (),
     )
 
 
