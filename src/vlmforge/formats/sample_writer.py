@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -14,6 +13,7 @@ import numpy as np
 
 from vlmforge.formats.atomic import atomic_directory
 from vlmforge.formats.kinds import SAMPLES, SAMPLES_FORMAT, SAMPLES_LIST, SAMPLES_RECORD
+from vlmforge.formats.npy import write_npy
 from vlmforge.formats.output import require_replaceable
 
 VERSION = 1
@@ -70,7 +70,7 @@ class SampleWriter:
         folder.mkdir()
         described = {}
         for key, array in arrays.items():
-            (folder / f"{key}.npy").write_bytes(_npy(array))
+            write_npy(folder / f"{key}.npy", array)
             described[key] = {"shape": list(array.shape), "dtype": array.dtype.name}
         sample = {"index": index, "name": name, "directory": str(self.path / name)}
         self._samples.append({**sample, "arrays": described, **facts})
@@ -94,10 +94,3 @@ class SampleWriter:
         ]
         lines = "".join(f"{file.as_posix()}\n" for file in files)
         (self._partial / SAMPLES_LIST).write_text(lines, "utf-8", newline="\n")
-
-
-def _npy(array: np.ndarray) -> memoryview:
-    """The bytes of an ``.npy`` file; NumPy's own writes to files say little about a full disk."""
-    buffer = io.BytesIO()
-    np.save(buffer, array, allow_pickle=False)
-    return buffer.getbuffer()

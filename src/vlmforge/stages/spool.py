@@ -9,6 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vlmforge.formats.atomic import writing
+from vlmforge.formats.npy import write_npy
+
 
 class Spool(MutableMapping[str, Tensor]):
     """Tensors by name, each in a file of its own, read from there when it is asked for.
@@ -22,8 +25,10 @@ class Spool(MutableMapping[str, Tensor]):
         self._files: dict[str, Path] = {}
 
     def __setitem__(self, name: str, tensor: Tensor) -> None:
+        """Write a tensor; raises :class:`SystemFailure` on a full disk."""
         file = self._files.setdefault(name, self._directory / f"{len(self._files)}.npy")
-        np.save(file, tensor.numpy(), allow_pickle=False)
+        with writing(file):
+            write_npy(file, tensor.numpy())
 
     def __getitem__(self, name: str) -> Tensor:
         """The tensor, its pages those of the file; what is written to it is forgotten."""
