@@ -15,6 +15,7 @@
 # make container     what packaging/Containerfile builds, without an engine for containers: as root,
 #                    with the Debian packages debootstrap and iproute2
 # make kill          compiles killed, or out of disk, at KILLS (100) random moments, and gone on with
+# make gpu           compiles on a CUDA device, where there is one, and on one that is pretended
 # make soak          damaged inputs of every kind for SOAK_MINUTES (10) minutes
 # make load          64 clients at a server of the sample model, beside an engine without HTTP
 # make fuzz-server   requests that schemathesis makes of the server's own description
@@ -46,7 +47,7 @@ PIP := $(BIN)/python -m pip install --quiet --no-input --disable-pip-version-che
 TEST_ENVIRONMENT := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false
 
 .PHONY: demo test lint compare check-native aarch64 sanitize vendor-client transformers-versions page \
-	kill soak load fuzz-server evaluation-tools model-signing container install clean
+	kill gpu soak load fuzz-server evaluation-tools model-signing container install clean
 
 demo: install
 	$(BIN)/vlmforge compile $(SAMPLE) --out $(DEMO) --images synthetic
@@ -155,6 +156,10 @@ container: install
 kill: install
 	$(TEST_ENVIRONMENT) KILLS=$(KILLS) KILL_SEED=$(KILL_SEED) KILL_PLACE=$(KILL_PLACE) \
 		$(BIN)/python -m pytest -n 0 -o faulthandler_timeout=0 tests/stages/test_killed.py
+
+gpu: install
+	$(TEST_ENVIRONMENT) GPU_TESTS=whole \
+		$(BIN)/python -m pytest -n 0 -o faulthandler_timeout=0 tests/gpu
 
 soak: install
 	$(TEST_ENVIRONMENT) TRANSFORMERS_VERBOSITY=error PYTHONPATH=tools:. \

@@ -30,6 +30,9 @@ from vlmforge.source.processor import load_processor
 
 CPU = torch.device("cpu")
 
+GPU = "cuda"
+"""What torch calls ``"gpu"``."""
+
 
 @dataclass(frozen=True)
 class ReferenceAnswer:
@@ -278,7 +281,7 @@ def torch_device(device: str) -> torch.device:
             where=f"device {device}",
             mend="use --device cpu, or install a CUDA build of PyTorch and its driver",
         )
-    return torch.device("cuda")
+    return torch.device(GPU)
 
 
 def _token_ids(ids: int | list[int] | None) -> list[int]:
