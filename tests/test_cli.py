@@ -77,12 +77,20 @@ def test_diagnose_and_tune_run(work: Path, tiny_checkpoint: Path, tmp_path: Path
 
 def test_eval_compares_with_the_original(work: Path, tiny_checkpoint: Path) -> None:
     line = {"image": "images/image_0000.jpg", "question": "What?", "answer": "nothing"}
-    (work / "questions.jsonl").write_text(json.dumps(line) + "\n", encoding="utf-8")
+    asked = "".join(json.dumps(line | {"kind": kind}) + "\n" for kind in ("a", "b", "b"))
+    (work / "questions.jsonl").write_text(asked, encoding="utf-8")
     arguments = ("--questions", work / "questions.jsonl", "--reference", tiny_checkpoint)
-    done = vlmforge("eval", work / "package", *arguments, "--max-new-tokens", 3, "--json")
-    facts = json.loads(done.stdout)
-    assert facts["n"] == 1
-    assert {"accuracy", "reference_accuracy", "top1_agreement", "kl"} <= set(facts)
+    command = ("eval", work / "package", *arguments, "--max-new-tokens", 3)
+    facts = json.loads(vlmforge(*command, "--json").stdout)
+    compared = {"n", "accuracy", "reference_accuracy", "top1_agreement", "kl"}
+    assert facts["n"] == 3 and compared <= set(facts)
+    assert facts["kinds"]["b"].keys() - facts["kinds"]["a"].keys() == {"kl_standard_error"}
+    table = vlmforge(*command).stdout.split("By kinds")[1].split("Evaluation")[0]
+    one, several = (
+        [cell.strip() for cell in row.split("│")]
+        for row in table.splitlines() if row.startswith(("│ a ", "│ b "))
+    )  # fmt: skip
+    assert len(one) == len(several) and one[-2] == "" != several[-2]
 
 
 def test_bench_measures_a_package(work: Path) -> None:

@@ -2,7 +2,8 @@
 
 The folder gets `images/*.png` and `questions.jsonl`, whose lines hold "image" (a path relative
 to the file), "question", "answer" and "kind". The kinds take turns. With `--mixed` pictures have
-many sizes and shapes, and lines about several have "images", a list of paths.
+many sizes and shapes, and lines about several have "images", a list of paths. With `--even` each
+is about one picture, and every bucket of sizes and shapes of `vlmforge eval` has as many.
 """
 
 from __future__ import annotations
@@ -12,16 +13,26 @@ import json
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import count, cycle
+from itertools import count, cycle, product
 from pathlib import Path
 
 from training.canvas import Canvas, draw_canvas
 from training.questions import KINDS, Question, ask, ask_one_of
 from training.shown import EVEN
 from vlmforge.calibrate.scenes import scene_items
+from vlmforge.evaluation.sizes import bucket
+from vlmforge.images.grid import Grid
 
 FIRST_SEED = 950_000_000
 SEEDS_PER_SET = 1_000_000
+
+BUCKETS = (
+    "17 to 64 tokens, square",
+    "65 to 256 tokens, square",
+    "65 to 256 tokens, tall",
+    "65 to 256 tokens, wide",
+)
+"""Those that pictures of `draw_canvas` can be of."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +59,20 @@ def asked_mixed(number: int, seed: int, most: int = max(EVEN.numbers)) -> Iterat
     for _, kind in zip(range(number), cycle(kinds), strict=False):
         tries = (_mixed(scene, kind, most) for scene in scenes)
         yield next(posed for posed in tries if posed)
+
+
+def asked_evenly(number: int, seed: int) -> Iterator[Posed]:
+    """Yield `number` questions about one scene each from the set `seed`, its buckets in turn."""
+    scenes = count(FIRST_SEED + SEEDS_PER_SET * seed)
+    turns = cycle(product(KINDS, BUCKETS))
+    for _, (kind, wanted) in zip(range(number), turns, strict=False):
+        tries = (_mixed(scene, kind, 1) for scene in scenes)
+        yield next(posed for posed in tries if posed and bucket_of(posed) == wanted)
+
+
+def bucket_of(posed: Posed) -> str:
+    """Return the bucket of the first picture's size and shape."""
+    return bucket(Grid(1, *posed.canvases[0].grid))
 
 
 def _square(scene: int, kind: str) -> Posed | None:
@@ -91,11 +116,15 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("-n", "--number", type=int, default=400, help="questions to write")
     parser.add_argument("--seed", type=int, default=0, help="number of the set, 0 to 49")
-    parser.add_argument("--mixed", action="store_true", help="pictures of many sizes")
+    sizes = parser.add_mutually_exclusive_group()
+    sizes.add_argument("--mixed", action="store_true", help="pictures of many sizes")
+    sizes.add_argument("--even", action="store_true", help="one picture, as many of each size")
     parser.add_argument("--most", type=int, default=max(EVEN.numbers), help="of its pictures")
     arguments = parser.parse_args()
     chosen = (arguments.number, arguments.seed)
-    posed = asked_mixed(*chosen, arguments.most) if arguments.mixed else asked(*chosen)
+    posed = asked_evenly(*chosen) if arguments.even else asked(*chosen)
+    if arguments.mixed:
+        posed = asked_mixed(*chosen, arguments.most)
     write(arguments.folder, posed)
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
+from itertools import product
 
 import pytest
 
-from training.make_questions import asked, asked_mixed
+from training.make_questions import BUCKETS, asked, asked_evenly, asked_mixed, bucket_of
 from training.questions import KINDS, Question, ask, ask_many, ask_one_of
 from vlmforge.calibrate.scenes import Item, scene_items
 
@@ -97,6 +99,18 @@ def test_a_mixed_set_shows_one_to_three_scenes_of_their_own() -> None:
     seeds = [posed.first + place for posed in sets for place in range(len(posed.canvases))]
     assert len(seeds) == len(set(seeds))
     assert {len(posed.canvases) for posed in asked_mixed(16, seed=3, most=1)} == {1}
+
+
+def test_an_even_set_has_as_many_of_each_kind_in_each_bucket() -> None:
+    posed = list(asked_evenly(2 * len(KINDS) * len(BUCKETS), seed=3))
+    groups = Counter((each.question.kind, bucket_of(each)) for each in posed)
+    assert groups == dict.fromkeys(product(KINDS, BUCKETS), 2)
+    assert len({each.first for each in posed}) == len(posed)
+    assert {len(each.canvases) for each in posed} == {1}
+
+
+def test_buckets_are_those_of_mixed_pictures() -> None:
+    assert {bucket_of(each) for each in asked_mixed(240, seed=3, most=1)} == {*BUCKETS}
 
 
 def _presence(seed: int, rng: random.Random) -> Question:

@@ -145,8 +145,11 @@ def _evaluate_questions(
 def _print_groups(name: str, groups: Mapping[str, Mapping[str, Any]]) -> None:
     """A row a group, of all that is known of each."""
     if groups:
-        columns = list(next(iter(groups.values())))
-        rows = [(group, *map(_figure, facts.values())) for group, facts in groups.items()]
+        columns = max((list(facts) for facts in groups.values()), key=len)
+        rows = [
+            (group, *(_figure(facts[column]) if column in facts else "" for column in columns))
+            for group, facts in groups.items()
+        ]
         console.print_table(f"By {name}", (name, *columns), rows)
 
 

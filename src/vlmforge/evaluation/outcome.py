@@ -30,7 +30,10 @@ class Outcome:
 
 
 def summary(outcomes: Sequence[Outcome]) -> dict[str, Any]:
-    """``n`` and ``accuracy``; beside a reference also its accuracy, and the divergence from it."""
+    """``n`` and ``accuracy``; beside a reference also its accuracy, and the divergence from it.
+
+    The divergence has a standard error, if there are two questions or more.
+    """
     report: dict[str, Any] = {
         "n": len(outcomes),
         "accuracy": float(np.mean([each.right for each in outcomes])),
@@ -41,7 +44,20 @@ def summary(outcomes: Sequence[Outcome]) -> dict[str, Any]:
         report["reference_accuracy"] = float(np.mean([each.reference_right for each in outcomes]))
         report["top1_agreement"] = float(agree.mean())
         report["kl"] = float(divergence.mean())
+    if len(compared) > 1:
+        report["kl_standard_error"] = _standard_error([each[1] for each in compared])
     return report
+
+
+def _standard_error(answers: Sequence[np.ndarray]) -> float:
+    """That of the mean over all tokens of at least two answers, float64 ``[T]`` each.
+
+    Answers are independent, their tokens are not: the mean is a ratio of two sums over answers.
+    """
+    mean = np.concatenate(answers).mean()
+    strays = np.array([(each - mean).sum() for each in answers])
+    tokens = sum(map(len, answers))
+    return float(np.sqrt((strays**2).sum() * len(answers) / (len(answers) - 1)) / tokens)
 
 
 def summaries(

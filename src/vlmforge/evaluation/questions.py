@@ -134,9 +134,10 @@ def evaluate(
 
     Returns:
         ``n``, ``accuracy`` (exact matches / n); with a reference also ``reference_accuracy`` and,
-        over all tokens of the reference's answers, ``top1_agreement`` and ``kl`` (mean
-        KL(reference ‖ package), nats). Where questions have kinds, ``kinds``: kind to the same of
-        its questions; where images keep their sizes and these differ, ``sizes`` alike.
+        over all tokens of the reference's answers, ``top1_agreement``, ``kl`` (mean
+        KL(reference ‖ package), nats) and, of two questions or more, ``kl_standard_error``.
+        Where questions have kinds, ``kinds``: kind to the same of its questions; where images
+        keep their sizes and these differ, ``sizes`` alike.
 
     Raises:
         RunError: an image is unreadable or a question longer than the session's maximum length.
