@@ -16,13 +16,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from vlmforge.bench.watch import Watch
 from vlmforge.calibrate.answers import OWN, AnswerSource
 from vlmforge.calibrate.images import ImageSource
 from vlmforge.config import CompileConfig, InferenceScheme, require_supported
 from vlmforge.families.family import LANGUAGE
 from vlmforge.formats.mxq import read_mxq
 from vlmforge.images.layout import DYNAMIC, Layout
-from vlmforge.machine.ram import peak_memory
 from vlmforge.original.reference import torch_device
 from vlmforge.progress import Progress, Stages
 from vlmforge.signing.keys import SigningKey
@@ -55,7 +55,8 @@ class Summary:
         largest: what the largest image costs; None where all get one size, or there are none.
         answers: whose answers the calibration samples hold; None where texts calibrate.
         foreseen: what each step was thought to take.
-        memory: bytes that this process took at its height; None where the system does not tell.
+        memory: bytes of its own that this process had at its height, pages of files not counted;
+            None where the system does not tell.
     """
 
     files: dict[str, int] = field(default_factory=dict)
@@ -154,11 +155,13 @@ def _compiled(
         announce(foreseen.sentence())
     if isinstance(progress, Stages):
         progress.expect(foreseen.stages)
-    plan.run(first)
-    for each in variants:
-        config = each.config if order.choose is None else order.choose(job.space, each.config)
-        plan.run(quantization(each.job, config, order.scheme, each.out, order.sign))
-    return _summary(variants, plan.seconds, foreseen)
+    watch = Watch()
+    with watch.watching():
+        plan.run(first)
+        for each in variants:
+            config = each.config if order.choose is None else order.choose(job.space, each.config)
+            plan.run(quantization(each.job, config, order.scheme, each.out, order.sign))
+    return _summary(variants, plan.seconds, foreseen, watch)
 
 
 def _opened(order: Order, progress: Progress | None) -> tuple[Job, list[Variant]]:
@@ -216,7 +219,9 @@ def quantization(
     return [*programs, steps.package(job, config, out, sign)]
 
 
-def _summary(variants: Sequence[Variant], seconds: dict[str, float], foreseen: Foreseen) -> Summary:
+def _summary(
+    variants: Sequence[Variant], seconds: dict[str, float], foreseen: Foreseen, watch: Watch
+) -> Summary:
     """What was made, and what of it could not be as asked."""
     space, parts = variants[0].job.space, variants[0].job.parts
     reports = {part: json.loads(space.report(part).read_text("utf-8")) for part in parts}
@@ -235,5 +240,5 @@ def _summary(variants: Sequence[Variant], seconds: dict[str, float], foreseen: F
         largest_image(variants[0].out),
         metas[variants[0].job.called(LANGUAGE)]["samples"].get("answers"),
         {name: foreseen.costs[name] for name in seconds},
-        peak_memory(),
+        None if watch.memory is None else watch.memory.peak,
     )

@@ -20,10 +20,11 @@ from typing import Any
 import pytest
 from rich.cells import cell_len
 
-from vlmforge.console import failures_told, memory, progress, tell
+from vlmforge.bench import watch
+from vlmforge.bench.watch import Watch
+from vlmforge.console import failures_told, progress, tell
 from vlmforge.console.display import Display
 from vlmforge.console.events import EventScreen
-from vlmforge.console.memory import Watch
 from vlmforge.console.plain import PlainScreen
 from vlmforge.errors import PackageError
 from vlmforge.progress import Stage, Stages, in_stage
@@ -62,7 +63,7 @@ def test_a_display_is_told_of_stages() -> None:
 def test_lines_come_now_and_then(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(memory, "private_resident", lambda: None)
+    monkeypatch.setattr(watch, "private_resident", lambda: None)
     clock = Clock()
     work(Display(PlainScreen(clock), Watch(), clock), clock)
     out, err = capsys.readouterr()

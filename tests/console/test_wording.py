@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from rich.cells import cell_len
 
+from vlmforge.bench.watch import Memory
 from vlmforge.console.course import View
-from vlmforge.console.memory import Memory
 from vlmforge.console.wording import cut, moving_line, stage_line
 
 VIEW = View("mxq language", 4, 9, "rounding", 3, 28, 123, 2400, 7200)

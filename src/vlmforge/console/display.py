@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from threading import Lock
 from typing import Protocol
 
+from vlmforge.bench.watch import Memory, Watch
 from vlmforge.console.course import Course, Piece, View
-from vlmforge.console.memory import Memory, Watch
 from vlmforge.progress import Stage
 
 

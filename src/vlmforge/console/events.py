@@ -14,9 +14,9 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
+from vlmforge.bench.watch import Memory
 from vlmforge.console.course import Piece, View
 from vlmforge.console.failures import FAILED, INTERRUPTED, UNEXPECTED, known_failure
-from vlmforge.console.memory import Memory
 from vlmforge.console.output import print_json_line
 
 PAUSE = 1.0

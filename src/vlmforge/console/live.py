@@ -8,8 +8,8 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.progress_bar import ProgressBar
 from rich.text import Text
 
+from vlmforge.bench.watch import Memory
 from vlmforge.console.course import Piece, View
-from vlmforge.console.memory import Memory
 from vlmforge.console.output import warn
 from vlmforge.console.wording import (
     cut,

@@ -6,8 +6,8 @@ import math
 import time
 from collections.abc import Callable
 
+from vlmforge.bench.watch import Memory
 from vlmforge.console.course import Piece, View
-from vlmforge.console.memory import Memory
 from vlmforge.console.output import warn
 from vlmforge.console.wording import moving_line, piece_line, stage_line
 

@@ -7,11 +7,11 @@ from contextlib import contextmanager, nullcontext
 
 from rich.live import Live
 
+from vlmforge.bench.watch import Watch
 from vlmforge.console import output
 from vlmforge.console.display import Display, Screen
 from vlmforge.console.events import EventScreen, warnings_told
 from vlmforge.console.live import Lines, LiveScreen
-from vlmforge.console.memory import Watch
 from vlmforge.console.plain import PlainScreen
 
 REFRESHED = 4

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from rich.cells import cell_len, set_cell_size
 
+from vlmforge.bench.watch import Memory
 from vlmforge.console.course import Piece, View
-from vlmforge.console.memory import Memory
 from vlmforge.progress import duration, human_size
 from vlmforge.text import shown
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -56,13 +55,3 @@ def _limit(file: Path) -> Iterator[int]:
         yield int(file.read_text("ascii"))
     except (OSError, ValueError):
         return
-
-
-def peak_memory() -> int | None:
-    """Bytes that this process held at its height; None where the system does not tell."""
-    if sys.platform == "win32":
-        return None
-    import resource
-
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -8,8 +8,8 @@ import time
 import numpy as np
 import pytest
 
-from vlmforge.console import memory
-from vlmforge.console.memory import Watch
+from vlmforge.bench import watch as module
+from vlmforge.bench.watch import Watch
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what is of no file")
@@ -18,7 +18,7 @@ def test_what_came_and_went_was_seen() -> None:
     with watch.watching():
         before = watch.memory
         held = np.ones(80_000_000, np.uint8)
-        time.sleep(4 * memory.PERIOD)
+        time.sleep(4 * module.PERIOD)
         del held
         watch.look()
         after = watch.memory
@@ -27,7 +27,7 @@ def test_what_came_and_went_was_seen() -> None:
 
 
 def test_a_system_that_tells_nothing_is_not_asked_for_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "private_resident", lambda: None)
+    monkeypatch.setattr(module, "private_resident", lambda: None)
     watch = Watch()
     with watch.watching():
         watch.look()
