@@ -18,7 +18,7 @@ from pathlib import Path
 LAYERS = (
     ("dims", "errors", "progress", "sample", "text", "_native"),
     ("arithmetic", "fixed_point", "config", "libraries"),
-    ("graph", "program", "learning"),
+    ("graph", "program", "learning", "tasks"),
     ("formats",),
     ("signing",),
     ("hub", "images"),

@@ -12,6 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
+from tests.tasks.copies import Copies
 from vlmforge.calibrate.images import collect_images
 from vlmforge.calibrate.prompts import PROMPTS
 from vlmforge.calibrate.record import record_language, record_vision
@@ -21,6 +22,7 @@ from vlmforge.images.patches import PatchLayout
 from vlmforge.images.reading import read_image
 from vlmforge.original.reference import ReferenceModel
 from vlmforge.source.checkpoint import Checkpoint
+from vlmforge.tasks.here import HERE
 
 
 @pytest.fixture(scope="module")
@@ -253,3 +255,23 @@ def test_a_streamed_model_leaves_the_same_samples(
 def test_no_images_at_all_are_refused(checkpoint: Checkpoint, tmp_path: Path) -> None:
     with pytest.raises(CalibrationError, match="no images are named"):
         record_language(checkpoint, None, tmp_path / "data")
+
+
+@pytest.mark.parametrize("answers", ["own", "none"])
+def test_whoever_answers_leaves_the_same_samples(
+    answers: str, checkpoint: Checkpoint, images: Path, tmp_path: Path
+) -> None:
+    told: list[tuple[str, int, int]] = []
+    here, there = (
+        record_language(
+            checkpoint, images, tmp_path / name, 18, 4,
+            progress=lambda *now: told.append(now), answers=answers, tasks=tasks,
+        )
+        for name, tasks in (("here", HERE), ("there", Copies()))
+    )  # fmt: skip
+    assert told.count(("language samples", 18, 18)) == 2
+    assert metadata(here).keys() == metadata(there).keys()
+    files = [path for folder in listed(here) for path in sorted(folder.parent.glob("*.npy"))]
+    assert files
+    for one in files:
+        assert one.read_bytes() == (there / one.relative_to(here)).read_bytes()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Iterable, Iterator
+from functools import partial
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +15,13 @@ from vlmforge.calibrate.answers import (
     DRAFT,
     NONE,
     OWN,
-    Answer,
     AnswerSource,
-    OwnAnswers,
     WrittenAnswers,
     answers_file,
-    given_answers,
-    no_answers,
 )
 from vlmforge.calibrate.kept import KeptAnswers
 from vlmforge.calibrate.questions import GivenQuestions, ImageQuestions, Question, Questions
+from vlmforge.calibrate.sampler import Sampler
 from vlmforge.capture.positions import position_tables
 from vlmforge.errors import CalibrationError
 from vlmforge.formats.samples import SampleWriter
@@ -36,6 +34,8 @@ from vlmforge.progress import Progress
 from vlmforge.source.checkpoint import Checkpoint
 from vlmforge.source.pictures import pictures_for
 from vlmforge.source.processor import load_image_processor
+from vlmforge.tasks.here import HERE
+from vlmforge.tasks.tasks import Tasks
 
 BATCH = 16
 """Questions answered at once."""
@@ -58,6 +58,7 @@ def record_language(
     seed: int = 0,
     streamed: bool = False,
     kept: KeptAnswers | None = None,
+    tasks: Tasks = HERE,
 ) -> Path:
     """Record prompts and their answers, as the original's decoder receives them; where they are.
 
@@ -73,34 +74,34 @@ def record_language(
         output_dir: of all calibration data; the samples go to ``language`` in it.
         num_samples: one an image by default; of given answers all by default, and at most so many.
         max_new_tokens: the longest answer of the model's own.
-        device: ``"cpu"`` or ``"gpu"``.
-        dtype: of the model's arithmetic, ``"float32"`` or ``"bfloat16"``.
+        device, dtype: ``"cpu"`` or ``"gpu"``; ``"float32"`` or ``"bfloat16"``.
         layout: the sizes of images.
         progress: is told of every sample.
         answers: whose they are, or those that were written beforehand.
         seed: chooses among given answers where there are more.
-        streamed: whether the model's weights are read as they are needed, instead of all at once;
-            without answers of its own they always are.
-        kept: where the model's own answers are kept, batch by batch; none are deleted.
+        streamed: whether weights are read as they are needed; but for own answers they always are.
+        kept: where the model's own answers are kept, batch by batch; none are deleted. Other
+            machines keep none.
+        tasks: who answers, :data:`BATCH` questions at a time.
 
     Raises:
-        CalibrationError: no image can be read, lines of answers are malformed, or a number is out
-            of range.
+        CalibrationError: no image can be read, lines of answers are malformed, a number is wrong.
         SourceError: the model cannot be loaded, or there is no such device.
     """
     _require_possible(answers, max_new_tokens, dtype)
     source = OWN if isinstance(answers, WrittenAnswers) else answers
     questions = _questions(images_dir, source, num_samples, seed)
-    streamed = streamed or answers != OWN
-    reference = ReferenceModel.load(checkpoint, device, DTYPES[dtype], layout, streamed=streamed)
-    answer = _answering(answers, reference, max_new_tokens, progress, kept)
+    load = partial(ReferenceModel.load, checkpoint, device, DTYPES[dtype], layout)
+    original = partial(load, streamed=streamed or answers != OWN)
+    sampler = Sampler(original, answers, max_new_tokens, progress, kept)
     facts = _facts(checkpoint, questions, layout, progress)
     facts |= _answer_facts(answers, max_new_tokens) | {"dtype": dtype, "device": device}
+    batches = _batches(questions.shown(pictures_for(checkpoint, layout)))
     with SampleWriter(Path(output_dir), "language", facts) as writer:
-        for question, arrays, prompt_length in _samples(reference, questions, answer):
-            writer.add(arrays, **question.facts, prompt_length=prompt_length)
+        for sample in chain.from_iterable(tasks.map(sampler, batches)):
+            writer.add(sample.arrays, **sample.facts)
             if progress is not None:
-                progress("language samples", question.index + 1, questions.count)
+                progress("language samples", sample.index + 1, questions.count)
     return writer.path
 
 
@@ -151,36 +152,10 @@ def _require_possible(
         )
 
 
-def _samples(
-    reference: ReferenceModel, questions: Questions, answer: Answer
-) -> Iterator[tuple[Question, dict[str, np.ndarray], int]]:
-    """Each question with the arrays of its language sample, and its prompt's length in tokens."""
-    for batch in _batches(questions.shown(reference.pictures)):
-        answered = _answered(reference, batch, answer)
-        for question, (arrays, prompt_length) in zip(batch, answered, strict=True):
-            yield question, arrays, prompt_length
-
-
 def _batches(questions: Iterable[Question]) -> Iterator[list[Question]]:
     waiting = iter(questions)
     while batch := list(islice(waiting, BATCH)):
         yield batch
-
-
-def _answered(
-    reference: ReferenceModel, batch: Sequence[Question], answer: Answer
-) -> Iterator[tuple[dict[str, np.ndarray], int]]:
-    """The arrays of each question's language sample, and the length of its prompt in tokens."""
-    prompts = [reference.embed(reference.inputs(e.prompt.text, [e.image])) for e in batch]
-    for prompt, written in zip(prompts, answer(batch, prompts), strict=True):
-        embedded = reference.followed_by(prompt, written)
-        arrays = {
-            "inputs_embeds": embedded.inputs_embeds.numpy(),
-            "position_ids": embedded.position_ids.numpy(),
-            "token_types": embedded.token_types.numpy(),
-            **{name: rows.numpy() for name, rows in embedded.deepstack.items()},
-        }
-        yield arrays, prompt.length
 
 
 def _vision_inputs(
@@ -202,21 +177,6 @@ def _questions(
             "no images are named", mend="name a directory of images, or a file of answers"
         )
     return ImageQuestions.find(images_dir, num_samples)
-
-
-def _answering(
-    answers: AnswerSource | WrittenAnswers,
-    reference: ReferenceModel,
-    max_new_tokens: int,
-    progress: Progress | None,
-    kept: KeptAnswers | None,
-) -> Answer:
-    if isinstance(answers, WrittenAnswers):
-        return answers
-    if answers == OWN:
-        own = OwnAnswers(reference, max_new_tokens, progress)
-        return own if kept is None else kept.keeping(own)
-    return no_answers if answers == NONE else given_answers(reference)
 
 
 def _answer_facts(answers: AnswerSource | WrittenAnswers, most: int) -> dict[str, Any]:

@@ -137,6 +137,10 @@ class Checkpoint:
             self._fingerprint = _hash(self.path / "config.json", *self.shards.files, tell=progress)
         return self._fingerprint
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """What is sent to another machine: where it finds the same files."""
+        return _opened, (str(self.path.resolve()), self.fingerprint())
+
     def _stored_name(self, name: str) -> str:
         if name not in self._stored:
             raise SourceError(
@@ -145,6 +149,18 @@ class Checkpoint:
                 mend=f"choose a complete checkpoint of {self.family.architecture}",
             )
         return self._stored[name]
+
+
+def _opened(path: str, fingerprint: str) -> Checkpoint:
+    """A checkpoint that was sent from another machine."""
+    checkpoint = Checkpoint.open(path)
+    if checkpoint.fingerprint() != fingerprint:
+        raise SourceError(
+            "a machine of the cluster finds another checkpoint",
+            where=path,
+            mend="put the model where all machines read it by one path, such as a shared disk",
+        )
+    return checkpoint
 
 
 def _read_config(path: Path) -> dict[str, Any]:

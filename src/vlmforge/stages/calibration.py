@@ -22,6 +22,8 @@ from vlmforge.progress import Progress
 from vlmforge.source.checkpoint import Checkpoint
 from vlmforge.stages.arithmetic import Arithmetic
 from vlmforge.stages.draft import draft_answers
+from vlmforge.tasks.here import HERE
+from vlmforge.tasks.tasks import Tasks
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,7 @@ def calibrate_language(
     device: str = "cpu",
     progress: Progress | None = None,
     kept: KeptAnswers | None = None,
+    tasks: Tasks = HERE,
 ) -> Path:
     """Language samples, in the arithmetic asked for or what :class:`Arithmetic` chooses.
 
@@ -127,6 +130,7 @@ def calibrate_language(
         device: ``"cpu"`` or ``"gpu"``.
         progress: is told of every sample.
         kept: where answers are kept for a calibration that is interrupted; it deletes none.
+        tasks: who answers.
 
     Raises:
         CalibrationError, SourceError: as :func:`vlmforge.calibrate.record.record_language`.
@@ -141,5 +145,5 @@ def calibrate_language(
         )
     return record_language(
         checkpoint, images, output_dir, *lengths, device, way.dtype, layout, progress,
-        answers=answers, seed=calibration.seed, streamed=way.streamed, kept=kept,
+        answers=answers, seed=calibration.seed, streamed=way.streamed, kept=kept, tasks=tasks,
     )  # fmt: skip

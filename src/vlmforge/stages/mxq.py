@@ -28,6 +28,8 @@ from vlmforge.quantize.weights.rounding import Rounding, choose_rounding, weight
 from vlmforge.stages.observed import Observed, observe_component
 from vlmforge.stages.transformed import Transformed
 from vlmforge.stages.version import code_facts, computing_facts
+from vlmforge.tasks.here import HERE
+from vlmforge.tasks.tasks import Tasks
 
 STOPPED = "stopped"
 """What a program says of its learning where the user ended it."""
@@ -44,6 +46,7 @@ def mxq_compile(
     overrides: BitConfig.LayerOverrides | None = None,
     progress: Progress | None = None,
     kept: Path | None = None,
+    tasks: Tasks = HERE,
 ) -> Path:
     """Quantize a captured component to an integer program.
 
@@ -59,6 +62,7 @@ def mxq_compile(
         overrides: those of this component; those of the configuration by default.
         progress: is told of every step.
         kept: where weights are kept as they are rounded, so that one that is interrupted goes on.
+        tasks: who compensates the errors of rounding.
     """
     config = compile_config or CompileConfig()
     require_supported(config)
@@ -76,7 +80,8 @@ def mxq_compile(
     with MxqWriter(save_path) as writer:
         scales = choose_scales(graph, codes, ranges, bound)
         path = partial(QuantizedPath, graph, codes, scales, device=where)
-        rounding = choose_rounding(graph, formats, config.hessian_quant, path, transformed.loaders)
+        asked = (config.hessian_quant, path, transformed.loaders, tasks)
+        rounding = choose_rounding(graph, formats, *asked)
         if kept is not None:
             facts = (codes, scales, formats, config.hessian_quant.model_dump())
             rounding = KeptRounding(rounding, graph, kept, *facts, _circumstances(observed, where))

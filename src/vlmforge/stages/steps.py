@@ -32,6 +32,8 @@ from vlmforge.stages.preflight import require_material
 from vlmforge.stages.step import Facts, Step
 from vlmforge.stages.version import code_facts, computing_facts
 from vlmforge.stages.workspace import Workspace
+from vlmforge.tasks.here import HERE
+from vlmforge.tasks.tasks import Tasks
 
 
 @dataclass(frozen=True)
@@ -43,12 +45,14 @@ class Job:
         space: where its files are.
         device: where to compute, ``"cpu"`` or ``"gpu"``.
         progress: is told of every step.
+        tasks: who answers questions and rounds weights; no file depends on it.
     """
 
     checkpoint: Checkpoint
     space: Workspace
     device: str = "cpu"
     progress: Progress | None = None
+    tasks: Tasks = HERE
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -101,7 +105,9 @@ def answers(job: Job, calibration: Calibration, shown: Facts) -> Step:
     kept = KeptAnswers(job.space.kept_answers, all_facts | computing_facts())
     return Step(
         name="calibrate language",
-        run=partial(calibrate_language, *where, calibration, job.device, job.progress, kept),
+        run=partial(
+            calibrate_language, *where, calibration, job.device, job.progress, kept, job.tasks
+        ),
         makes=(job.space.samples(LANGUAGE),),
         reads=() if images is None else (images,),
         facts=all_facts,
@@ -170,6 +176,7 @@ def program(job: Job, part: str, config: CompileConfig, scheme: InferenceScheme)
             workspace_overrides(config, space)[part],
             job.progress,
             space.kept(part),
+            job.tasks,
         )
 
     return Step(

@@ -7,8 +7,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.tasks.copies import Copies
 from vlmforge.errors import CalibrationError
 from vlmforge.graph.core import Weight
+from vlmforge.quantize.weights import compensate as compensation
 from vlmforge.quantize.weights.compensate import Compensation, compensate
 from vlmforge.quantize.weights.formats import QuantizedWeight, WeightFormat, quantize_weight
 from vlmforge.quantize.weights.hessian import RealHessian, inverse_factor
@@ -129,3 +131,23 @@ def test_rows_of_zeros_are_no_problem() -> None:
     weight = Weight.of(torch.randn(3, 6))
     quantized = compensate(weight, matrix, WeightFormat(4), Compensation())
     np.testing.assert_array_equal(quantized.codes, quantize_weight(weight, WeightFormat(4)).codes)
+
+
+def arrays(quantized: QuantizedWeight) -> list[np.ndarray]:
+    found = (quantized.codes, quantized.scales, quantized.group_scale)
+    return [each for each in found if each is not None]
+
+
+@pytest.mark.parametrize("chosen", FORMATS)
+@pytest.mark.parametrize(("rows", "width"), [(16384, 3), (16384, 41), (7, 2), (7, 1)])
+def test_whoever_rounds_how_many_channels_makes_the_same_bytes(
+    chosen: WeightFormat, rows: int, width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weight = Weight.of(torch.randn(41, 77, generator=torch.Generator().manual_seed(1)))
+    hessian, floor = hessian_of(correlated(300, 77)), np.linspace(1e-4, 2e-2, 41)
+    settings = Compensation(block=16)
+    whole = compensate(weight, hessian, chosen, settings, floor)
+    monkeypatch.setattr(compensation, "ROWS", rows)
+    pieces = compensate(weight, hessian, chosen, settings, floor, Copies(width))
+    for one, other in zip(arrays(whole), arrays(pieces), strict=True):
+        assert one.dtype == other.dtype and np.array_equal(one, other)

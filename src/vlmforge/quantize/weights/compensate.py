@@ -8,7 +8,7 @@ the codes once all of them are known.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -30,6 +30,8 @@ from vlmforge.quantize.weights.scales import (
     real_scale,
     whole_scale,
 )
+from vlmforge.tasks.here import HERE
+from vlmforge.tasks.tasks import Tasks
 
 ROWS = 16384
 """Output channels quantized at once; they do not depend on each other."""
@@ -56,6 +58,7 @@ def compensate(
     weight_format: WeightFormat,
     settings: Compensation,
     smallest: np.ndarray | None = None,
+    tasks: Tasks = HERE,
 ) -> QuantizedWeight:
     """Round a weight so that the outputs on the rows behind ``hessian`` change least.
 
@@ -65,21 +68,58 @@ def compensate(
         weight_format: of the result.
         settings: order and block size.
         smallest: float64 ``[out]``, a lower bound of each channel's scale.
+        tasks: who rounds, some output channels at a time.
     """
     order = _order(hessian.diagonal(), weight_format.group, settings.order)
     factor = inverse_factor(hessian[order][:, order])
     starts = _starts(order, weight_format.group, settings.block)
-    parts = []
-    for start in range(0, weight.shape[0], ROWS):
-        rows = weight.read(start, min(start + ROWS, weight.shape[0])).flatten(1).to(hessian.device)
-        floor = None if smallest is None else torch.from_numpy(smallest[start : start + ROWS])
-        scales = _first_scales(rows, weight_format, floor)
-        solver = _Solver(rows[:, order].T.contiguous(), factor, weight_format, scales)
-        solver.run(starts)
-        codes, scales = _restored(solver, order, starts)
-        CoordinateDescent(rows.T, codes, scales, hessian, weight_format).run()
-        parts.append(QuantizedWeight.of(codes.T, scales, weight_format))
-    return QuantizedWeight.joined(parts)
+    channels = _Channels(hessian, factor, order, starts, weight_format)
+    parts = tasks.map(channels, _pieces(weight, smallest, tasks.width))
+    return QuantizedWeight.joined(list(parts))
+
+
+_Piece = tuple[np.ndarray, np.ndarray | None]
+"""Rows of a weight, float32 ``[out, in]``, and the lower bound of each one's scale."""
+
+
+def _pieces(weight: Weight, smallest: np.ndarray | None, width: int) -> Iterator[_Piece]:
+    """The rows of a weight: as many pieces as can be rounded at once, of :data:`ROWS` at most."""
+    count = weight.shape[0]
+    size = min(ROWS, -(-count // width))
+    for first in range(0, count, ROWS):
+        rows = weight.read(first, min(first + ROWS, count)).flatten(1).numpy()
+        for start in range(0, len(rows), size):
+            at = slice(first + start, first + min(start + size, len(rows)))
+            yield rows[start : start + size], None if smallest is None else smallest[at]
+
+
+@dataclass(frozen=True)
+class _Channels:
+    """Rounds output channels; the attributes are what all channels share.
+
+    Attributes:
+        hessian: float32 ``[in, in]``.
+        factor: that of its inverse, the columns in the order they are rounded.
+        order: of the columns.
+        starts: where blocks begin, then the end.
+        chosen: the format.
+    """
+
+    hessian: Tensor
+    factor: Tensor
+    order: Tensor
+    starts: Sequence[int]
+    chosen: WeightFormat
+
+    def __call__(self, piece: _Piece) -> QuantizedWeight:
+        rows = torch.from_numpy(piece[0]).to(self.hessian.device)
+        floor = None if piece[1] is None else torch.from_numpy(piece[1])
+        scales = _first_scales(rows, self.chosen, floor)
+        solver = _Solver(rows[:, self.order].T.contiguous(), self.factor, self.chosen, scales)
+        solver.run(self.starts)
+        codes, scales = _restored(solver, self.order, self.starts)
+        CoordinateDescent(rows.T, codes, scales, self.hessian, self.chosen).run()
+        return QuantizedWeight.of(codes.T, scales, self.chosen)
 
 
 def _starts(order: Tensor, group: int | None, block: int) -> list[int]:

@@ -24,6 +24,8 @@ from vlmforge.quantize.weights.bias import least_scales, real_bias
 from vlmforge.quantize.weights.compensate import Compensation, compensate
 from vlmforge.quantize.weights.formats import QuantizedWeight, WeightFormat, quantize_weight
 from vlmforge.quantize.weights.hessian import hessian_of
+from vlmforge.tasks.here import HERE
+from vlmforge.tasks.tasks import Tasks
 
 
 class Rounding(Protocol):
@@ -72,6 +74,7 @@ def choose_rounding(
     config: HessianQuantConfig,
     path: Callable[[Sequence[Feeds]], QuantizedPath],
     samples: Sequence[Feeds],
+    tasks: Tasks = HERE,
 ) -> Rounding:
     """Error compensation on as many samples as :func:`held_at_once` gives, or rounding to nearest.
 
@@ -81,12 +84,14 @@ def choose_rounding(
         config: whether and how to compensate.
         path: makes the quantized path of some samples.
         samples: all calibration samples.
+        tasks: who compensates.
     """
     if not config.apply:
         return NearestRounding(graph, formats)
     attributes = config.attributes
     settings = Compensation(attributes.perc_damp, attributes.act_order, attributes.block_size)
-    return CompensatedRounding(graph, formats, path(held_at_once(graph, samples)), settings)
+    taken = path(held_at_once(graph, samples))
+    return CompensatedRounding(graph, formats, taken, settings, tasks)
 
 
 def _require_products(graph: Graph, names: Iterable[str]) -> None:
@@ -123,16 +128,17 @@ class CompensatedRounding:
         formats: Mapping[str, WeightFormat],
         path: QuantizedPath,
         settings: Compensation,
+        tasks: Tasks = HERE,
     ) -> None:
         self._graph, self._formats, self._path = graph, formats, path
-        self._settings = settings
+        self._settings, self._tasks = settings, tasks
         self._hessian: tuple[str, Tensor] | None = None
 
     def quantize(self, product: Node, smallest: np.ndarray | None) -> QuantizedWeight:
         """See :class:`Rounding`."""
         weight = self._graph.weights[product.weights["weight"]]
         hessian, chosen = self._hessian_of(product), self._formats[product.name]
-        quantized = compensate(weight, hessian, chosen, self._settings, smallest)
+        quantized = compensate(weight, hessian, chosen, self._settings, smallest, self._tasks)
         self._path.settle(product, quantized)
         return quantized
 

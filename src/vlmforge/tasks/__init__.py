@@ -1,0 +1,1 @@
+"""Tasks: a function over many items, computed here or on the machines of a Ray cluster."""
