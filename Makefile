@@ -12,6 +12,7 @@
 # make transformers-versions  the tests of the Hugging Face classes with TRANSFORMERS (5.4 5.17)
 # make evaluation-tools  evaluation tools at a server, in environments of their own below build/
 # make model-signing  OpenSSF's own tool on signed packages, in an environment of its own below build/
+# make ray           compiles on a Ray cluster of this computer, some of whose machines are killed
 # make container     what packaging/Containerfile builds, without an engine for containers: as root,
 #                    with the Debian packages debootstrap and iproute2
 # make kill          compiles killed, or out of disk, at KILLS (100) random moments, and gone on with
@@ -47,7 +48,7 @@ PIP := $(BIN)/python -m pip install --quiet --no-input --disable-pip-version-che
 TEST_ENVIRONMENT := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false
 
 .PHONY: demo test lint compare check-native aarch64 sanitize vendor-client transformers-versions page \
-	kill gpu soak load fuzz-server evaluation-tools model-signing container install clean
+	kill gpu soak load fuzz-server evaluation-tools model-signing ray container install clean
 
 demo: install
 	$(BIN)/vlmforge compile $(SAMPLE) --out $(DEMO) --images synthetic
@@ -141,6 +142,11 @@ model-signing: install
 	test -x $(MODEL_SIGNING)/bin/python || $(BIN)/python -m venv $(MODEL_SIGNING)
 	$(MODEL_SIGNING)/bin/python $(OTHER_PIP) -r tests/signing/requirements.txt
 	$(TEST_ENVIRONMENT) $(BIN)/python -m pytest tests/signing/test_model_signing.py
+
+ray: install
+	$(PIP) ray
+	$(TEST_ENVIRONMENT) $(BIN)/python -m pytest -n 0 -o faulthandler_timeout=0 \
+		tests/tasks tests/stages/test_machines.py
 
 # What the Containerfile's base image is, but for its Python, which is Debian's own.
 BASE := build/container/base

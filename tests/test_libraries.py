@@ -11,6 +11,7 @@ import pytest
 from vlmforge import libraries
 from vlmforge.errors import InstallError, VlmforgeError
 from vlmforge.libraries import (
+    CLUSTERS,
     COMPILING,
     PHOTOS,
     RUNNING,
@@ -36,6 +37,7 @@ def test_pyproject_asks_for_the_same() -> None:
         (extras["serve"], SERVING),
         (extras["hub"], SHARING),
         (extras["sign"], SIGNING),
+        (extras["ray"], CLUSTERS),
     ):
         everywhere = [each for each in asked if ";" not in each]
         assert sorted(everywhere) == sorted(library.requirement for library in known)

@@ -51,7 +51,9 @@ TORCH_FREE = {"dims", "errors", "progress", "sample", "text", "program"} | RUNNI
 TRANSFORMERS_USERS = {"families", "source", "original", "calibrate", "capture", "integrations"}
 """The only parts that import transformers."""
 
-HEAVY = {"cryptography", "datasets", "huggingface_hub", "safetensors", "torch", "transformers"}
+HEAVY = {
+    "cryptography", "datasets", "huggingface_hub", "ray", "safetensors", "torch", "transformers",
+}  # fmt: skip
 """Libraries that only the extras of the project install."""
 
 

@@ -24,6 +24,7 @@ _RUNNING = {
     "CaptureError": "vlmforge.errors",
     "Chat": "vlmforge.run.chat",
     "ClosedError": "vlmforge.errors",
+    "ClusterError": "vlmforge.errors",
     "CompileConfig": "vlmforge.config",
     "ConfigError": "vlmforge.errors",
     "Conversation": "vlmforge.run.conversation",
@@ -131,6 +132,7 @@ if TYPE_CHECKING:
     from vlmforge.errors import CalibrationError as CalibrationError
     from vlmforge.errors import CaptureError as CaptureError
     from vlmforge.errors import ClosedError as ClosedError
+    from vlmforge.errors import ClusterError as ClusterError
     from vlmforge.errors import ConfigError as ConfigError
     from vlmforge.errors import FormatError as FormatError
     from vlmforge.errors import GraphError as GraphError

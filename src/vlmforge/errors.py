@@ -101,6 +101,10 @@ class InstallError(VlmforgeError, ImportError):
     """A library that is missing, too old or broken, though the work asked for needs it."""
 
 
+class ClusterError(VlmforgeError):
+    """A Ray cluster that does not answer, or whose machines are not alike or too small."""
+
+
 class SystemFailure(VlmforgeError):
     """What the computer refuses: a full disk, a missing permission, too little memory."""
 

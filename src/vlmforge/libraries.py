@@ -115,6 +115,9 @@ SERVING = (
 SIGNING = (Library("cryptography", "43.0"),)
 """What signatures of packages need besides: the extra ``sign``."""
 
+CLUSTERS = (Library("ray", "2.40"),)
+"""What compiling on many machines needs besides: the extra ``ray``."""
+
 
 def require_libraries(work: str) -> None:
     """Import the compiler's libraries; see :func:`require`."""

@@ -35,12 +35,15 @@ from vlmforge.stages.forecast import forecast
 from vlmforge.stages.foreseen import Foreseen
 from vlmforge.stages.largest import LargestImage, largest_image
 from vlmforge.stages.lock import locked
+from vlmforge.stages.machines import machines, require_seen
 from vlmforge.stages.order import Choose, Order, Variant
 from vlmforge.stages.plan import Plan
 from vlmforge.stages.preflight import require_answers, require_consistent, require_outputs
 from vlmforge.stages.step import Step
 from vlmforge.stages.steps import Job
 from vlmforge.stages.workspace import Workspace
+from vlmforge.tasks.here import HERE
+from vlmforge.tasks.tasks import Tasks
 
 
 @dataclass
@@ -88,6 +91,7 @@ def compile_model(
     sign: SigningKey | None = None,
     choose: Choose | None = None,
     fresh: bool = False,
+    ray: str | None = None,
     announce: Callable[[str], None] | None = None,
     progress: Progress | None = None,
 ) -> Summary:
@@ -109,6 +113,8 @@ def compile_model(
         sign: a key to sign the package with.
         choose: gives the configuration to quantize with, once graphs and samples are there.
         fresh: whether to do again what was made before.
+        ray: the address of a Ray cluster whose machines answer questions and round weights, such as
+            ``"10.0.0.1:6379"``; the files are those of one machine.
         announce: is told what is about to be done, and of each step why it runs or is left out.
         progress: is told of every step; and of the stages, if it is one of :class:`Stages`.
 
@@ -117,11 +123,11 @@ def compile_model(
     """
     order = Order(
         model, out, images, text, num_samples, max_new_tokens, seed, config, device, dtype, layout,
-        answers, scheme, work_dir, sign, choose, fresh,
+        answers, scheme, work_dir, sign, choose, fresh, ray,
     )  # fmt: skip
     _, root = require_outputs(out, work_dir, order.names)
-    with locked(root):
-        return _compiled(order, announce, progress)
+    with locked(root), machines(order.ray, order.device) as tasks:
+        return _compiled(order, tasks, announce, progress)
 
 
 def plan_model(
@@ -142,9 +148,10 @@ def plan_model(
 
 
 def _compiled(
-    order: Order, announce: Callable[[str], None] | None, progress: Progress | None
+    order: Order, tasks: Tasks, announce: Callable[[str], None] | None, progress: Progress | None
 ) -> Summary:
-    job, variants = _opened(order, progress)
+    job, variants = _opened(order, progress, tasks)
+    require_seen(tasks, job.checkpoint, progress)
     first = preparation(job, order.calibration)
     plan = Plan.of(job.space, announce, order.fresh, progress)
     foreseen = _foreseen(order, job, first, variants, plan)
@@ -164,14 +171,16 @@ def _compiled(
     return _summary(variants, plan.seconds, foreseen, watch)
 
 
-def _opened(order: Order, progress: Progress | None) -> tuple[Job, list[Variant]]:
+def _opened(
+    order: Order, progress: Progress | None, tasks: Tasks = HERE
+) -> tuple[Job, list[Variant]]:
     """The model and its workspace, and what is to be made, which all fit each other."""
     torch_device(order.device)
     out, root = require_outputs(order.out, order.work_dir, order.names)
     for config in order.configs.values():
         require_supported(config)
     checkpoint = Checkpoint.open(str(order.model))
-    job = Job(checkpoint, Workspace(root, checkpoint.name), order.device, progress)
+    job = Job(checkpoint, Workspace(root, checkpoint.name), order.device, progress, tasks)
     variants = order.variants(job, out)
     for each in variants:
         each.job.space.require_replaceable()

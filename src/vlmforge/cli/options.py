@@ -149,6 +149,10 @@ Answering = Annotated[
     Dtype | None,
     typer.Option("--dtype", help="In which the original answers; by its size by default."),
 ]
+OnRay = Annotated[
+    str | None,
+    typer.Option("--ray", metavar="ADDRESS", help="Of a Ray cluster whose machines take part."),
+]
 On = Annotated[Device, typer.Option(help="Where the compiler computes.")]
 Scheme = Annotated[InferenceScheme, typer.Option(help="How cores share the work.")]
 RunScheme = Annotated[

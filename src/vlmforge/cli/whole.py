@@ -39,6 +39,7 @@ from vlmforge.cli.options import (
     NewTokens,
     OldSeed,
     On,
+    OnRay,
     Samples,
     Scheme,
     Seed,
@@ -89,6 +90,7 @@ def compile_(
     sign: SignKey = None,
     target_kl: Tuning = None,
     fresh: Fresh = False,
+    ray: OnRay = None,
     plan: Annotated[bool, typer.Option("--plan", help="Only say what would be done.")] = False,
     as_json: Events = False,
 ) -> None:
@@ -113,14 +115,14 @@ def compile_(
         "work_dir": work_dir,
         "sign": None if sign is None else read_key(sign),
         "fresh": fresh,
+        "ray": ray,
     }
     if plan:
         _print_plan(plan_model(model, out, **asked), as_json)
         return
     with resumable(), console.progress(events=as_json) as display:
-        choose = _tuning(target_kl, out, work_dir, fresh, display)
-        told: dict[str, Any] = {"choose": choose, "announce": display.note, "progress": display}
-        summary = compile_model(model, out, **asked, **told)
+        asked["choose"] = _tuning(target_kl, out, work_dir, fresh, display)
+        summary = compile_model(model, out, announce=display.note, progress=display, **asked)
     _tell(summary, out, asked["config"], as_json)
 
 

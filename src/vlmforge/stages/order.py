@@ -55,6 +55,7 @@ class Order:
     sign: SigningKey | None = None
     choose: Choose | None = None
     fresh: bool = False
+    ray: str | None = None
 
     @property
     def calibration(self) -> Calibration:

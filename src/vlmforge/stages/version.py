@@ -24,8 +24,13 @@ LIBRARIES = ("numpy", "pillow", "tokenizers", "torch", "transformers")
 
 def code_facts(*modules: str) -> Facts:
     """The code a step runs, whose entries are modules such as ``"stages.mxq"``."""
-    found = ", ".join(f"{name} {_installed(name)}" for name in LIBRARIES)
-    return {"version of this step": code_version(*modules), "set of libraries": found}
+    found = {"version of this step": code_version(*modules)}
+    return found | {"set of libraries": installed_libraries()}
+
+
+def installed_libraries() -> str:
+    """The releases of :data:`LIBRARIES`, in one line."""
+    return ", ".join(f"{name} {_installed(name)}" for name in LIBRARIES)
 
 
 def computing_facts() -> Facts:
