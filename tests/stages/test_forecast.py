@@ -42,10 +42,21 @@ def test_the_sentence_names_what_is_done() -> None:
 
 def test_more_samples_take_longer(tiny_checkpoint: Path) -> None:
     checkpoint = Checkpoint.open(str(tiny_checkpoint))
-    few, many = (forecast(checkpoint, Calibration(num_samples=n)) for n in (16, 32))
+    few, more, most = (forecast(checkpoint, Calibration(num_samples=n)) for n in (16, 32, 48))
     assert few.answers == 16 and few.arithmetic == Arithmetic("float32", streamed=False)
-    assert many.answer_seconds == pytest.approx(2 * few.answer_seconds, rel=0.05)
-    assert many.quantize_seconds == pytest.approx(2 * few.quantize_seconds, rel=0.05)
+    assert more.answer_seconds == pytest.approx(2 * few.answer_seconds, rel=0.05)
+    running = more.quantize_seconds - few.quantize_seconds
+    assert most.quantize_seconds - more.quantize_seconds == pytest.approx(running, rel=0.1)
+    assert 0 < running < few.quantize_seconds, "rounding takes as long for few samples as for many"
+
+
+def test_samples_beyond_those_held_take_no_longer(
+    tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forecast_module, "MOST", 1000)
+    checkpoint = Checkpoint.open(str(tiny_checkpoint))
+    many, more = (forecast(checkpoint, Calibration(num_samples=n)) for n in (300, 600))
+    assert more.quantize_seconds == pytest.approx(many.quantize_seconds, rel=0.02)
 
 
 def test_answers_are_counted_by_batches(tiny_checkpoint: Path) -> None:

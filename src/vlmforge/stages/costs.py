@@ -14,6 +14,7 @@ from vlmforge.calibrate.answers import DRAFT, OWN
 from vlmforge.calibrate.record import BATCH
 from vlmforge.families.family import LANGUAGE
 from vlmforge.quantize.observe.held import ROWS
+from vlmforge.quantize.weights.compensate import ROWS as PIECE
 from vlmforge.source.checkpoint import EMBEDDING, LM_HEAD, Checkpoint
 from vlmforge.stages.calibration import Calibration
 from vlmforge.stages.forecast import Forecast
@@ -35,8 +36,17 @@ DISK_SPEED = 300e6
 HELD = 3
 """Values a row that are held of all samples between two products, each of the stream's width."""
 
+CODED = 4
+"""Bytes of codes a channel of the stream that are held of a row between two products."""
+
 COPIES = 3
-"""Float32 copies of a weight, and of the squares of its inputs, while it is rounded."""
+"""Copies of a weight while it is rounded: float32 ones of a piece, and codes of all."""
+
+SQUARES = 4
+"""Float32 values for every pair of a product's inputs: Hessian, factor, and both in order."""
+
+HEAP = 300 << 20
+"""Bytes of memory that is free, and kept for what comes next."""
 
 VALUES = 3
 """Values that a graph has for each output of a product."""
@@ -71,6 +81,7 @@ class Weights:
         stored: bytes in the checkpoint.
         elements: of all.
         largest: elements of the largest.
+        piece: most elements that are rounded at once.
         outputs: of all products together.
         widest: most inputs of a product.
     """
@@ -78,6 +89,7 @@ class Weights:
     stored: int
     elements: int
     largest: int
+    piece: int
     outputs: int
     widest: int
 
@@ -93,6 +105,7 @@ class Weights:
             sum(sizes[name] * widths[name] for name in names),
             sum(sizes.values()),
             max(sizes.values(), default=0),
+            max((min(shape[0], PIECE) * prod(shape[1:]) for shape in products), default=0),
             sum(shape[0] for shape in products),
             max((prod(shape[1:]) for shape in products), default=0),
         )
@@ -139,10 +152,12 @@ def _capture(weights: Weights) -> Cost:
 
 def _quantization(weights: Weights, rows: float, width: int, seconds: float) -> Cost:
     """Samples advance together; rounded weights stand in files of their own until all are."""
-    observed = rows * HELD * width
-    advancing = min(rows, ROWS) * (weights.widest + width)
-    rounded = COPIES * (weights.largest + weights.widest**2)
-    memory = LIBRARIES + round(FLOAT32 * (max(observed, advancing) + rounded))
+    held = min(rows, ROWS)
+    observed, coded = FLOAT32 * held * HELD * width, held * (weights.widest + CODED * width)
+    rounded = (
+        FLOAT32 * (COPIES * weights.piece + SQUARES * weights.widest**2) + COPIES * weights.largest
+    )
+    memory = LIBRARIES + HEAP + round(max(observed, coded) + rounded)
     return Cost(seconds, memory, weights.elements, 2 * weights.elements)
 
 
@@ -168,8 +183,8 @@ def _width(checkpoint: Checkpoint, part: str) -> int:
         return checkpoint.shape(EMBEDDING)[1]
     tower = checkpoint.family.tower
     assert tower is not None, "the model sees"
-    first = [n for n in checkpoint.names() if n.startswith(f"{tower.blocks}0.")]
-    return max((checkpoint.shape(n)[0] for n in first if len(checkpoint.shape(n)) == 1), default=1)
+    first = [checkpoint.shape(n) for n in checkpoint.names() if n.startswith(f"{tower.blocks}0.")]
+    return min((shape[1] for shape in first if len(shape) == 2), default=1)
 
 
 def _part(name: str) -> str:

@@ -8,12 +8,14 @@ from math import ceil, prod
 
 import torch
 
+from vlmforge.arithmetic.kernels import has_order
 from vlmforge.calibrate.answers import OWN
 from vlmforge.calibrate.record import BATCH, DTYPES
 from vlmforge.families.decoder import LAYERS
 from vlmforge.families.family import LANGUAGE, VISION
 from vlmforge.original.reference import torch_device
 from vlmforge.progress import duration
+from vlmforge.quantize.observe.held import ROWS as MOST
 from vlmforge.source.checkpoint import LM_HEAD, Checkpoint
 from vlmforge.stages.arithmetic import Arithmetic
 from vlmforge.stages.calibration import Calibration
@@ -23,9 +25,18 @@ from vlmforge.stages.volume import Volume
 HEAD_ROWS = 8192
 """Rows of the logits' weight that are measured; the rest is as fast."""
 
-PASSES = 6
-"""How often samples pass through the model while it is quantized, its own products counted once
-more for the sums that rounding is compensated with."""
+PASSES = 2.7
+"""What running samples through the model while it is quantized takes, in units of its products in
+float32: once as it is, once on codes, and what is counted on the way."""
+
+ATTENDED = 2
+"""How often samples attend meanwhile."""
+
+ATTENTION = 0.6
+"""The speed of attention, over that of products."""
+
+ROUNDING = 1.3
+"""The time of rounding, over that of its products."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +79,7 @@ class Forecast:
 def forecast(checkpoint: Checkpoint, calibration: Calibration, device: str = "cpu") -> Forecast:
     """Measure products of the shapes of one layer and one block, and multiply.
 
-    Neither attention nor what a configuration lets learn is counted; the latter may take hours.
+    What a configuration lets learn is not counted; it may take hours.
 
     Args:
         checkpoint: whose shapes are measured; no weight is read.
@@ -79,20 +90,38 @@ def forecast(checkpoint: Checkpoint, calibration: Calibration, device: str = "cp
     sees, decoder = checkpoint.family.tower, Stack.of(checkpoint, LAYERS, place)
     tower = Stack(0, (), place) if sees is None else Stack.of(checkpoint, sees.blocks, place)
     row, patch = decoder.seconds(torch.float32), tower.seconds(torch.float32)
-    passes = {LANGUAGE: row * volume.tokens, VISION: patch * volume.patches}
-    times = PASSES * calibration.num_samples
-    quantize = {part: times * passes[part] for part in checkpoint.components}
+    count, attending = calibration.num_samples, _attending(tower, patch, volume)
+    quantize = {LANGUAGE: _quantizing(decoder, row, count * volume.tokens)}
+    if VISION in checkpoint.components:
+        patches = count * volume.patches
+        held = min(1.0, MOST / patches) * count
+        quantize[VISION] = _quantizing(tower, patch, patches) + ATTENDED * held * attending
     arithmetic = Arithmetic.of(checkpoint, device, calibration.dtype)
     dtype = arithmetic.dtype
     seconds, answers = 0.0, 0
     if calibration.text is None and calibration.answers == OWN:
-        answers = calibration.num_samples
+        answers = count
         if dtype != "float32":
-            row, patch = decoder.seconds(DTYPES[dtype]), tower.seconds(DTYPES[dtype])
-        seconds = answers * (row * volume.prompt + patch * volume.patches)
+            row = decoder.seconds(DTYPES[dtype])
+            patch = patch if has_order(str(place)) else tower.seconds(DTYPES[dtype])
+        seconds = answers * (row * volume.prompt + patch * volume.patches + attending)
         seconds += _writing(checkpoint, calibration, decoder, DTYPES[dtype])
     parameters = sum(prod(checkpoint.shape(name)) for name in checkpoint.names())
     return Forecast(checkpoint.name, parameters, answers, seconds, quantize, arithmetic)
+
+
+def _quantizing(stack: Stack, row: float, rows: float) -> float:
+    """Seconds to quantize layers, of which all products of a row take ``row`` seconds."""
+    if not stack.products:
+        return 0.0
+    return row * (PASSES * min(rows, MOST) + ROUNDING * stack.rounding / stack.operations)
+
+
+def _attending(stack: Stack, row: float, volume: Volume) -> float:
+    """Seconds in which the patches of an image attend to each other in all blocks."""
+    if not stack.products:
+        return 0.0
+    return row * volume.pairs * stack.attention / (ATTENTION * stack.operations)
 
 
 def _writing(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import prod
 
 import torch
 
@@ -47,6 +48,27 @@ class Stack:
         if not self.products:
             return 0.0
         return self.depth * products_seconds(self.products, rows, dtype, self.place) / rows
+
+    @property
+    def operations(self) -> float:
+        """Multiplications and additions of all products of a row."""
+        return self.depth * sum(2.0 * prod(shape) for shape in self.products)
+
+    @property
+    def attention(self) -> float:
+        """Those of attention in all layers, a pair of rows."""
+        return 4.0 * self.depth * min((inputs for _, inputs in self.products), default=0)
+
+    @property
+    def rounding(self) -> float:
+        """Those of error compensation and coordinate descent of all products.
+
+        A product's own are five for every output and pair of inputs; the factor that products of
+        the same inputs share takes about as long as two for every three inputs.
+        """
+        own = sum(5.0 * outputs * inputs**2 for outputs, inputs in self.products)
+        factors = sum(2.0 * inputs**3 for inputs in {inputs for _, inputs in self.products})
+        return self.depth * (own + factors)
 
 
 @torch.inference_mode()

@@ -27,12 +27,14 @@ class Volume:
         prompt: tokens before the answer; none where texts calibrate.
         tokens: with the longest answer.
         patches: of the image.
+        pairs: of patches of the image, each with all.
         language, vision: bytes of the files of the components' samples.
     """
 
     prompt: float
     tokens: float
     patches: float
+    pairs: float
     language: float
     vision: float
 
@@ -54,7 +56,7 @@ class Volume:
         _, hidden = checkpoint.shape(EMBEDDING)
         if calibration.text is not None:
             length = calibration.text.length
-            return Volume(0, length, 0, length * hidden * FLOAT32, 0)
+            return Volume(0, length, 0, 0, length * hidden * FLOAT32, 0)
         pictures = pictures_for(checkpoint, calibration.layout)
         layout = pictures.layout
         grids = [pictures.grid(*size) for size in _sizes(calibration, pictures)]
@@ -64,7 +66,9 @@ class Volume:
         slices = fmean(grid.tokens / grid.frames for grid in grids)
         image = slices * layout.cell_patches * layout.patch_values
         prompt, patches = QUESTION_TOKENS + shown, shown * layout.cell_patches
-        return Volume(prompt, tokens, patches, FLOAT32 * tokens * hidden, FLOAT32 * image)
+        pairs = fmean((grid.tokens * layout.cell_patches) ** 2 / grid.frames for grid in grids)
+        files = FLOAT32 * tokens * hidden, FLOAT32 * image
+        return Volume(prompt, tokens, patches, pairs, *files)
 
 
 def _sizes(calibration: Calibration, pictures: Pictures) -> list[tuple[int, int]]:
