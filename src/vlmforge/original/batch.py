@@ -33,17 +33,17 @@ class Batch:
         longest = max(each.length for each in questions)
         lengths = [torch.ones(each.length, dtype=torch.int64) for each in questions]
         return Batch(
-            torch.cat([_padded(each.inputs_embeds, longest, -2) for each in questions]),
-            torch.stack([_padded(each.position_ids, longest, -1) for each in questions], 1),
-            torch.stack([_padded(ones, longest, -1) for ones in lengths]),
+            torch.cat([padded(each.inputs_embeds, longest, -2) for each in questions]),
+            torch.stack([padded(each.position_ids, longest, -1) for each in questions], 1),
+            torch.stack([padded(ones, longest, -1) for ones in lengths]),
             [
-                torch.cat([_padded(each.deepstack[name], longest, -2) for each in questions])
+                torch.cat([padded(each.deepstack[name], longest, -2) for each in questions])
                 for name in questions[0].deepstack
             ],
         )
 
 
-def _padded(values: Tensor, longest: int, axis: int) -> Tensor:
-    """The values behind zeros, ``longest`` of them along an axis that is counted from the end."""
+def padded(values: Tensor, longest: int, axis: int) -> Tensor:
+    """The values behind zeros, ``longest`` along an axis that is counted from the end."""
     missing = longest - values.shape[axis]
     return torch.nn.functional.pad(values, (0, 0) * (-1 - axis) + (missing, 0))

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from vlmforge.original.batch import Batch
 from vlmforge.original.inputs import Embedded
+from vlmforge.original.prefill import alike, joined
 
 Decode = Callable[..., Any]
 """Embeddings, positions, mask, added features and a cache to hidden states and the next cache."""
@@ -37,7 +38,7 @@ class Greedy:
         self.answers: list[list[int]] = [[] for _ in questions]
         self._decode, self._head, self._embed = decode, head, embed
         self._rows = list(range(len(questions)))
-        self._batch = Batch.of(questions)
+        self._questions, self._batch = questions, Batch.of(questions)
         self._cache: Any = None
 
     def write(
@@ -61,13 +62,29 @@ class Greedy:
 
     def _next(self) -> Tensor:
         """The likeliest next token of each sequence, int64 ``[questions]``."""
-        batch = self._batch
+        last = self._read() if self._cache is None else self._step(self._batch, self._cache)
+        chosen: Tensor = self._head(last).argmax(-1).cpu()
+        return chosen
+
+    def _read(self) -> Tensor:
+        """The last hidden state of each question, ``[questions, hidden]``."""
+        states, caches, read = [], [], []
+        for group in alike([each.length for each in self._questions]):
+            states.append(self._step(Batch.of([self._questions[at] for at in group])))
+            caches.append(self._cache)
+            read += group
+        order = [read.index(at) for at in self._rows]
+        self._cache = joined(caches, order)
+        return torch.cat(states)[order]
+
+    def _step(self, batch: Batch, cache: Any = None) -> Tensor:
+        """The last hidden state of each sequence; the cache then holds what was read."""
         output = self._decode(
-            batch.inputs_embeds, batch.position_ids, batch.mask, batch.deepstack, self._cache
+            batch.inputs_embeds, batch.position_ids, batch.mask, batch.deepstack, cache
         )
         self._cache = output.past_key_values
-        chosen: Tensor = self._head(output.last_hidden_state[:, -1]).argmax(-1).cpu()
-        return chosen
+        state: Tensor = output.last_hidden_state[:, -1]
+        return state
 
     def _go_on(self, token_ids: Tensor, kept: list[int]) -> None:
         """The batch of the next step: one token of each sequence that has not ended."""
