@@ -33,7 +33,7 @@ from vlmforge.stages.package import write_package
 from vlmforge.stages.plan import Plan
 from vlmforge.stages.records import Records
 from vlmforge.stages.step import Step
-from vlmforge.stages.workspace import Workspace
+from vlmforge.stages.workspace import DRAFT_FOLDER, Workspace
 
 SAMPLES = 8
 """Prompts, without answers, that a draft's scales are chosen by."""
@@ -80,7 +80,7 @@ def draft_answers(
         VlmforgeError: as the stages.
     """
     options = Options(max_new_tokens=max_new_tokens)
-    with open_stage(place / DRAFT) as stage:
+    with open_stage(place / DRAFT_FOLDER) as stage:
         space = Workspace(stage.new, checkpoint.name)
         store = kept or KeptAnswers(stage.new / "kept", {})
         shown = (images, min(SAMPLES, num_samples), layout)
@@ -97,7 +97,7 @@ def draft_answers(
 
 def clear_answers(folder: Path) -> None:
     """Delete answers that were kept in a folder, and the draft that gave them."""
-    package = folder / DRAFT
+    package = folder / DRAFT_FOLDER
     if folder.is_dir():
         with open_stage(package, PACKAGE) as stage:
             if package.is_dir() and PACKAGE.foreign(package) is None:
@@ -151,7 +151,7 @@ def _messages(question: Question) -> list[Message]:
 
 def _kept_draft(make: Callable[[Path], None], images: Path, kept: KeptAnswers) -> Path:
     """The draft's package, made unless it is kept and follows from the same."""
-    package = kept.folder / DRAFT
+    package = kept.folder / DRAFT_FOLDER
     facts = {**kept.facts, "set of images": str(fingerprint(images))}
     step = Step(DRAFT, partial(make, package), makes=(package,), facts=facts)
     Plan(Records(kept.folder, kept.folder)).run([step])

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from vlmforge.calibrate.answers import DRAFT
 from vlmforge.errors import FormatError
 from vlmforge.formats.kind import Kind
 from vlmforge.formats.kinds import (
@@ -26,6 +25,10 @@ from vlmforge.formats.rotation import r1_path
 
 SUFFIXES = {"language": "text_model", "vision": "vision_transformer"}
 COMPONENTS = tuple(SUFFIXES)
+
+
+DRAFT_FOLDER = "draft"
+"""Where a draft is, among kept answers."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +118,7 @@ class Workspace:
         for place in (self.root, self._own):
             for piece in sorted(place.glob("kept/*/*.kept")):
                 require_replaceable(piece, KEPT)
-        require_replaceable(self.kept_answers / DRAFT, PACKAGE)
+        require_replaceable(self.kept_answers / DRAFT_FOLDER, PACKAGE)
         for component in COMPONENTS:
             require_replaceable(self.samples(component), SAMPLES)
             for path, kind in (*self.graph_outputs(component), *self.program_outputs(component)):
