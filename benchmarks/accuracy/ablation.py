@@ -147,10 +147,11 @@ def outputs(
     path = QuantizedPath(graph, codes, scales, feeds)
     for node in graph.nodes.values():
         if node.op in PRODUCTS:
-            rounded = rounding.quantize(node, None).dequantized()
+            rounded, grid = rounding.quantize(node, None), path.grid(node)
             rows = list(path.rows(node))
             path.settle(node, rounded)
-    return (x @ rounded.T for x in rows)
+    weight = rounded.dequantized().T
+    return ((x if grid is None else grid.real(x)) @ weight for x in rows)
 
 
 def turned(load: Feeds, rotation: Tensor | None) -> Mapping[str, Tensor]:

@@ -1,11 +1,34 @@
-"""The pretended device computes what the CPU does, and refuses what a GPU refuses."""
+"""The pretended device computes what the CPU does, and refuses what a GPU refuses.
+
+A device is there for the rest of its process, and has gradients only if none were computed before.
+So these tests run in a process of their own.
+"""
 
 from __future__ import annotations
+
+import os
+import subprocess
+import sys
 
 import pytest
 import torch
 
 from tests.gpu.pretended import NAME, pretend
+
+ALONE = "PRETENDED_ALONE"
+"""Set in the process that has the device."""
+
+alone = pytest.mark.skipif(ALONE not in os.environ, reason="runs in a process of its own")
+
+
+def test_in_a_process_of_its_own() -> None:
+    if ALONE in os.environ:
+        return
+    command = [sys.executable, "-m", "pytest", "-n", "0", "-q", __file__]
+    ended = subprocess.run(
+        command, env={**os.environ, ALONE: "1"}, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0 and "4 passed" in ended.stdout, ended.stdout
 
 
 @pytest.fixture(scope="module")
@@ -13,6 +36,7 @@ def place() -> torch.device:
     return pretend()
 
 
+@alone
 def test_it_computes(place: torch.device) -> None:
     values = torch.arange(6.0).reshape(2, 3)
     moved = values.to(place)
@@ -26,6 +50,7 @@ def test_it_computes(place: torch.device) -> None:
     assert moved.sum().item() == 15 and torch.equal((moved + torch.tensor(1)).cpu(), values + 1)
 
 
+@alone
 def test_it_has_gradients(place: torch.device) -> None:
     found = []
     for where in (torch.device("cpu"), place):
@@ -37,6 +62,7 @@ def test_it_has_gradients(place: torch.device) -> None:
     assert torch.allclose(*found)
 
 
+@alone
 def test_values_of_two_devices_are_refused(place: torch.device) -> None:
     here, there = torch.ones(2), torch.ones(2).to(place)
     for mixed in (lambda: here + there, lambda: torch.cat([there, here]), lambda: here @ there):
