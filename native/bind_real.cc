@@ -1,12 +1,12 @@
 #include "bind_real.h"
 
-#include <nanobind/ndarray.h>
 #include <nanobind/stl/string.h>
 
 #include <cstdint>
 #include <stdexcept>
 #include <string>
 
+#include "bind_arrays.h"
 #include "runtime/real.h"
 
 namespace nb = nanobind;
@@ -18,16 +18,7 @@ namespace {
 template <class T, std::size_t dimensions>
 using View = nb::ndarray<T, nb::ndim<dimensions>, nb::device::cpu>;
 template <class T, std::size_t dimensions>
-using Whole = nb::ndarray<T, nb::ndim<dimensions>, nb::c_contig, nb::device::cpu>;
-
-void require(bool fits) {
-  if (!fits) throw std::invalid_argument("the arrays do not fit each other");
-}
-
-template <class Array>
-std::int64_t size(const Array& array, std::size_t dimension) {
-  return static_cast<std::int64_t>(array.shape(dimension));
-}
+using Whole = WholeArray<T, dimensions>;
 
 // Whether the elements of a row stand side by side.
 template <class T>

@@ -1,6 +1,5 @@
 #include "bind_whole.h"
 
-#include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 
@@ -9,6 +8,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "bind_arrays.h"
 #include "kernels/table.h"
 #include "runtime/whole.h"
 
@@ -19,16 +19,7 @@ using vlmforge::runtime::Whole;
 namespace {
 
 template <class T, std::size_t dimensions>
-using Array = nb::ndarray<T, nb::ndim<dimensions>, nb::c_contig, nb::device::cpu>;
-
-void require(bool fits) {
-  if (!fits) throw std::invalid_argument("the arrays do not fit each other");
-}
-
-template <class Any>
-std::int64_t size(const Any& array, std::size_t dimension) {
-  return static_cast<std::int64_t>(array.shape(dimension));
-}
+using Array = WholeArray<T, dimensions>;
 
 // int8 codes, as layout.py packs them for `outputs` channels of `features` inputs.
 struct Codes {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +20,10 @@ from transformers.models.auto.image_processing_auto import AutoImageProcessor
 import vlmforge.integrations.transformers as own
 from tests.hub.conftest import contents, hub
 from tests.hub.standin import StandIn
-from tests.signing.keys import KeyFiles, write_keys
+from tests.signing.keys import KeyFiles, keys, package, write_keys
 from vlmforge.errors import PackageError, SignatureError
-from vlmforge.signing.keys import SigningKey
-from vlmforge.signing.package import sign_package
 
-__all__ = ["hub"]
+__all__ = ["hub", "keys", "package"]
 
 CLASSES = [
     AutoConfig,
@@ -40,19 +37,6 @@ CLASSES = [
     own.MobilintQwen2VLImageProcessor,
     own.MobilintQwen2VLProcessor,
 ]
-
-
-@pytest.fixture
-def keys(tmp_path: Path) -> KeyFiles:
-    return write_keys(tmp_path)
-
-
-@pytest.fixture
-def package(tiny_package: Path, keys: KeyFiles, tmp_path: Path) -> Path:
-    """A signed package of the test's own."""
-    directory = Path(shutil.copytree(tiny_package, tmp_path / "package"))
-    sign_package(directory, SigningKey.load(keys.private))
-    return directory
 
 
 @pytest.mark.parametrize("kind", CLASSES)

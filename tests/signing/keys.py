@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
@@ -14,6 +16,9 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     PublicFormat,
 )
+
+from vlmforge.signing.keys import SigningKey
+from vlmforge.signing.package import sign_package
 
 PASSWORD = "three words, long"
 
@@ -36,3 +41,16 @@ def write_keys(folder: Path, name: str = "key", curve: Any = None, password: str
         key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     )
     return files
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> KeyFiles:
+    return write_keys(tmp_path)
+
+
+@pytest.fixture
+def package(tiny_package: Path, keys: KeyFiles, tmp_path: Path) -> Path:
+    """A signed package of the test's own."""
+    directory = Path(shutil.copytree(tiny_package, tmp_path / "package"))
+    sign_package(directory, SigningKey.load(keys.private))
+    return directory

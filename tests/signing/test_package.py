@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import vlmforge
-from tests.signing.keys import KeyFiles, write_keys
+from tests.signing.keys import KeyFiles, keys, package, write_keys
 from vlmforge.errors import PackageError, SignatureError
 from vlmforge.formats import package as package_format
 from vlmforge.formats.package import SIGNATURE_FILE
@@ -21,18 +20,7 @@ from vlmforge.signing.bundle import Bundle
 from vlmforge.signing.keys import SigningKey
 from vlmforge.signing.package import sign_package, signature_facts
 
-
-@pytest.fixture
-def keys(tmp_path: Path) -> KeyFiles:
-    return write_keys(tmp_path)
-
-
-@pytest.fixture
-def package(tiny_package: Path, keys: KeyFiles, tmp_path: Path) -> Path:
-    """A signed package of the test's own."""
-    directory = Path(shutil.copytree(tiny_package, tmp_path / "package"))
-    sign_package(directory, SigningKey.load(keys.private))
-    return directory
+__all__ = ["keys", "package"]
 
 
 def refusal(package: Path, keys: KeyFiles) -> str:
