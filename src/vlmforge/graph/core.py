@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -41,6 +42,11 @@ class Weight:
     shape: tuple[int, ...]
     read: Callable[[int, int], torch.Tensor]
     dtype: str = "float32"
+
+    @property
+    def float_bytes(self) -> int:
+        """Bytes of the whole tensor in float32."""
+        return 4 * math.prod(self.shape)
 
     def load(self) -> torch.Tensor:
         """The whole tensor, of ``shape`` and the dtype of its rows."""

@@ -6,13 +6,9 @@ bound of its scales and for itself.
 
 from __future__ import annotations
 
-import math
-
 from torch import Tensor
 
 from vlmforge.graph.core import Graph, Weight
-
-FLOAT32 = 4
 
 LARGEST = 512 << 20
 """Bytes of the largest weight that is kept; rows of a larger one are read as they are asked for."""
@@ -32,7 +28,7 @@ class _Recent:
         self._tensor: Tensor | None = None
 
     def of(self, name: str, weight: Weight) -> Weight:
-        if FLOAT32 * math.prod(weight.shape) > LARGEST:
+        if weight.float_bytes > LARGEST:
             return weight
 
         def read(start: int, stop: int) -> Tensor:

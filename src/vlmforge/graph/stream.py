@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-import torch
 from torch import Tensor
 
 from vlmforge.dims import Shape
@@ -83,7 +82,7 @@ def segments(graph: Graph, nodes: Sequence[Node], rows: int) -> Iterator[list[No
     part: list[Node] = []
     size = 0
     for node, before in zip(nodes, [0, *kept], strict=False):
-        needed = sum(_bytes(graph.weights[name]) for name in node.weights.values())
+        needed = sum(graph.weights[name].float_bytes for name in node.weights.values())
         if part and size + needed > SEGMENT_BYTES and before - least <= size + needed:
             yield part
             part, size = [], 0
@@ -119,7 +118,3 @@ def with_loaded(graph: Graph, nodes: Sequence[Node], device: str = "cpu") -> Gra
     names = {name for node in nodes for name in node.weights.values()}
     loaded = {name: Weight.of(graph.weights[name].load().to(device)) for name in names}
     return graph.with_weights(loaded)
-
-
-def _bytes(weight: Weight) -> int:
-    return 4 * torch.Size(weight.shape).numel()
