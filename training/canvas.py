@@ -42,11 +42,6 @@ class Canvas:
         rows, columns = (round(side / TOKEN) for side in self.shown)
         return rows, columns
 
-    @property
-    def tokens(self) -> int:
-        """How many image tokens there are."""
-        return math.prod(self.grid)
-
     def draw(self, seed: int, least: int = 1, most: int = 4) -> Scene:
         """Draw the scene of `seed`, its picture as it is shown, its items on the canvas."""
         scene = draw_scene(seed, least, most, self.drawn, self.shaded)

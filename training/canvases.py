@@ -7,13 +7,16 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from transformers import PreTrainedModel
 
 from training import vision
-from training.family import WIDTH
+from training.family import WIDTH, family_of
+from training.model import learning
 from training.questions import ORDINALS
 from training.schedule import Stage
 from training.shown import Mixture, Shown, conversations, encoded, joined, mixed, squares
 from training.text import accuracy, answer
+from training.views import tokens
 
 READING = 0.5
 """Weight of what linear readers learn, beside the answers."""
@@ -22,9 +25,9 @@ HELD_OUT = 12
 """Steps of held-out scenes in a report."""
 
 
-def train(model: nn.Module, stages: Mapping[Mixture, Stage]) -> None:
+def train(model: PreTrainedModel, stages: Mapping[Mixture, Stage]) -> None:
     """Train `model` stage by stage on what each shows, resuming where their checkpoints stand."""
-    model.model.visual.requires_grad_(True)
+    learning(model)
     heads = vision.Heads(WIDTH, vision.CLASSES | vision.PLACES)
     orders = nn.Linear(WIDTH, len(ORDINALS))
     module = nn.ModuleDict({"sample": model, "heads": heads, "order_heads": orders})
@@ -40,25 +43,27 @@ def train(model: nn.Module, stages: Mapping[Mixture, Stage]) -> None:
 def _losses(module: nn.ModuleDict, shown: Shown) -> tuple[Tensor, Tensor]:
     """Return the loss of the answers and that of the readers, a mean over the images."""
     scenes, model = shown.scenes(), module["sample"]
-    images = encoded(model.model.visual, scenes, shown.canvases)
-    answers = answer(model, conversations(shown, scenes), joined(images))
+    family = family_of(model)
+    images = encoded(model, scenes, shown.canvases)
+    answers = answer(model, conversations(shown, scenes, family), joined(images))
     columns = [[scene.items for scene in column] for column in zip(*scenes, strict=True)]
     read = [
-        vision.loss(module["heads"](tokens), vision.targets_of(items, canvas))
-        for tokens, items, canvas in zip(images, columns, shown.canvases, strict=True)
+        vision.loss(module["heads"](found), vision.targets_of(items, canvas, family))
+        for found, items, canvas in zip(images, columns, shown.canvases, strict=True)
     ]
-    order = _order_loss(module["order_heads"](answers.images), shown)
+    lengths = [tokens(canvas, family) for canvas in shown.canvases]
+    order = _order_loss(module["order_heads"](answers.images), lengths)
     return answers.loss(), torch.stack(read).mean() + order
 
 
-def _order_loss(logits: Tensor, shown: Shown) -> Tensor:
+def _order_loss(logits: Tensor, lengths: list[int]) -> Tensor:
     """Return the cross entropy of which picture each token is of, halfway in the text model."""
-    orders = [torch.full((canvas.tokens,), i) for i, canvas in enumerate(shown.canvases)]
+    orders = [torch.full((length,), index) for index, length in enumerate(lengths)]
     targets = torch.cat(orders).expand(len(logits), -1)
     return functional.cross_entropy(logits.flatten(0, 1), targets.flatten())
 
 
-def _accuracy(model: nn.Module, stage: Stage) -> dict[str, float]:
+def _accuracy(model: PreTrainedModel, stage: Stage) -> dict[str, float]:
     """Return the accuracy on held-out scenes by kind; of square canvases over all kinds."""
     seeds = stage.held_out((HELD_OUT + 1) * stage.batch)
     *mixed_steps, last = [

@@ -10,18 +10,22 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import torch
 from torch import Tensor
 
 from training.questions import Items, Question, ask_several
 from training.tokenizer import SYSTEM, token_id, tokenizer
-from training.tower import Grid
+from training.views import Grid
 
 BRANCHES = (1, 1, 1, 1, 1, 1, 1, 1, 1, 3)
 """Turns of each branch, as many branches for every image."""
 
 _IGNORED = -1
+
+Shape = Grid | int
+"""Rows and columns of a picture's tokens, or how many there are, one position behind the other."""
 
 
 @dataclass(frozen=True)
@@ -58,15 +62,19 @@ class _Sequence:
         self.answers += [answer] * len(ids)
         return place + len(ids)
 
-    def add_image(self, grid: Grid, place: int) -> int:
+    def add_image(self, shape: Shape, place: int) -> int:
         """Append an image's placeholders from `place`; return the next position."""
-        rows, columns = grid
-        cells = [(row, column) for row in range(rows) for column in range(columns)]
-        self.ids += [token_id("<|image_pad|>")] * len(cells)
-        self.places += [(place, place + row, place + column) for row, column in cells]
-        self.branches += [0] * len(cells)
-        self.answers += [_IGNORED] * len(cells)
-        return place + max(grid)
+        if isinstance(shape, int):
+            places, behind = [(p, p, p) for p in range(place, place + shape)], place + shape
+        else:
+            cells = product(*map(range, shape))
+            places = [(place, place + row, place + column) for row, column in cells]
+            behind = place + max(shape)
+        self.ids += [token_id("<|image_pad|>")] * len(places)
+        self.places += places
+        self.branches += [0] * len(places)
+        self.answers += [_IGNORED] * len(places)
+        return behind
 
     def add_branch(self, questions: list[Question], first: int, place: int, branch: int) -> None:
         """Append one conversation; its questions are numbered from `first`."""
@@ -79,18 +87,18 @@ class _Sequence:
 
 def pack(
     shown: list[list[Items]],
-    grids: list[Grid],
+    shapes: list[Shape],
     rngs: list[random.Random],
     further: Sequence[str] = ("image",),
 ) -> Packed:
     """Ask `BRANCHES` conversations about the scenes of each sequence and pack them.
 
-    `shown` holds the scenes of each sequence, `grids` how large these are in every sequence,
+    `shown` holds the scenes of each sequence, `shapes` those of their tokens in every sequence,
     `further` the kinds of questions that are asked besides about several scenes.
     """
     questions: list[Question] = []
     sequences = [
-        _sequence(scenes, grids, rng, questions, further)
+        _sequence(scenes, shapes, rng, questions, further)
         for scenes, rng in zip(shown, rngs, strict=True)
     ]
     length = max(len(sequence.ids) for sequence in sequences)
@@ -107,7 +115,7 @@ def pack(
 
 def _sequence(
     scenes: list[Items],
-    grids: list[Grid],
+    shapes: list[Shape],
     rng: random.Random,
     asked: list[Question],
     further: Sequence[str],
@@ -115,12 +123,12 @@ def _sequence(
     sequence = _Sequence()
     start = f"<|im_start|>system\n{SYSTEM}<|im_end|>\n<|im_start|>user\n"
     place = sequence.add_text(start, 0, 0)
-    for number, grid in enumerate(grids, start=1):
+    for number, shape in enumerate(shapes, start=1):
         name = f"Picture {number}: " if number > 1 else ""
         place = sequence.add_text(f"{name}<|vision_start|>", place, 0)
-        place = sequence.add_image(grid, place)
+        place = sequence.add_image(shape, place)
         place = sequence.add_text("<|vision_end|>", place, 0)
-    for branch, turns in enumerate(BRANCHES * len(grids), start=1):
+    for branch, turns in enumerate(BRANCHES * len(shapes), start=1):
         questions = ask_several(scenes, turns, rng, further)
         sequence.add_branch(questions, len(asked), place, branch)
         asked += questions

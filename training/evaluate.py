@@ -9,67 +9,34 @@ from __future__ import annotations
 import argparse
 import json
 from collections import defaultdict
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from PIL import Image
-from transformers import (
-    AutoImageProcessor,
-    AutoModelForImageTextToText,
-    AutoTokenizer,
-    PreTrainedModel,
-)
+
+from vlmforge.images.layout import DYNAMIC
+from vlmforge.original.reference import ReferenceModel
+from vlmforge.source.checkpoint import Checkpoint
 
 
-@dataclass(frozen=True)
-class Answerer:
-    """A checkpoint ready to answer questions about images."""
-
-    model: PreTrainedModel
-    tokenizer: Any
-    processor: Any
-
-    @classmethod
-    def load(cls, checkpoint: Path) -> Answerer:
-        """Load the model in float32, its tokenizer and its image processor."""
-        model = AutoModelForImageTextToText.from_pretrained(checkpoint, dtype=torch.float32)
-        tokenizer = AutoTokenizer.from_pretrained(checkpoint)
-        return cls(model.eval(), tokenizer, AutoImageProcessor.from_pretrained(checkpoint))
-
-    def inputs(self, images: list[Image.Image], question: str) -> dict[str, torch.Tensor]:
-        """Return what `generate` takes for one question about some images."""
-        pixels = self.processor(images=images, return_tensors="pt")
-        content = [{"type": "image"} for _ in images] + [{"type": "text", "text": question}]
-        prompt = self.tokenizer.apply_chat_template(
-            [{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True
-        )
-        pad = "<|image_pad|>"
-        numbers = (pixels["image_grid_thw"].prod(-1) // self.processor.merge_size**2).tolist()
-        *parts, last = prompt.split(pad)
-        shown = "".join(part + pad * n for part, n in zip(parts, numbers, strict=True))
-        text = self.tokenizer(shown + last, return_tensors="pt")
-        kinds = (text["input_ids"] == self.model.config.image_token_id).int()
-        return {**pixels, **text, "mm_token_type_ids": kinds}
-
-    @torch.no_grad()
-    def answer(self, images: list[Image.Image], question: str, limit: int = 64) -> str:
-        """Return the greedy answer, of at most `limit` tokens."""
-        inputs = self.inputs(images, question)
-        output = self.model.generate(**inputs, do_sample=False, max_new_tokens=limit)
-        new = output[0, inputs["input_ids"].shape[1] :]
-        return self.tokenizer.decode(new, skip_special_tokens=True)
+def load(checkpoint: Path) -> ReferenceModel:
+    """Return a checkpoint's model in float32, for pictures of any size."""
+    return ReferenceModel.load(Checkpoint.open(str(checkpoint)), layout=DYNAMIC)
 
 
-def evaluate(answerer: Answerer, questions: Path) -> dict[str, Any]:
+def answer(model: ReferenceModel, images: list[Image.Image], question: str, limit: int = 64) -> str:
+    """Return the greedy answer to a question about some images, of at most `limit` tokens."""
+    return model.text(model.generate(model.inputs(question, images), limit))
+
+
+def evaluate(model: ReferenceModel, questions: Path) -> dict[str, Any]:
     """Return the share of right answers: over all questions, by kind, and how many there were."""
     hits: dict[str, list[bool]] = defaultdict(list)
     for line in questions.read_text(encoding="utf-8").splitlines():
         row = json.loads(line)
         names = row["images"] if "images" in row else [row["image"]]
         images = [Image.open(questions.parent / name) for name in names]
-        given = answerer.answer(images, row["question"])
+        given = answer(model, images, row["question"])
         right = given.strip().casefold() == row["answer"].strip().casefold()
         hits[row.get("kind", "any")].append(right)
     every = [right for kind in hits.values() for right in kind]
@@ -83,7 +50,7 @@ def main() -> None:
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("questions", type=Path)
     arguments = parser.parse_args()
-    score = evaluate(Answerer.load(arguments.checkpoint), arguments.questions)
+    score = evaluate(load(arguments.checkpoint), arguments.questions)
     print(json.dumps(score, indent=2))
 
 

@@ -18,9 +18,9 @@ import torch
 from transformers import GenerationConfig, PreTrainedModel
 
 from training.canvas import SHOWN
-from training.family import FAMILIES, Family, family_of
+from training.family import FAMILIES, MERGE, Family, family_of
 from training.model import build
-from training.tokenizer import token_id, tokenizer
+from training.tokenizer import renamed, token_id, tokenizer
 
 IN_STAGE = "sample."
 """How the last stage names the weights, beside those of its readers."""
@@ -33,11 +33,32 @@ def processors(family: Family) -> dict[str, dict[str, Any]]:
     """Return the settings of the processors of pixels, by the name of their file."""
     shared = {
         "processor_class": family.processor,
+        "image_mean": family.mean,
+        "image_std": family.std,
+    }
+    return _tiled(family, shared) if family.tiles else _whole(family, shared)
+
+
+def _tiled(family: Family, shared: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    tiles = family.tiles
+    images = {
+        "image_processor_type": "GotOcr2ImageProcessor",
+        **shared,
+        "size": {"height": tiles.height, "width": tiles.width},
+        **tiles.asked,
+    }
+    whole = {
+        "processor_class": family.processor,
+        "image_seq_length": tiles.patches // MERGE**2,
+    }
+    return {"preprocessor_config.json": images, "processor_config.json": whole}
+
+
+def _whole(family: Family, shared: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    shared = shared | {
         "patch_size": family.vision["patch_size"],
         "temporal_patch_size": family.vision["temporal_patch_size"],
         "merge_size": family.vision["spatial_merge_size"],
-        "image_mean": family.mean,
-        "image_std": family.std,
     }
     least, most = (side**2 for side in SHOWN)
     images = {"image_processor_type": "Qwen2VLImageProcessor"} | shared
@@ -65,8 +86,10 @@ def write(model: PreTrainedModel, folder: Path) -> None:
         do_sample=False, eos_token_id=ends, pad_token_id=ends[1], max_new_tokens=128
     )
     model.to(torch.bfloat16).save_pretrained(folder)
-    tokenizer().save_pretrained(folder)
-    for name, settings in processors(family_of(model.model.visual)).items():
+    family = family_of(model)
+    spoken = renamed(family.tokens, family.roles) if family.tokens else tokenizer()
+    spoken.save_pretrained(folder)
+    for name, settings in processors(family).items():
         (folder / name).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
 
 

@@ -6,16 +6,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from torch import nn
 from transformers import (
+    InternVLForConditionalGeneration,
     PreTrainedModel,
     Qwen2_5_VLForConditionalGeneration,
     Qwen2VLForConditionalGeneration,
     Qwen3VLForConditionalGeneration,
 )
-from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
+from transformers.image_utils import (
+    IMAGENET_DEFAULT_MEAN,
+    IMAGENET_DEFAULT_STD,
+    OPENAI_CLIP_MEAN,
+    OPENAI_CLIP_STD,
+)
 
 from training.tokenizer import VOCABULARY
+from vlmforge.images.cuts import NearestShape
+from vlmforge.images.patches import PatchLayout
+from vlmforge.images.tiles import Tiles
 
 PATCH, MERGE = 14, 2
 """Side of a patch in pixels, of a merged token in patches.
@@ -26,6 +34,9 @@ smallest item covers the middle of one; with Qwen3-VL's own 32 it may lie betwee
 
 WIDTH = 256
 """Channels of the text model's stream, and of the features it is given."""
+
+TILE = 8 * PATCH
+"""Side in pixels of a tile, where pictures are cut into some."""
 
 _HALVES = (0.5, 0.5, 0.5)
 
@@ -63,6 +74,10 @@ class Family:
         vision, text: settings of the two parts.
         mean, std: of a picture's channels, each between 0 and 1.
         videos: settings of the video processor, if the family has one of its own.
+        tiles: what pictures are cut into, unless they are seen whole.
+        tokens: the family's own names of special tokens.
+        roles: which of those its processor looks for, as it calls them; it writes all that stands
+            around an image.
     """
 
     model: type[PreTrainedModel]
@@ -71,6 +86,14 @@ class Family:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     videos: Mapping[str, Any] = field(default_factory=dict)
+    tiles: Tiles | None = None
+    tokens: Mapping[str, str] = field(default_factory=dict)
+    roles: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def mrope(self) -> bool:
+        """Whether a token has positions on three axes."""
+        return "mrope_section" in self.text["rope_parameters"]
 
     @property
     def processor(self) -> str:
@@ -124,13 +147,43 @@ FAMILIES = {
         std=_HALVES,
         videos={"video_processor_type": "Qwen3VLVideoProcessor", "fps": 2, "min_frames": 4},
     ),
+    "internvl": Family(
+        model=InternVLForConditionalGeneration,
+        vision={
+            "hidden_size": 128,
+            "num_hidden_layers": 4,
+            "num_attention_heads": 4,
+            "intermediate_size": 512,
+            "patch_size": PATCH,
+            "image_size": TILE,
+            "attention_bias": True,
+        },
+        text=_TEXT
+        | {
+            "model_type": "qwen2",
+            "max_window_layers": 4,
+            "rope_parameters": {"rope_type": "default", "rope_theta": 10_000.0},
+        },
+        mean=tuple(IMAGENET_DEFAULT_MEAN),
+        std=tuple(IMAGENET_DEFAULT_STD),
+        tiles=Tiles(PatchLayout(PATCH, MERGE, 1), TILE, TILE, NearestShape(1, 12)),
+        tokens={
+            "<|vision_start|>": "<img>",
+            "<|vision_end|>": "</img>",
+            "<|image_pad|>": "<IMG_CONTEXT>",
+            "<|video_pad|>": "<video>",
+        },
+        roles={
+            "start_image_token": "<img>",
+            "end_image_token": "</img>",
+            "context_image_token": "<IMG_CONTEXT>",
+            "video_token": "<video>",
+        },
+    ),
 }
 """By the name that the command line has for them."""
 
 
-def family_of(visual: nn.Module) -> Family:
-    """Return the family of a vision tower."""
-    parts = {
-        kind.model.config_class.sub_configs["vision_config"]: kind for kind in FAMILIES.values()
-    }
-    return parts[type(visual.config)]
+def family_of(model: PreTrainedModel) -> Family:
+    """Return the family of a model."""
+    return next(kind for kind in FAMILIES.values() if kind.model is type(model))

@@ -14,10 +14,11 @@ from itertools import count
 from pathlib import Path
 
 from training.canvas import Canvas
-from training.evaluate import Answerer
+from training.evaluate import answer, load
 from training.make_questions import lines
 from training.questions import Question, ask_one_of
 from vlmforge.calibrate.scenes import Scene
+from vlmforge.original.reference import ReferenceModel
 
 FIRST_SEED = 999_000_000
 LEAST = 3
@@ -38,16 +39,16 @@ PARTS = (
 """What pictures are shown together, and which kinds of questions are asked about them."""
 
 
-def right(answerer: Answerer, scenes: list[Scene], kinds: tuple[str, ...]) -> list[Question]:
+def right(model: ReferenceModel, scenes: list[Scene], kinds: tuple[str, ...]) -> list[Question]:
     """Return a question of each of `kinds` about the scenes, if all are answered right."""
     items, rng = [scene.items for scene in scenes], random.Random(repr(scenes[0].items))
     questions = [question for kind in kinds if (question := ask_one_of(items, kind, rng))]
     images = [scene.image for scene in scenes]
-    agree = (answerer.answer(images, q.text) == q.answer for q in questions)
+    agree = (answer(model, images, q.text) == q.answer for q in questions)
     return questions if len(questions) == len(kinds) and all(agree) else []
 
 
-def chosen(answerer: Answerer) -> Iterator[tuple[dict[str, Scene], list[Question]]]:
+def chosen(model: ReferenceModel) -> Iterator[tuple[dict[str, Scene], list[Question]]]:
     """Yield for each of `PARTS` the next scenes, by name, whose questions are answered right."""
     seeds = count(FIRST_SEED)
     for canvases, kinds in PARTS:
@@ -55,7 +56,7 @@ def chosen(answerer: Answerer) -> Iterator[tuple[dict[str, Scene], list[Question
         while not questions:
             places = ((canvas, next(seeds)) for canvas in canvases)
             drawn = {f"scene-{seed}": canvas.draw(seed, LEAST) for canvas, seed in places}
-            questions = right(answerer, [*drawn.values()], kinds)
+            questions = right(model, [*drawn.values()], kinds)
         yield drawn, questions
 
 
@@ -77,7 +78,7 @@ def main() -> None:
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("folder", type=Path)
     arguments = parser.parse_args()
-    write(arguments.folder, chosen(Answerer.load(arguments.checkpoint)))
+    write(arguments.folder, chosen(load(arguments.checkpoint)))
 
 
 if __name__ == "__main__":

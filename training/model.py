@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 from transformers import PreTrainedModel
 
@@ -27,7 +25,8 @@ def build(seed: int, family: str = "qwen2-vl") -> PreTrainedModel:
     return kind.model(config)
 
 
-def read(model: PreTrainedModel, checkpoint: Path) -> None:
-    """Give `model` the weights of a checkpoint of its shape."""
-    found = type(model).from_pretrained(checkpoint, dtype=torch.float32)
-    model.load_state_dict(found.state_dict())
+def learning(model: PreTrainedModel, *, tower: bool = True, text: bool = True) -> None:
+    """Let the parts of `model` learn, or leave them as they are."""
+    for name, parameter in model.named_parameters():
+        of_text = name.startswith(("model.language_model.", "lm_head."))
+        parameter.requires_grad_(text if of_text else tower)

@@ -6,12 +6,14 @@ import random
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from transformers import PreTrainedModel
 
 from training.canvas import Canvas, draw_canvas
 from training.conversation import Packed, pack
-from training.family import family_of
-from training.tower import encode, patches
+from training.family import Family
+from training.tower import features
+from training.views import tokens
 from vlmforge.calibrate.scenes import Scene
 
 
@@ -75,21 +77,23 @@ def mixed(seeds: range, mixture: Mixture = EVEN) -> Shown:
     return Shown(seen, canvases, mixture.further)
 
 
-def encoded(visual: nn.Module, scenes: list[list[Scene]], canvases: list[Canvas]) -> list[Tensor]:
-    """Run the tower on each place's scenes: float32 `[levels, sequences, tokens, hidden]` each."""
-    family = family_of(visual)
+def encoded(
+    model: PreTrainedModel, scenes: list[list[Scene]], canvases: list[Canvas]
+) -> list[Tensor]:
+    """Look at each place's scenes: float32 `[levels, sequences, tokens, hidden]` each."""
     columns = zip(*scenes, strict=True)
     return [
-        encode(visual, patches([scene.image for scene in column], family), canvas.grid)
+        features(model, [scene.image for scene in column], canvas.grid)
         for column, canvas in zip(columns, canvases, strict=True)
     ]
 
 
-def conversations(shown: Shown, scenes: list[list[Scene]]) -> Packed:
+def conversations(shown: Shown, scenes: list[list[Scene]], family: Family) -> Packed:
     """Ask about the scenes of each sequence."""
     rngs = [random.Random(f"questions {seeds.start}") for seeds in shown.seeds]
     items = [[scene.items for scene in sequence] for sequence in scenes]
-    return pack(items, [canvas.grid for canvas in shown.canvases], rngs, shown.further)
+    shapes = [canvas.grid if family.mrope else tokens(canvas, family) for canvas in shown.canvases]
+    return pack(items, shapes, rngs, shown.further)
 
 
 def joined(images: list[Tensor]) -> Tensor:

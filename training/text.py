@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
+from transformers import PreTrainedModel
 
 from training.conversation import Packed
+from training.family import family_of
+from training.model import learning
 from training.schedule import Stage
 from training.shown import Shown, conversations, encoded, joined, squares
 from training.tokenizer import token_id
@@ -46,7 +49,7 @@ class Answers:
         return set(self.questions[self.logits.argmax(-1) != self.tokens].tolist())
 
 
-def answer(model: nn.Module, packed: Packed, images: Tensor) -> Answers:
+def answer(model: PreTrainedModel, packed: Packed, images: Tensor) -> Answers:
     """Run the text model on packed conversations and images `[levels, batch, tokens, hidden]`."""
     text = model.model.language_model
     embedded = text.embed_tokens(packed.ids)
@@ -54,7 +57,7 @@ def answer(model: nn.Module, packed: Packed, images: Tensor) -> Answers:
     merged, *further = images
     found = text(
         inputs_embeds=embedded.masked_scatter(image[..., None], merged),
-        position_ids=packed.positions,
+        position_ids=packed.positions if family_of(model).mrope else packed.positions[0],
         attention_mask=packed.mask,
         use_cache=False,
         output_hidden_states=True,
@@ -85,26 +88,27 @@ def tally(packed: Packed, missed: set[int]) -> dict[str, list[bool]]:
 
 
 @torch.no_grad()
-def accuracy(model: nn.Module, shown: list[Shown]) -> dict[str, float]:
+def accuracy(model: PreTrainedModel, shown: list[Shown]) -> dict[str, float]:
     """Return the share of answers given word for word, by kind of question."""
     right = defaultdict(list)
     for each in shown:
         scenes = each.scenes()
-        packed = conversations(each, scenes)
-        images = encoded(model.model.visual, scenes, each.canvases)
+        packed = conversations(each, scenes, family_of(model))
+        images = encoded(model, scenes, each.canvases)
         for kind, hits in tally(packed, answer(model, packed, joined(images)).missed()).items():
             right[kind] += hits
     return {kind: sum(hits) / len(hits) for kind, hits in sorted(right.items())}
 
 
-def train(model: nn.Module, stage: Stage, *, frozen: bool) -> None:
+def train(model: PreTrainedModel, stage: Stage, *, frozen: bool) -> None:
     """Train `model` on conversations, its vision tower `frozen` or not."""
-    visual = model.model.visual.requires_grad_(not frozen)
+    learning(model, tower=not frozen)
     for step in stage.steps(model):
         shown = squares(stage.seeds(step))
         scenes = shown.scenes()
-        images = encoded(visual, scenes, shown.canvases)
-        loss = answer(model, conversations(shown, scenes), joined(images)).loss()
+        images = encoded(model, scenes, shown.canvases)
+        packed = conversations(shown, scenes, family_of(model))
+        loss = answer(model, packed, joined(images)).loss()
         loss.backward()
         if stage.reporting(step):
             report = accuracy(model, [squares(stage.held_out(64))])

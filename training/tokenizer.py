@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
@@ -73,12 +73,31 @@ def tokenizer() -> PreTrainedTokenizerFast:
     )
     bpe.train_from_iterator(_corpus(), trainer)
     bpe.model = _with_words(bpe, ORDINALS)
+    return _loaded(bpe, list(SPECIAL[1:]), CHAT_TEMPLATE)
+
+
+def renamed(tokens: Mapping[str, str], roles: Mapping[str, str]) -> PreTrainedTokenizerFast:
+    """Return the tokenizer with other names of some special `tokens`, and the `roles` of those.
+
+    Its chat template leaves what stands around an image or a video to the processor.
+    """
+    text, template = tokenizer().backend_tokenizer.to_str(), CHAT_TEMPLATE
+    for shown in ("<|image_pad|>", "<|video_pad|>"):
+        template = template.replace(f"<|vision_start|>{shown}<|vision_end|>", tokens[shown])
+    for ours, theirs in tokens.items():
+        text = text.replace(json.dumps(ours), json.dumps(theirs))
+    return _loaded(Tokenizer.from_str(text), dict(roles), template)
+
+
+def _loaded(
+    bpe: Tokenizer, special: list[str] | dict[str, str], template: str
+) -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(
         tokenizer_object=bpe,
         eos_token="<|im_end|>",
         pad_token="<|endoftext|>",
-        extra_special_tokens=list(SPECIAL[1:]),
-        chat_template=CHAT_TEMPLATE,
+        extra_special_tokens=special,
+        chat_template=template,
         clean_up_tokenization_spaces=False,
         model_max_length=4096,
     )

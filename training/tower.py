@@ -7,12 +7,31 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional
+from transformers import PreTrainedModel
 from transformers.vision_utils import get_vision_interpolation_indices_and_weights
 
-from training.family import MERGE, PATCH, Family
+from training.family import MERGE, PATCH, Family, family_of
+from training.views import Grid
 
-Grid = tuple[int, int]
-"""Rows and columns of merged tokens."""
+
+def features(model: PreTrainedModel, images: list[Image.Image], grid: Grid) -> Tensor:
+    """Return what a model sees of images of one size: float32 `[levels, images, tokens, hidden]`.
+
+    Seen whole, an image has a `grid` of tokens. Level 0 is what stands in place of image tokens;
+    for further ones see `encode`.
+    """
+    family = family_of(model)
+    if family.tiles is None:
+        return encode(model.model.visual, patches(images, family), grid)
+    cut = [tile for image in images for tile in family.tiles.frames(image)]
+    found = model.model.get_image_features(normalized(cut, family).permute(0, 3, 1, 2))
+    return found.pooler_output.unflatten(0, (len(images), -1)).flatten(1, 2)[None]
+
+
+def normalized(images: list[Image.Image], family: Family) -> Tensor:
+    """Return the pixels of images of one size: float32 `[images, height, width, 3]`."""
+    pixels = torch.from_numpy(np.stack([np.asarray(image) for image in images])).float() / 255
+    return (pixels - torch.tensor(family.mean)) / torch.tensor(family.std)
 
 
 def patches(images: list[Image.Image], family: Family) -> Tensor:
@@ -20,8 +39,7 @@ def patches(images: list[Image.Image], family: Family) -> Tensor:
 
     Their sides are multiples of 28 pixels.
     """
-    pixels = torch.from_numpy(np.stack([np.asarray(image) for image in images])).float() / 255
-    pixels = (pixels - torch.tensor(family.mean)) / torch.tensor(family.std)
+    pixels = normalized(images, family)
     blocks = pixels.unflatten(2, (-1, MERGE, PATCH)).unflatten(1, (-1, MERGE, PATCH))
     return blocks.permute(0, 1, 4, 2, 5, 7, 3, 6).flatten(5).flatten(1, 4)
 

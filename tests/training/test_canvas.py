@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 from training.canvas import LONGEST, SHOWN, TOKEN, Canvas, draw_canvas
+from training.views import View
 from training.vision import NOTHING, labels
 from vlmforge.calibrate.scenes import SIDE, draw_scene
 
@@ -33,7 +34,10 @@ def test_a_scaled_picture_shows_the_same_items() -> None:
 def test_labels_lie_under_their_items() -> None:
     canvas = Canvas((224, 448), (196, 392))
     scene = canvas.draw(3, 4, 4)
-    found = {name: target.view(canvas.grid) for name, target in labels(scene.items, canvas).items()}
+    found = {
+        name: target.view(canvas.grid)
+        for name, target in labels(scene.items, canvas.drawn, View(canvas.grid)).items()
+    }
     rows, columns = canvas.grid
     assert int(found["middle"].sum()) == 4
     for item in scene.items:

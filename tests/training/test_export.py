@@ -10,17 +10,18 @@ import torch
 from PIL import Image
 from torch import nn
 
-from training.canvas import SHOWN
-from training.evaluate import Answerer
+from training.canvas import SHOWN, Canvas
+from training.evaluate import answer
+from training.evaluate import load as load_whole
 from training.export import load, write
 from training.family import FAMILIES
 from training.model import build
+from training.tokenizer import token_id
+from training.tower import features
+from training.views import tokens
 from training.vision import CLASSES, Heads
 from vlmforge import sample
 from vlmforge.calibrate.scenes import draw_scene
-from vlmforge.images.layout import DYNAMIC
-from vlmforge.original.reference import ReferenceModel
-from vlmforge.source.checkpoint import Checkpoint
 
 LARGEST = 16_000_000
 """Most bytes of a sample."""
@@ -45,22 +46,30 @@ def test_the_weights_of_a_training_are_found(kind: str, family: str, tmp_path: P
 def test_a_checkpoint_answers(family: str, tmp_path: Path) -> None:
     write(build(3, family), tmp_path)
     assert sum(file.stat().st_size for file in tmp_path.iterdir()) <= LARGEST
-    answerer = Answerer.load(tmp_path)
-    assert type(answerer.model) is FAMILIES[family].model
+    model = load_whole(tmp_path)
+    assert type(model.model) is FAMILIES[family].model
     picture = draw_scene(1, canvas=(SHOWN[0], SHOWN[1])).image
-    assert isinstance(answerer.answer([picture], "What color is the square?", limit=2), str)
-    checkpoint = Checkpoint.open(str(tmp_path))
-    reference = ReferenceModel.load(checkpoint, layout=DYNAMIC)
-    ours = answerer.inputs([picture], "What color is the square?")
-    theirs = reference.inputs("What color is the square?", [picture])
-    assert torch.equal(ours["input_ids"], theirs.input_ids)
-    torch.testing.assert_close(ours["pixel_values"], theirs.pictures["pixel_values"])
+    assert isinstance(answer(model, [picture], "What color is the square?", limit=2), str)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("family", FAMILIES)
+def test_training_sees_what_processors_show(family: str, tmp_path: Path) -> None:
+    model = build(3, family)
+    write(model, tmp_path)
+    whole, canvas = load_whole(tmp_path), Canvas((300, 224), (280, 196), shaded=True)
+    scene = canvas.draw(3)
+    inputs = whole.inputs("", [scene.image])
+    image = inputs.input_ids[0] == token_id("<|image_pad|>")
+    seen = features(model.float(), [scene.image], canvas.grid)[0, 0]
+    assert len(seen) == tokens(canvas, FAMILIES[family]) == int(image.sum())
+    torch.testing.assert_close(whole.embed(inputs).inputs_embeds[0, image], seen)
 
 
 def test_the_bundled_weights_answer() -> None:
     folder = sample.checkpoint()
     assert sum(file.stat().st_size for file in folder.iterdir()) <= LARGEST
-    answerer, place = Answerer.load(folder), sample.questions().parent
+    model, place = load_whole(folder), sample.questions().parent
     for row in map(json.loads, sample.questions().read_text("utf-8").splitlines()):
         pictures = [Image.open(place / name) for name in row.get("images") or [row["image"]]]
-        assert answerer.answer(pictures, row["question"]) == row["answer"]
+        assert answer(model, pictures, row["question"]) == row["answer"]
