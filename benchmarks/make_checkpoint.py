@@ -13,6 +13,7 @@ import argparse
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save_file
@@ -99,10 +100,21 @@ SHAPES = {
 PATCHES = ("in_channels", "patch_size", "spatial_merge_size", "temporal_patch_size")
 """What the sample's encoder says of patches, and any other takes on."""
 
+PICTURES = {
+    14: {"min_pixels": 56**2, "max_pixels": 3584**2},
+    16: {
+        "min_pixels": 256**2,
+        "max_pixels": 4096**2,
+        "image_mean": [0.5] * 3,
+        "image_std": [0.5] * 3,
+    },
+}
+"""What is published of pictures, by the side of a patch."""
+
 SHARD = 512 << 20
 
 
-def config_of(shape: str, tokens: dict[str, int]) -> dict[str, object]:
+def config_of(shape: str, tokens: dict[str, int]) -> dict[str, Any]:
     """The configuration of a shape; ``tokens`` maps the tokenizer's special tokens to ids."""
     sizes = dict(SHAPES[shape])
     vision, architecture = sizes.pop("vision"), sizes.pop("architecture", None)
@@ -135,29 +147,30 @@ def config_of(shape: str, tokens: dict[str, int]) -> dict[str, object]:
     return {**config, **special, **named, **parts}
 
 
-def copy_files(tokenizer: Path, tokens: dict[str, int], patch: int, out: Path) -> None:
+def copy_files(tokenizer: Path, tokens: dict[str, int], config: dict[str, Any], out: Path) -> None:
     """Tokenizer, processor of patches, chat template, and the tokens that end an answer."""
     for name in ("tokenizer.json", "tokenizer_config.json"):
         shutil.copyfile(tokenizer / name, out / name)
     shutil.copyfile(checkpoint() / "chat_template.jinja", out / "chat_template.jinja")
-    pictures = json.loads((checkpoint() / "preprocessor_config.json").read_text("utf-8"))
-    bounds = {"min_pixels": (2 * patch) ** 2, "max_pixels": 1280 * (2 * patch) ** 2}
-    sizes = (
-        {"patch_size": patch}
-        if patch == pictures["patch_size"]
-        else {"patch_size": patch, **bounds}
-    )
-    write_json(out / "preprocessor_config.json", {**pictures, **sizes})
+    write_json(out / "preprocessor_config.json", pictures_of(config))
     stop = [tokens["<|im_end|>"], tokens["<|endoftext|>"]]
     generation = {"do_sample": False, "eos_token_id": stop, "pad_token_id": stop[1]}
     write_json(out / "generation_config.json", generation)
+
+
+def pictures_of(config: dict[str, Any]) -> dict[str, object]:
+    """The settings of the processor of pictures."""
+    settings = json.loads((checkpoint() / "preprocessor_config.json").read_text("utf-8"))
+    patch = config["vision_config"]["patch_size"]
+    named = config["architectures"][0].replace("ForConditionalGeneration", "Processor")
+    return settings | {"patch_size": patch, "processor_class": named} | PICTURES[patch]
 
 
 def write_json(path: Path, value: object) -> None:
     path.write_text(json.dumps(value, indent=2), encoding="utf-8")
 
 
-def write(config: dict[str, object], out: Path) -> None:
+def write(config: dict[str, Any], out: Path) -> None:
     """Write random weights, under the names of the Hub's checkpoints, in shards and an index."""
     kind = families()[config["architectures"][0]].model_class
     with torch.device("meta"):
@@ -196,7 +209,7 @@ def main() -> None:
     tokens = {token["content"]: token["id"] for token in added}
     config = config_of(args.shape, tokens)
     args.out.mkdir(parents=True)
-    copy_files(args.tokenizer, tokens, config["vision_config"]["patch_size"], args.out)
+    copy_files(args.tokenizer, tokens, config, args.out)
     write_json(args.out / "config.json", config)
     write(config, args.out)
 
