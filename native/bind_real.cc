@@ -26,16 +26,34 @@ bool has_whole_rows(const View<T, 2>& array) {
   return array.stride(1) == 1 || array.shape(1) <= 1 || array.shape(0) == 0;
 }
 
+template <class T>
+void require_product(const View<const T, 2>& a, const View<const T, 2>& b, const View<T, 2>& c) {
+  require(size(a, 1) == size(b, 0) && size(a, 0) == size(c, 0) && size(b, 1) == size(c, 1) &&
+          has_whole_rows(c));
+}
+
+template <class T>
+RealProduct<T> step_of(const View<const T, 2>& a, const View<const T, 2>& b, const View<T, 2>& c,
+                       Into into) {
+  return {{a.data(), a.stride(0), a.stride(1)},
+          {b.data(), b.stride(0), b.stride(1)},
+          c.data(), c.stride(0), size(c, 0), size(c, 1), size(a, 1), into};
+}
+
 // A negative `sign` subtracts from what is there, a positive one adds to it, 0 replaces it.
 template <class T>
 void product(const Real& real, View<const T, 2> a, View<const T, 2> b, View<T, 2> c, int sign) {
-  require(size(a, 1) == size(b, 0) && size(a, 0) == size(c, 0) && size(b, 1) == size(c, 1) &&
-          has_whole_rows(c));
+  require_product(a, b, c);
   const Into into = sign == 0 ? Into::replaced : sign > 0 ? Into::added : Into::subtracted;
   const nb::gil_scoped_release released;
-  real.product({{a.data(), a.stride(0), a.stride(1)},
-                {b.data(), b.stride(0), b.stride(1)},
-                c.data(), c.stride(0), size(c, 0), size(c, 1), size(a, 1), into});
+  real.product(step_of(a, b, c, into));
+}
+
+void rounded_product(const Real& real, View<const float, 2> a, View<const float, 2> b,
+                     View<float, 2> c) {
+  require_product(a, b, c);
+  const nb::gil_scoped_release released;
+  real.product16(step_of(a, b, c, Into::replaced));
 }
 
 template <class T>
@@ -59,7 +77,7 @@ void normalize(const Real& real, Whole<const float, 2> x, float epsilon, bool ce
 
 void attention(const Real& real, Whole<const float, 2> q, Whole<const float, 2> k,
                Whole<const float, 2> v, Whole<const std::int64_t, 2> visible, int dim, float scale,
-               Whole<float, 2> output) {
+               Whole<float, 2> output, bool rounded) {
   const std::int64_t rows = size(q, 0), keys = size(k, 0);
   require(dim > 0 && size(q, 1) % dim == 0 && size(k, 1) % dim == 0 && size(k, 1) > 0);
   const std::int64_t heads = size(q, 1) / dim, kv_heads = size(k, 1) / dim;
@@ -72,7 +90,8 @@ void attention(const Real& real, Whole<const float, 2> q, Whole<const float, 2> 
   }
   const nb::gil_scoped_release released;
   real.attention({q.data(), k.data(), v.data(), rows, keys, heads, kv_heads, dim, visible.data(),
-                  scale, output.data()});
+                  scale, output.data()},
+                 rounded);
 }
 
 void hadamard(const Real& real, Whole<const float, 2> x, Whole<float, 2> output) {
@@ -155,6 +174,7 @@ void bind_real(nb::module_& module) {
                           int threads) { new (self) Real(real_of(isa, threads)); })
       .def("product", &product<float>)
       .def("product", &product<double>)
+      .def("rounded_product", &rounded_product)
       .def("sum_rows", &sum_rows<float>)
       .def("sum_rows", &sum_rows<double>)
       .def("normalize", &normalize)

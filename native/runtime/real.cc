@@ -55,6 +55,10 @@ void Real::product(const kernels::RealProduct<double>& step) const {
   share_product(threads_, step, kernels_.product64);
 }
 
+void Real::product16(const kernels::RealProduct<float>& step) const {
+  share_product(threads_, step, kernels_.product16);
+}
+
 void Real::sum(const float* x, std::int64_t rows, std::int64_t columns, float* sums) const {
   share_out(threads_, rows, columns, 1, [&](Range part) { kernels_.sum32(x, columns, sums, part); });
 }
@@ -71,10 +75,10 @@ void Real::layer_norm(const kernels::RealNorm& step, std::int64_t rows) const {
   share_out(threads_, rows, step.columns, 1, [&](Range part) { kernels_.layer_norm(step, part); });
 }
 
-void Real::attention(const kernels::RealAttention& step) const {
+void Real::attention(const kernels::RealAttention& step, bool rounded) const {
   const std::int64_t cost = kernels::RealAttention::kBlock * step.keys * step.dim;
   share_out(threads_, step.heads * step.blocks(), cost, 1,
-            [&](Range tasks) { kernels_.attention(step, tasks); });
+            [&](Range tasks) { (rounded ? kernels_.attention16 : kernels_.attention)(step, tasks); });
 }
 
 void Real::hadamard(const float* x, std::int64_t blocks, std::int64_t block, float* output) const {

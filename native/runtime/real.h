@@ -13,11 +13,12 @@ class Real {
 
   void product(const kernels::RealProduct<float>& step) const;
   void product(const kernels::RealProduct<double>& step) const;
+  void product16(const kernels::RealProduct<float>& step) const;  // of operands rounded to bfloat16
   void sum(const float* x, std::int64_t rows, std::int64_t columns, float* sums) const;
   void sum(const double* x, std::int64_t rows, std::int64_t columns, double* sums) const;
   void rms_norm(const kernels::RealNorm& step, std::int64_t rows) const;
   void layer_norm(const kernels::RealNorm& step, std::int64_t rows) const;
-  void attention(const kernels::RealAttention& step) const;
+  void attention(const kernels::RealAttention& step, bool rounded) const;  // to bfloat16
   void hadamard(const float* x, std::int64_t blocks, std::int64_t block, float* output) const;
   void apply(kernels::RealFunction function, const float* x, float* output,
              std::int64_t elements) const;

@@ -84,6 +84,9 @@ class Real:
     def product(self, a: np.ndarray, b: np.ndarray, c: np.ndarray, sign: int) -> None:
         """``c = c + a b``; with a sign of -1 ``c - a b``, of 0 ``a b``."""
 
+    def rounded_product(self, a: np.ndarray, b: np.ndarray, c: np.ndarray) -> None:
+        """``c = a b`` of float32 rounded to bfloat16; sums are float32."""
+
     def sum_rows(self, x: np.ndarray, sums: np.ndarray) -> None: ...
     def normalize(
         self, x: np.ndarray, epsilon: float, centred: bool, output: np.ndarray
@@ -97,6 +100,7 @@ class Real:
         dim: int,
         scale: float,
         output: np.ndarray,
+        rounded: bool,
     ) -> None: ...
     def hadamard(self, x: np.ndarray, output: np.ndarray) -> None: ...
     def apply(self, function: str, x: np.ndarray, output: np.ndarray) -> None: ...

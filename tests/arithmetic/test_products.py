@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.arithmetic.machines import normal, require_equal
+from tests.arithmetic.machines import everywhere, normal, require_equal
 from vlmforge.arithmetic.products import add_product, linear, product
 
 DEPTH = 256
@@ -55,6 +56,54 @@ def test_no_machine_changes_a_bit(
     found = require_equal(monkeypatch, lambda: product(a, b))
     near = 1e-4 if dtype == torch.float32 else 1e-12
     torch.testing.assert_close(found.double(), a.double() @ b.double(), atol=near, rtol=near)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_no_machine_changes_a_bit_of_rounded_products(
+    monkeypatch: pytest.MonkeyPatch, shape: tuple[int, int, int]
+) -> None:
+    m, k, n = shape
+    a, b = normal(m, k), normal(k, n, seed=1)
+    found = require_equal(monkeypatch, lambda: product(a, b, rounded=True))
+    assert torch.equal(found, product(a.bfloat16().float(), b.bfloat16().float()))
+
+
+TINY = 2.0**-126
+"""The least of the numbers that are not subnormal."""
+
+
+def test_subnormal_numbers_are_zero_where_operands_are_rounded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cases = [
+        (TINY / 2, 8.0, 0.0),
+        (TINY, 1.0, TINY),
+        (TINY, 0.5, 0.0),
+        (-TINY, 0.25, -0.0),
+        (3 * TINY, 1.0, 3 * TINY),
+        (3.0e38, 2.0, math.inf),
+    ]
+    a, b = (torch.tensor([case[i] for case in cases]).diag() for i in (0, 1))
+    found = require_equal(monkeypatch, lambda: product(a, b, rounded=True)).diag()
+    assert found.tolist() == [case[2] for case in cases]
+
+
+@pytest.mark.parametrize("special", [math.inf, -math.inf, math.nan, 3.4e38])
+def test_numbers_that_are_not_finite_stay_so(
+    monkeypatch: pytest.MonkeyPatch, special: float
+) -> None:
+    a, b = torch.full((3, 5), special), torch.ones(5, 4)
+    found = everywhere(monkeypatch, lambda: product(a, b, rounded=True))
+    wanted = product(a.bfloat16().float(), b)
+    assert all(torch.equal(each.nan_to_num(7), wanted.nan_to_num(7)) for each in found)
+
+
+def test_rounded_operands_lie_anywhere() -> None:
+    a, b = normal(40, 301), normal(301, 50, seed=1)
+    wanted = product(a, b, rounded=True)
+    assert torch.equal(wanted, product(a.T.contiguous().T, b, rounded=True))
+    assert torch.equal(wanted, product(a, b.T.contiguous().T, rounded=True))
+    assert torch.equal(wanted, linear(a, b.T.contiguous(), rounded=True))
 
 
 def test_where_operands_lie_changes_no_bit() -> None:

@@ -57,7 +57,8 @@ def windows(rows: int) -> Tensor:
 
 
 @pytest.mark.parametrize("kind", ["causal", "whole", "windows", "later"])
-def test_attention(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+@pytest.mark.parametrize("rounded", [False, True], ids=["float32", "bfloat16"])
+def test_attention(monkeypatch: pytest.MonkeyPatch, kind: str, rounded: bool) -> None:
     rows, keys = 300, 310 if kind == "later" else 300
     visible = {
         "causal": causal(torch.arange(rows)),
@@ -66,9 +67,10 @@ def test_attention(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
         "windows": windows(rows),
     }[kind]
     given = operands(rows, keys)
-    found = require_equal(monkeypatch, lambda: attention(given, visible, 24, 0.2))
+    found = require_equal(monkeypatch, lambda: attention(given, visible, 24, 0.2, rounded=rounded))
     monkeypatch.setattr(attentions, "real_kernels", lambda *tensors: None)
-    torch.testing.assert_close(found, attention(given, visible, 24, 0.2), atol=1e-5, rtol=1e-5)
+    near = 0.02 if rounded else 1e-5
+    torch.testing.assert_close(found, attention(given, visible, 24, 0.2), atol=near, rtol=near)
 
 
 def test_attention_of_nothing() -> None:

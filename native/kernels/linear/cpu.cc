@@ -58,6 +58,8 @@ bool cpu_has_avx512vnni() {
          bit(seven.c, 11);
 }
 
+bool cpu_has_avx512bf16() { return cpu_has_avx512vnni() && bit(leaf(7, 1).a, 5); }
+
 bool cpu_has_neon_dotprod() { return false; }
 
 #else
@@ -66,6 +68,7 @@ bool cpu_is_amd() { return false; }
 bool cpu_has_avx2() { return false; }
 bool cpu_has_avxvnni() { return false; }
 bool cpu_has_avx512vnni() { return false; }
+bool cpu_has_avx512bf16() { return false; }
 
 bool cpu_has_neon_dotprod() {
 #if defined(__aarch64__) && defined(__linux__)

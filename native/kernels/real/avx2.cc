@@ -7,8 +7,7 @@
 namespace vlmforge::kernels {
 namespace {
 
-struct Floats {
-  using T = float;
+struct Floats : Plain<float> {
   using F = __m256;
   static constexpr std::int64_t width = 8, rows = 6;
   static VLMFORGE_INLINE F zero() { return _mm256_setzero_ps(); }
@@ -18,8 +17,7 @@ struct Floats {
   static VLMFORGE_INLINE F fma(F a, F b, F c) { return _mm256_fmadd_ps(a, b, c); }
 };
 
-struct Doubles {
-  using T = double;
+struct Doubles : Plain<double> {
   using F = __m256d;
   static constexpr std::int64_t width = 4, rows = 6;
   static VLMFORGE_INLINE F zero() { return _mm256_setzero_pd(); }

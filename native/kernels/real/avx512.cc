@@ -2,13 +2,13 @@
 
 #include "kernels/linear/cpu.h"
 #include "kernels/real/kernels.h"
+#include "kernels/real/bfloat16.h"
 #include "kernels/simd/avx512.h"
 
 namespace vlmforge::kernels {
 namespace {
 
-struct Floats {
-  using T = float;
+struct Floats : Plain<float> {
   using F = __m512;
   static constexpr std::int64_t width = 16, rows = 14;
   static VLMFORGE_INLINE F zero() { return _mm512_setzero_ps(); }
@@ -18,8 +18,7 @@ struct Floats {
   static VLMFORGE_INLINE F fma(F a, F b, F c) { return _mm512_fmadd_ps(a, b, c); }
 };
 
-struct Doubles {
-  using T = double;
+struct Doubles : Plain<double> {
   using F = __m512d;
   static constexpr std::int64_t width = 8, rows = 14;
   static VLMFORGE_INLINE F zero() { return _mm512_setzero_pd(); }
@@ -32,5 +31,12 @@ struct Doubles {
 }  // namespace
 
 constinit const RealKernels real_avx512 = all_kernels<Floats, Doubles, Avx512>("avx512", cpu_has_avx512vnni);
+
+constinit const RealKernels real_avx512bf16 = [] {
+  RealKernels kernels = all_kernels<Floats, Doubles, Avx512>("avx512", cpu_has_avx512bf16);
+  kernels.product16 = product_avx512bf16;
+  kernels.attention16 = attention_avx512bf16;
+  return kernels;
+}();
 
 }  // namespace vlmforge::kernels

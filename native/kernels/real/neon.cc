@@ -7,8 +7,7 @@
 namespace vlmforge::kernels {
 namespace {
 
-struct Floats {
-  using T = float;
+struct Floats : Plain<float> {
   using F = float32x4_t;
   static constexpr std::int64_t width = 4, rows = 12;
   static VLMFORGE_INLINE F zero() { return vdupq_n_f32(0); }
@@ -18,8 +17,7 @@ struct Floats {
   static VLMFORGE_INLINE F fma(F a, F b, F c) { return vfmaq_f32(c, a, b); }
 };
 
-struct Doubles {
-  using T = double;
+struct Doubles : Plain<double> {
   using F = float64x2_t;
   static constexpr std::int64_t width = 2, rows = 12;
   static VLMFORGE_INLINE F zero() { return vdupq_n_f64(0); }

@@ -100,18 +100,20 @@ struct RealKernels {
   bool (*supported)();
   void (*product32)(const RealProduct<float>& step, Range rows, Range columns);
   void (*product64)(const RealProduct<double>& step, Range rows, Range columns);
+  void (*product16)(const RealProduct<float>& step, Range rows, Range columns);  // of bfloat16
   void (*sum32)(const float* x, std::int64_t columns, float* sums, Range rows);
   void (*sum64)(const double* x, std::int64_t columns, double* sums, Range rows);
   void (*rms_norm)(const RealNorm& step, Range rows);
   void (*layer_norm)(const RealNorm& step, Range rows);
-  void (*attention)(const RealAttention& step, Range tasks);  // heads() * blocks() of them
+  void (*attention)(const RealAttention& step, Range tasks);    // heads() * blocks() of them
+  void (*attention16)(const RealAttention& step, Range tasks);  // its products of bfloat16
   void (*hadamard)(const float* x, std::int64_t block, float* output, Range blocks);
   void (*apply)(RealFunction function, const float* x, float* output, Range elements);
   void (*round)(const RealRounding& step, Range outputs);
   void (*descend)(const RealDescent& step, Range outputs);
 };
 
-extern const RealKernels real_scalar, real_avx2, real_avx512, real_neon;
+extern const RealKernels real_scalar, real_avx2, real_avx512, real_avx512bf16, real_neon;
 
 // Those that run here, fastest first; the last is "scalar".
 std::vector<const RealKernels*> real_kernels();

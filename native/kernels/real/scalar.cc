@@ -8,7 +8,7 @@ namespace {
 
 // std::fma rounds once, with or without an instruction for it.
 template <class Number>
-struct One {
+struct One : Plain<Number> {
   using T = Number;
   using F = Number;
   static constexpr std::int64_t width = 1, rows = 4;

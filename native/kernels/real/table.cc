@@ -5,7 +5,7 @@ namespace vlmforge::kernels {
 std::vector<const RealKernels*> real_kernels() {
   constexpr const RealKernels* kAll[] = {
 #if defined(__x86_64__)
-      &real_avx512, &real_avx2,
+      &real_avx512bf16, &real_avx512, &real_avx2,
 #elif defined(__aarch64__)
       &real_neon,
 #endif

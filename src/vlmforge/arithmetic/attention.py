@@ -23,7 +23,9 @@ class Operands(NamedTuple):
     value: Tensor
 
 
-def attention(operands: Operands, visible: Tensor, dim: int, scale: float) -> Tensor:
+def attention(
+    operands: Operands, visible: Tensor, dim: int, scale: float, *, rounded: bool = False
+) -> Tensor:
     """``softmax(scale q k') v`` of every head, ``[rows, heads * dim]``.
 
     Args:
@@ -32,6 +34,7 @@ def attention(operands: Operands, visible: Tensor, dim: int, scale: float) -> Te
             at least one of those there are.
         dim: channels of a head.
         scale: of the scores.
+        rounded: whether both products are those of :func:`vlmforge.arithmetic.products.product`.
     """
     real = real_kernels(*operands)
     if real is None:
@@ -39,7 +42,9 @@ def attention(operands: Operands, visible: Tensor, dim: int, scale: float) -> Te
     query, key, value = (each.detach().contiguous() for each in operands)
     found = torch.empty_like(query)
     rows = visible.cpu().contiguous().numpy()
-    real.attention(query.numpy(), key.numpy(), value.numpy(), rows, dim, scale, found.numpy())
+    real.attention(
+        query.numpy(), key.numpy(), value.numpy(), rows, dim, scale, found.numpy(), rounded
+    )
     return found
 
 

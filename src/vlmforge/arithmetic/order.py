@@ -33,10 +33,12 @@ class StatedOrder(TorchDispatchMode):
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None
     ) -> Any:
-        ordered, named = _ORDERED.get(func.overloadpacket), kwargs or {}
+        operator, named = func.overloadpacket, kwargs or {}
+        ordered = _PRODUCTS.get(operator) or _ORDERED.get(operator)
         first = args[0] if args else None
         if ordered is not None and isinstance(first, Tensor) and has_order(first.device.type):
-            found = ordered(*map(_single, args), **named)
+            bfloat16 = {"rounded": first.dtype == torch.bfloat16} if operator in _PRODUCTS else {}
+            found = ordered(*map(_single, args), **named, **bfloat16)
             if found is not None:
                 return found.to(first.dtype)
         return func(*args, **named)
@@ -48,9 +50,9 @@ def _single(value: Any) -> Any:
     return value.float() if bfloat16 else value
 
 
-def _matmul(a: Tensor, b: Tensor) -> Tensor | None:
+def _matmul(a: Tensor, b: Tensor, *, rounded: bool) -> Tensor | None:
     fits = a.dim() >= 2 and (b.dim() == 2 or a.shape[:-2] == b.shape[:-2])
-    return product(a, b) if fits and a.is_floating_point() else None
+    return product(a, b, rounded=rounded) if fits and a.is_floating_point() else None
 
 
 def _convolution(
@@ -61,6 +63,8 @@ def _convolution(
     padding: Sequence[int] | str = (0,),
     dilation: Sequence[int] = (1,),
     groups: int = 1,
+    *,
+    rounded: bool,
 ) -> Tensor | None:
     """One whose kernel is its stride, as a product of patches; None for any other."""
     kernel = weight.shape[2:]
@@ -71,7 +75,7 @@ def _convolution(
         x = x.unfold(2 + axis, size, size)
     counts = x.shape[2 : 2 + len(kernel)]
     rows = x.movedim(1, 1 + len(kernel)).reshape(len(x) * counts.numel(), weight[0].numel())
-    found = linear(rows, weight.flatten(1), bias)
+    found = linear(rows, weight.flatten(1), bias, rounded=rounded)
     return found.unflatten(0, (len(x), *counts)).movedim(-1, 1)
 
 
@@ -108,6 +112,7 @@ def _attention(
     *,
     scale: float | None = None,
     enable_gqa: bool = False,
+    rounded: bool,
 ) -> Tensor | None:
     """Of ``[batch, heads, rows, dim]``; None where rows do not see an interval of the keys each."""
     if query.dim() != 4 or dropout or causal or (mask is not None and mask.dtype != torch.bool):
@@ -121,7 +126,8 @@ def _attention(
         visible = every if masks is None else _visible(masks[item])
         if visible is None:
             return None
-        seen = attention(operands, visible, dim, dim**-0.5 if scale is None else scale)
+        weight = dim**-0.5 if scale is None else scale
+        seen = attention(operands, visible, dim, weight, rounded=rounded)
         found.append(seen.unflatten(1, (-1, dim)).transpose(0, 1))
     return torch.stack(found)
 
@@ -143,18 +149,22 @@ def _gelu(x: Tensor, *, approximate: str = "none") -> Tensor:
     return activation("gelu" if approximate == "none" else "gelu_tanh", x)
 
 
-_ORDERED: Final[Mapping[Any, Callable[..., Tensor | None]]] = {
+_PRODUCTS: Final[Mapping[Any, Callable[..., Tensor | None]]] = {
     aten.linear: linear,
     aten.matmul: _matmul,
     aten.conv2d: _convolution,
     aten.conv3d: _convolution,
+    aten.scaled_dot_product_attention: _attention,
+}
+"""By operator: what multiplies, in bfloat16 what is given so, or None where it cannot."""
+
+_ORDERED: Final[Mapping[Any, Callable[..., Tensor | None]]] = {
     aten.layer_norm: _layer_norm,
     aten.mean: _mean,
-    aten.scaled_dot_product_attention: _attention,
     aten.gelu: _gelu,
     aten.silu: lambda x: activation("silu", x),
     aten.sigmoid: lambda x: activation("sigmoid", x),
     aten.cos: lambda x: cos_sin(x)[0],
     aten.sin: lambda x: cos_sin(x)[1],
 }
-"""By operator: what computes it, or None where it cannot."""
+"""The same of all others, which compute in float32."""

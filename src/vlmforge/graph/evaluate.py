@@ -100,38 +100,54 @@ def last_uses(graph: Graph) -> dict[str, int]:
 
 @torch.no_grad()
 def apply(
-    graph: Graph, node: Node, values: Mapping[str, Tensor], cache: FloatCache | None = None
+    graph: Graph,
+    node: Node,
+    values: Mapping[str, Tensor],
+    cache: FloatCache | None = None,
+    *,
+    rounded: bool = False,
 ) -> Tensor:
-    """The value of one node, in the dtype of its weights on the device of its inputs."""
-    return compute(graph, node, values, cache)
+    """The value of one node, in the dtype of its weights on the device of its inputs.
+
+    ``rounded`` is that of :func:`vlmforge.arithmetic.products.product`, of every product.
+    """
+    return compute(graph, node, values, cache, rounded=rounded)
 
 
 def compute(
-    graph: Graph, node: Node, values: Mapping[str, Tensor], cache: FloatCache | None = None
+    graph: Graph,
+    node: Node,
+    values: Mapping[str, Tensor],
+    cache: FloatCache | None = None,
+    *,
+    rounded: bool = False,
 ) -> Tensor:
     """As :func:`apply`; gradients pass to the values, and to weights that ask for them."""
     inputs = [values[name] for name in node.inputs]
-    if node.op in _IN_GRAPH:
-        return _IN_GRAPH[node.op](graph, node, inputs[0])
+    if node.op in _PRODUCTS:
+        return _PRODUCTS[node.op](graph, node, inputs[0], rounded)
     if node.op == "attention":
-        return _attention(node, inputs, cache)
+        return _attention(node, inputs, cache, rounded)
+    if node.op == "reshape":
+        return _reshape(graph, node, inputs[0])
     device = next(iter(values.values())).device
     weights = {role: graph.weights[name].load().to(device) for role, name in node.weights.items()}
     return _OPERATORS[node.op](node, inputs, weights)
 
 
-def _conv2d(graph: Graph, node: Node, x: Tensor) -> Tensor:
+def _conv2d(graph: Graph, node: Node, x: Tensor, rounded: bool) -> Tensor:
     _, kernel_h, kernel_w, _ = graph.weights[node.weights["weight"]].shape
-    return _linear(graph, node, patches(x, kernel_h, kernel_w))
+    return _linear(graph, node, patches(x, kernel_h, kernel_w), rounded)
 
 
-def _linear(graph: Graph, node: Node, x: Tensor) -> Tensor:
+def _linear(graph: Graph, node: Node, x: Tensor, rounded: bool) -> Tensor:
     weight, bias = graph.weights[node.weights["weight"]], graph.weight(node, "bias")
     blocks = []
     for start in range(0, weight.shape[0], OUTPUT_ROWS):
         stop = min(start + OUTPUT_ROWS, weight.shape[0])
         rows = weight.read(start, stop).to(x.device).flatten(1)
-        blocks.append(linear(x, rows, bias.read(start, stop).to(x.device) if bias else None))
+        added = bias.read(start, stop).to(x.device) if bias else None
+        blocks.append(linear(x, rows, added, rounded=rounded))
     return blocks[0] if len(blocks) == 1 else torch.cat(blocks, dim=-1)
 
 
@@ -178,7 +194,7 @@ def _rope(node: Node, inputs: list[Tensor], weights: Weights) -> Tensor:
     return (heads * rows[:, :1] + rotated * rows[:, 1:]).reshape(x.shape)
 
 
-def _attention(node: Node, inputs: list[Tensor], cache: FloatCache | None) -> Tensor:
+def _attention(node: Node, inputs: list[Tensor], cache: FloatCache | None, rounded: bool) -> Tensor:
     query, key, value, *sees = inputs
     past = 0
     if cache is not None and node.attrs["cache"] is not None:
@@ -193,15 +209,15 @@ def _attention(node: Node, inputs: list[Tensor], cache: FloatCache | None) -> Te
     else:
         visible = whole(len(query), len(key), query.device)
     operands = Operands(query, key, value)
-    return attention(operands, visible, node.attrs["head_dim"], node.attrs["scale"])
+    dim, scale = node.attrs["head_dim"], node.attrs["scale"]
+    return attention(operands, visible, dim, scale, rounded=rounded)
 
 
-_IN_GRAPH: dict[str, Callable[[Graph, Node, Tensor], Tensor]] = {
+_PRODUCTS: dict[str, Callable[[Graph, Node, Tensor, bool], Tensor]] = {
     "linear": _linear,
     "conv2d": _conv2d,
-    "reshape": _reshape,
 }
-"""Operators that ask the graph for rows of their weight, or for the shape of their input."""
+"""Operators that ask the graph for rows of their weight."""
 
 _OPERATORS: dict[str, Callable[[Node, list[Tensor], Weights], Tensor]] = {
     "constant": lambda node, inputs, weights: weights["value"],

@@ -31,6 +31,8 @@ def stream(
     device: str = "cpu",
     progress: Progress | None = None,
     doing: str = "observing",
+    *,
+    rounded: bool = False,
 ) -> None:
     """Call ``visit(sample, name, value)`` for every float input and every value some node reads.
 
@@ -41,6 +43,7 @@ def stream(
         device: where to compute.
         progress: called with a text, the segments done and all segments.
         doing: the verb of that text.
+        rounded: whether products are those of numbers rounded to bfloat16.
     """
     live = [{name: t.to(device) for name, t in load().items()} for load in samples]
     floats = [name for name, value in graph.inputs.items() if value.dtype == "float32"]
@@ -56,7 +59,7 @@ def stream(
         held = with_loaded(graph, nodes, device)
         for sample, values in enumerate(live):
             for node in nodes:
-                values[node.name] = apply(held, node, values)
+                values[node.name] = apply(held, node, values, rounded=rounded)
                 visit(sample, node.name, values[node.name])
                 for name in node.inputs:
                     if ends[name] == position[node.name]:

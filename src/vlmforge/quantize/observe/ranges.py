@@ -115,6 +115,8 @@ def observe(
 ) -> dict[str, Range]:
     """The range of every float value that some node reads, over the rows of its table too.
 
+    Products are those of numbers rounded to bfloat16: what is read off is far coarser.
+
     Args:
         graph: the transformed graph.
         samples: each gives the feeds of one sample; called once.
@@ -138,7 +140,7 @@ def observe(
         if name in rows:
             statistics.keep(_spread(value, quota))
 
-    stream(graph, samples, visit, device, progress)
+    stream(graph, samples, visit, device, progress, rounded=True)
     for name, table in input_tables(graph).items():
         ranges[name].update(graph.weights[table].load(), tail_ratio)
     return ranges
