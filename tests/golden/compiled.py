@@ -1,4 +1,4 @@
-"""Prints the bits of the compiled sample; run by the test in a process of its own.
+"""Prints the bits of a compiled sample; run by the test in a process of its own.
 
 The environment says on how many threads, and with which instructions, it compiles.
 """
@@ -56,9 +56,9 @@ def conversation(package: Path) -> list[list[int]]:
     return answers
 
 
-def main(package: Path) -> None:
+def main(family: str, package: Path) -> None:
     compile_model(
-        str(checkpoint()),
+        str(checkpoint(family)),
         package,
         images="synthetic",
         num_samples=4,
@@ -70,4 +70,4 @@ def main(package: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(sys.argv[1], Path(sys.argv[2]))

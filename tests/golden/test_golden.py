@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from vlmforge.fixed_point import erf, exp, sigmoid
+from vlmforge.sample import FAMILIES
 
 HERE = Path(__file__).parent
 GOLDEN = json.loads((HERE / "golden.json").read_text(encoding="utf-8"))
@@ -46,15 +47,16 @@ def test_functions_of_every_code(function: Any) -> None:
     assert digest.hexdigest() == GOLDEN["functions"][function.__name__]
 
 
+@pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("machine", MACHINES)
-def test_the_compiled_sample(tmp_path: Path, machine: str) -> None:
+def test_the_compiled_samples(tmp_path: Path, machine: str, family: str) -> None:
     native = pytest.importorskip("vlmforge._native", reason="sums have no stated order without it")
     if MACHINES[machine].get("VLMFORGE_ISA", "scalar") not in native.instruction_sets():
         pytest.skip("this processor has no AVX2")
     found = subprocess.run(
-        [sys.executable, HERE / "compiled.py", tmp_path / "package"],
+        [sys.executable, HERE / "compiled.py", family, tmp_path / "package"],
         env={**os.environ, **MACHINES[machine]},
         stdout=subprocess.PIPE,
         check=True,
     )
-    assert json.loads(found.stdout) == GOLDEN["sample"]
+    assert json.loads(found.stdout) == GOLDEN["samples"][family]

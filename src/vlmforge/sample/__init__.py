@@ -1,4 +1,4 @@
-"""The bundled sample model: a small trained Qwen2-VL that answers questions about scenes."""
+"""The bundled sample models: small trained VLMs that answer questions about scenes."""
 
 from __future__ import annotations
 
@@ -6,10 +6,19 @@ from pathlib import Path
 
 _HERE = Path(__file__).parent
 
+FAMILIES = ("qwen2-vl", "qwen3-vl")
+"""Of which there is a sample."""
 
-def checkpoint() -> Path:
-    """Return the folder of the bundled Hugging Face checkpoint (bfloat16, 9 MB)."""
-    return _HERE / "scenes-qwen2-vl"
+
+def checkpoint(family: str = FAMILIES[0]) -> Path:
+    """Return the folder of a bundled Hugging Face checkpoint (bfloat16, about 10 MB).
+
+    Raises:
+        ValueError: the family is none of :data:`FAMILIES`.
+    """
+    if family not in FAMILIES:
+        raise ValueError(f"there is no sample of {family!r}, only of {' and '.join(FAMILIES)}")
+    return _HERE / f"scenes-{family}"
 
 
 def questions() -> Path:
