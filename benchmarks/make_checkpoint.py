@@ -47,6 +47,16 @@ SHAPES = {
         "vocab_size": 151936,
         "vision": {"depth": 32, "embed_dim": 1280, "num_heads": 16},
     },
+    "qwen2-vl-7b": {
+        "hidden_size": 3584,
+        "intermediate_size": 18944,
+        "num_hidden_layers": 28,
+        "num_attention_heads": 28,
+        "num_key_value_heads": 4,
+        "vocab_size": 152064,
+        "tie_word_embeddings": False,
+        "vision": {"depth": 32, "embed_dim": 1280, "num_heads": 16},
+    },
     "qwen2.5-vl-3b": {
         "hidden_size": 2048,
         "intermediate_size": 11008,
@@ -133,6 +143,7 @@ def config_of(shape: str, tokens: dict[str, int]) -> dict[str, Any]:
         "layer_types": ["full_attention"] * sizes["num_hidden_layers"],
         "max_window_layers": sizes["num_hidden_layers"],
     }
+    config["tie_word_embeddings"] = text["tie_word_embeddings"]
     special = {name: tokens[token] for name, token in SPECIAL_TOKENS.items()}
     if architecture is None:
         vision = {**config["vision_config"], **vision, "hidden_size": sizes["hidden_size"]}
@@ -180,7 +191,7 @@ def write(config: dict[str, Any], out: Path) -> None:
     size = number = 0
     generator = torch.Generator().manual_seed(0)
     for name, parameter in model.named_parameters():
-        if name == "lm_head.weight":
+        if name == "lm_head.weight" and config["tie_word_embeddings"]:
             continue
         weight = torch.randn(parameter.shape, generator=generator) * 0.02
         if parameter.dim() == 1 and name.endswith("weight"):

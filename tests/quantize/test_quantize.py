@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from tests.graphs import captured, language_feeds
 from vlmforge.errors import ConfigError
 from vlmforge.graph import stream as streaming
-from vlmforge.graph.evaluate import evaluate
+from vlmforge.graph.core import Node
+from vlmforge.graph.evaluate import Values, apply, traverse
 from vlmforge.quantize.observe.ranges import Range, observe
 from vlmforge.quantize.scheme import assign_codes
 
@@ -55,8 +56,14 @@ def test_ranges_cover_all_samples(tiny_checkpoint: Path, monkeypatch: pytest.Mon
     feeds = [language_feeds(graph, 12, seed) for seed in range(3)]
     ranges = observe(graph, [lambda f=f: f for f in feeds])
     seen: dict[str, list[torch.Tensor]] = {}
+
+    def value_of(node: Node, values: Values) -> torch.Tensor:
+        value = apply(graph, node, values, rounded=True)
+        seen.setdefault(node.name, []).append(value)
+        return value
+
     for sample in feeds:
-        evaluate(graph, sample, observe=lambda n, t: seen.setdefault(n, []).append(t))
+        traverse(graph, sample, value_of)
     assert "lm_head" not in ranges
     for name in ("model_layers_0_mlp", "model_layers_2/add_1", "model_layers_1_self_attn_k_rope"):
         stacked = torch.cat(seen[name])
