@@ -1,8 +1,8 @@
 #include <immintrin.h>
 
 #include "kernels/linear/cpu.h"
-#include "kernels/real/kernels.h"
 #include "kernels/real/bfloat16.h"
+#include "kernels/real/kernels.h"
 #include "kernels/simd/avx512.h"
 
 namespace vlmforge::kernels {

@@ -14,7 +14,7 @@ struct Pairs {
   using F = __m512;
   using Panel = std::uint32_t;
   using Environment = Flushed;
-  static constexpr std::int64_t width = 16, rows = 14, depth = 2;
+  static constexpr std::int64_t width = 16, rows = 14, depth = 2, together = 2;
   static VLMFORGE_INLINE Panel panel(T first, T second) {
     const auto upper = std::bit_cast<std::uint32_t>(nearest_bfloat16(first));
     return upper | std::bit_cast<std::uint32_t>(nearest_bfloat16(second)) >> 16;

@@ -19,7 +19,8 @@ struct Plain {
   using T = Number;
   using Panel = Number;
   struct Environment {};
-  static constexpr std::int64_t depth = 1;  // numbers of an element
+  static constexpr std::int64_t depth = 1;     // numbers of an element
+  static constexpr std::int64_t together = 1;  // a chain has so many, or a multiple: zeros fill it up
   static VLMFORGE_INLINE Panel panel(T x, T) { return x; }
 };
 
@@ -58,10 +59,11 @@ inline float nearest_bfloat16(float x) {
 }
 
 // The vectors of V, of numbers rounded to bfloat16. Their products are exact in float32, so they are
-// multiplied as such.
+// multiplied as such. Instructions for bfloat16 take them in pairs, and a zero makes a sum of -0 one of 0.
 template <class V>
 struct Rounded : V {
   using Environment = Flushed;
+  static constexpr std::int64_t together = 2;
   static VLMFORGE_INLINE float panel(float x, float) { return nearest_bfloat16(x); }
 };
 

@@ -52,25 +52,33 @@ struct Tile {
   }
 };
 
+// Numbers of a chain, with the zeros behind them.
+template <class V>
+VLMFORGE_INLINE std::int64_t filled(std::int64_t numbers) {
+  return (numbers + V::together - 1) / V::together * V::together;
+}
+
 // packed [depth, lines] of `count` lines of the matrix, with zeros behind the last; a line has
 // `numbers` that are `step` apart, lines are `line` apart.
 template <class V, std::int64_t lines>
 VLMFORGE_INLINE void pack(const typename V::T* data, std::int64_t line, std::int64_t step,
                           std::int64_t count, std::int64_t numbers, typename V::Panel* packed) {
   using T = typename V::T;
-  const auto element = [=](const T* p, std::int64_t k) VLMFORGE_INLINE_LAMBDA {
-    const bool more = V::depth > 1 && k + 1 < numbers;
-    return V::panel(p[k * step], more ? p[(k + 1) * step] : T{0});
+  const auto number = [=](const T* p, std::int64_t k) VLMFORGE_INLINE_LAMBDA {
+    return V::together == 1 || k < numbers ? p[k * step] : T{0};
   };
-  const std::int64_t whole = line == 1 ? 0 : count / 4 * 4;
+  const auto element = [=](const T* p, std::int64_t k) VLMFORGE_INLINE_LAMBDA {
+    return V::panel(number(p, k), V::depth > 1 ? number(p, k + 1) : T{0});
+  };
+  const std::int64_t whole = line == 1 ? 0 : count / 4 * 4, last = filled<V>(numbers);
   for (std::int64_t i = 0; i < whole; i += 4) {
     const T* const p = data + i * line;
     typename V::Panel* to = packed + i;
-    for (std::int64_t k = 0; k < numbers; k += V::depth, to += lines) {
+    for (std::int64_t k = 0; k < last; k += V::depth, to += lines) {
       for (std::int64_t j = 0; j < 4; ++j) to[j] = element(p + j * line, k);
     }
   }
-  for (std::int64_t k = 0; k < numbers; k += V::depth, packed += lines) {
+  for (std::int64_t k = 0; k < last; k += V::depth, packed += lines) {
     for (std::int64_t i = whole; i < count; ++i) packed[i] = element(data + i * line, k);
     for (std::int64_t i = count; i < lines; ++i) packed[i] = 0;
   }
@@ -136,7 +144,7 @@ void product(const RealProduct<typename V::T>& step, Range rows, Range columns) 
     const std::int64_t right = std::min(columns.last, column + kPanelColumns * wide);
     for (std::int64_t k = 0; k < step.k; k += kDepth) {
       const std::int64_t numbers = std::min(kDepth, step.k - k);
-      const std::int64_t depth = (numbers + V::depth - 1) / V::depth;
+      const std::int64_t depth = filled<V>(numbers) / V::depth;
       const Into into = k > 0 && step.into == Into::replaced ? Into::added : step.into;
       for (std::int64_t j = column; j < right; j += wide) {
         const T* const data = step.b.data + j * step.b.column + k * step.b.row;
