@@ -21,7 +21,7 @@ from vlmforge.stages.forecast import Forecast
 from vlmforge.stages.mblt import CHECKED_ROWS
 from vlmforge.stages.volume import FLOAT32, Volume
 
-LIBRARIES = 600 << 20
+LIBRARIES = 450 << 20
 """Bytes of memory that the libraries take."""
 
 IMAGE = 150_000
@@ -44,9 +44,6 @@ COPIES = 3
 
 SQUARES = 4
 """Float32 values for every pair of a product's inputs: Hessian, factor, and both in order."""
-
-HEAP = 300 << 20
-"""Bytes of memory that is free, and kept for what comes next."""
 
 VALUES = 3
 """Values that a graph has for each output of a product."""
@@ -157,7 +154,7 @@ def _quantization(weights: Weights, rows: float, width: int, seconds: float) -> 
     rounded = (
         FLOAT32 * (COPIES * weights.piece + SQUARES * weights.widest**2) + COPIES * weights.largest
     )
-    memory = LIBRARIES + HEAP + round(max(observed, coded) + rounded)
+    memory = LIBRARIES + round(max(observed, coded) + rounded)
     return Cost(seconds, memory, weights.elements, 2 * weights.elements)
 
 
