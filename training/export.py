@@ -87,7 +87,7 @@ def write(model: PreTrainedModel, folder: Path) -> None:
     )
     model.to(torch.bfloat16).save_pretrained(folder)
     family = family_of(model)
-    spoken = renamed(family.tokens, family.roles) if family.tokens else tokenizer()
+    spoken = renamed(family.tokens) if family.tokens else tokenizer()
     spoken.save_pretrained(folder)
     for name, settings in processors(family).items():
         (folder / name).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")

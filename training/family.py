@@ -75,9 +75,8 @@ class Family:
         mean, std: of a picture's channels, each between 0 and 1.
         videos: settings of the video processor, if the family has one of its own.
         tiles: what pictures are cut into, unless they are seen whole.
-        tokens: the family's own names of special tokens.
-        roles: which of those its processor looks for, as it calls them; it writes all that stands
-            around an image.
+        tokens: the family's own names of special tokens, and what its processor calls them, if it
+            writes all that stands around an image.
     """
 
     model: type[PreTrainedModel]
@@ -87,8 +86,7 @@ class Family:
     std: tuple[float, ...]
     videos: Mapping[str, Any] = field(default_factory=dict)
     tiles: Tiles | None = None
-    tokens: Mapping[str, str] = field(default_factory=dict)
-    roles: Mapping[str, str] = field(default_factory=dict)
+    tokens: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     @property
     def mrope(self) -> bool:
@@ -168,16 +166,10 @@ FAMILIES = {
         std=tuple(IMAGENET_DEFAULT_STD),
         tiles=Tiles(PatchLayout(PATCH, MERGE, 1), TILE, TILE, NearestShape(1, 12)),
         tokens={
-            "<|vision_start|>": "<img>",
-            "<|vision_end|>": "</img>",
-            "<|image_pad|>": "<IMG_CONTEXT>",
-            "<|video_pad|>": "<video>",
-        },
-        roles={
-            "start_image_token": "<img>",
-            "end_image_token": "</img>",
-            "context_image_token": "<IMG_CONTEXT>",
-            "video_token": "<video>",
+            "<|vision_start|>": ("<img>", "start_image_token"),
+            "<|vision_end|>": ("</img>", "end_image_token"),
+            "<|image_pad|>": ("<IMG_CONTEXT>", "context_image_token"),
+            "<|video_pad|>": ("<video>", "video_token"),
         },
     ),
 }

@@ -76,17 +76,18 @@ def tokenizer() -> PreTrainedTokenizerFast:
     return _loaded(bpe, list(SPECIAL[1:]), CHAT_TEMPLATE)
 
 
-def renamed(tokens: Mapping[str, str], roles: Mapping[str, str]) -> PreTrainedTokenizerFast:
-    """Return the tokenizer with other names of some special `tokens`, and the `roles` of those.
+def renamed(tokens: Mapping[str, tuple[str, str]]) -> PreTrainedTokenizerFast:
+    """Return the tokenizer with other names of special tokens, and what a processor calls them.
 
     Its chat template leaves what stands around an image or a video to the processor.
     """
     text, template = tokenizer().backend_tokenizer.to_str(), CHAT_TEMPLATE
     for shown in ("<|image_pad|>", "<|video_pad|>"):
-        template = template.replace(f"<|vision_start|>{shown}<|vision_end|>", tokens[shown])
-    for ours, theirs in tokens.items():
+        template = template.replace(f"<|vision_start|>{shown}<|vision_end|>", tokens[shown][0])
+    for ours, (theirs, _) in tokens.items():
         text = text.replace(json.dumps(ours), json.dumps(theirs))
-    return _loaded(Tokenizer.from_str(text), dict(roles), template)
+    called = {role: theirs for theirs, role in tokens.values()}
+    return _loaded(Tokenizer.from_str(text), called, template)
 
 
 def _loaded(

@@ -11,6 +11,7 @@ from training.canvases import _losses, _order_loss
 from training.family import FAMILIES
 from training.model import build
 from training.shown import Shown
+from training.views import tokens
 from training.vision import CLASSES, PLACES, Heads
 
 SHOWN = Shown([range(5, 7)], [Canvas((224, 300), (224, 280)), Canvas((300, 224), (280, 196))])
@@ -26,7 +27,7 @@ def test_every_part_learns(family: str) -> None:
 
 
 def test_a_token_is_of_the_picture_it_lies_in() -> None:
-    first, second = lengths = [70, 70]
+    first, second = lengths = [tokens(canvas, FAMILIES["qwen2-vl"]) for canvas in SHOWN.canvases]
     right = torch.tensor([[0] * first + [1] * second])
     logits = 100.0 * nn.functional.one_hot(right, 3)
     assert _order_loss(logits, lengths) < 1e-6

@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 from torch import nn
+from transformers import AutoImageProcessor, AutoModelForImageTextToText, AutoTokenizer
 
 from training.canvas import SHOWN, Canvas
 from training.evaluate import answer
@@ -50,6 +51,20 @@ def test_a_checkpoint_answers(family: str, tmp_path: Path) -> None:
     assert type(model.model) is FAMILIES[family].model
     picture = draw_scene(1, canvas=(SHOWN[0], SHOWN[1])).image
     assert isinstance(answer(model, [picture], "What color is the square?", limit=2), str)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_transformers_opens_a_checkpoint(family: str, tmp_path: Path) -> None:
+    write(build(3, family), tmp_path)
+    model = AutoModelForImageTextToText.from_pretrained(tmp_path, dtype=torch.float32)
+    assert type(model) is FAMILIES[family].model
+    picture = draw_scene(1, canvas=(SHOWN[0], SHOWN[1])).image
+    inputs = load_whole(tmp_path).inputs("What color is the square?", [picture])
+    pixels = AutoImageProcessor.from_pretrained(tmp_path)(images=[picture], return_tensors="pt")
+    torch.testing.assert_close(pixels["pixel_values"], inputs.pictures["pixel_values"])
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path)
+    text = tokenizer.decode(inputs.input_ids[0])
+    assert tokenizer(text, return_tensors="pt")["input_ids"].tolist() == inputs.input_ids.tolist()
 
 
 @torch.no_grad()
