@@ -26,7 +26,6 @@ from vlmforge.quantize.scheme import assign_codes
 from vlmforge.quantize.weights.kept import KeptRounding
 from vlmforge.quantize.weights.rounding import Rounding, choose_rounding, weight_formats
 from vlmforge.stages.observed import Observed, observe_component
-from vlmforge.stages.transformed import Transformed
 from vlmforge.stages.version import code_facts, computing_facts
 from vlmforge.tasks.here import HERE
 from vlmforge.tasks.tasks import Tasks
@@ -70,8 +69,7 @@ def mxq_compile(
     observed = observe_component(
         model, calib_data_path, config, rotation_path, overrides, where, progress
     )
-    transformed, graph = observed.transformed, observed.graph
-    ranges, bound = observed.ranges, observed.bound
+    graph, ranges, bound = observed.graph, observed.ranges, observed.bound
     graph.meta |= _provenance(observed, config, inference_scheme, where)
     wide = overrides.activation_16bits
     formats = weight_formats(graph, config, overrides.weight_8bits)
@@ -79,14 +77,13 @@ def mxq_compile(
     codes = assign_codes(graph, wide, narrow)
     with MxqWriter(save_path) as writer:
         scales = choose_scales(graph, codes, ranges, bound)
-        path = partial(QuantizedPath, graph, codes, scales, device=where)
-        asked = (config.hessian_quant, path, transformed.loaders, tasks)
-        rounding = choose_rounding(graph, formats, *asked)
+        path = partial(QuantizedPath, graph, codes, scales, observed.held, where)
+        rounding = choose_rounding(graph, formats, config.hessian_quant, path, tasks)
         if kept is not None:
             facts = (codes, scales, formats, config.hessian_quant.model_dump())
             rounding = KeptRounding(rounding, graph, kept, *facts, _circumstances(observed, where))
-        graph, rounding = learned(transformed, codes, scales, rounding, config, where, progress)
-        if transformed.budget.stopped:
+        graph, rounding = learned(observed, codes, scales, rounding, config, where, progress)
+        if observed.transformed.budget.stopped:
             graph.meta["learning"] = STOPPED
         writer.finish(lower(graph, codes, scales, rounding, writer, progress))
     return Path(save_path)
@@ -116,7 +113,7 @@ def _circumstances(observed: Observed, device: str) -> list[object]:
 
 
 def learned(
-    transformed: Transformed,
+    observed: Observed,
     codes: Mapping[str, str],
     scales: Scales,
     rounding: Rounding,
@@ -125,12 +122,13 @@ def learned(
     progress: Progress | None = None,
 ) -> tuple[Graph, Rounding]:
     """The graph and the rounding after what the configuration lets learn, if anything."""
-    graph, samples, budget = transformed.graph, transformed.loaders, transformed.budget
+    graph, budget = observed.graph, observed.transformed.budget
     if config.learn_rounding.apply and not budget.stopped:
         learning = Learning(config.learn_rounding.steps, budget, device, progress)
         dtype = torch.bfloat16 if config.learn_rounding.bfloat16 else torch.float32
-        rounding = learned_codes(graph, codes, scales, rounding, samples, learning, dtype)
+        rounding = learned_codes(graph, codes, scales, rounding, observed.held, learning, dtype)
     if config.learn_weight_scale.apply and not budget.stopped:
         learning = Learning(config.learn_weight_scale.steps, budget, device, progress)
+        samples = observed.transformed.loaders
         return learned_rounding(graph, codes, scales, rounding, samples, learning)
     return graph, rounding

@@ -5,7 +5,7 @@ All that rounding follows from; compiling and tuning share it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 from vlmforge.config import BitConfig, CompileConfig
 from vlmforge.formats.mblt import read_mblt
 from vlmforge.graph.core import Graph
+from vlmforge.graph.stream import Feeds
 from vlmforge.graph.verify import verify
 from vlmforge.progress import Progress
 from vlmforge.quantize.observe.clipping import Clipping
@@ -33,6 +34,7 @@ class Observed:
         transformed: graph, rotation and samples.
         calibration: fingerprint of the samples.
         samples: how they were made.
+        held: those that are run through the component, of which all live values are held at once.
         ranges: of every value over the samples.
         bound: where int8 codes clip.
     """
@@ -40,6 +42,7 @@ class Observed:
     transformed: Transformed
     calibration: str
     samples: dict[str, Any]
+    held: Sequence[Feeds]
     ranges: Mapping[str, Range]
     bound: Bound
 
@@ -83,4 +86,5 @@ def observe_component(
     clipping = Clipping.of(transformed.graph, config)
     held = held_at_once(transformed.graph, transformed.loaders)
     ranges = clipping.observe(transformed.graph, held, device, progress)
-    return Observed(transformed, samples.fingerprint(), samples.options(), ranges, clipping.bound)
+    told = samples.fingerprint(), samples.options()
+    return Observed(transformed, *told, held, ranges, clipping.bound)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -57,10 +58,8 @@ def rounded(
     graph = graph or captured
     formats = weight_formats(graph, CONFIG, ())
 
-    def path(samples: object) -> QuantizedPath:
-        return QuantizedPath(graph, codes, scales, samples)  # type: ignore[arg-type]
-
-    inner = choose_rounding(graph, formats, CONFIG.hessian_quant, path, loaders(graph, 3))
+    path = partial(QuantizedPath, graph, codes, scales, loaders(graph, 3))
+    inner = choose_rounding(graph, formats, CONFIG.hessian_quant, path)
     counted = Counted(inner, killed_at)
     kept: Rounding = counted
     if folder is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,6 @@ from vlmforge.machine.reference.machine import ReferenceMachine
 from vlmforge.program.core import Program
 from vlmforge.program.verify import verify
 from vlmforge.quantize.learn.quantized_path import QuantizedPath
-from vlmforge.quantize.observe import held
 from vlmforge.quantize.observe.ranges import Range, observe
 from vlmforge.quantize.scales.choice import Scales, choose_scales
 from vlmforge.quantize.scheme import assign_codes
@@ -50,12 +49,9 @@ def program_of(path: Path, component: int, settings: Mapping[str, Any]) -> Progr
     graph, codes, scales = scaled(path, component)
     config = CompileConfig.parse(dict(settings))
 
-    def quantized_path(samples: Any) -> QuantizedPath:
-        return QuantizedPath(graph, codes, scales, samples)
-
-    formats = weight_formats(graph, config, ())
-    chosen = config.hessian_quant, quantized_path, loaders(graph, 6)
-    program = lowered(graph, codes, scales, choose_rounding(graph, formats, *chosen))
+    path = partial(QuantizedPath, graph, codes, scales, loaders(graph, 6))
+    rounding = choose_rounding(graph, weight_formats(graph, config, ()), config.hessian_quant, path)
+    program = lowered(graph, codes, scales, rounding)
     verify(program)
     return program
 
@@ -135,8 +131,7 @@ def test_the_path_follows_the_machine(tiny_checkpoint: Path, component: int) -> 
         graph,
         weight_formats(graph, CompileConfig(), ()),
         CompileConfig.parse({"hessianQuant": {"apply": False}}).hessian_quant,
-        lambda samples: path,
-        [],
+        lambda: path,
     )
     for node in graph.nodes.values():
         if node.op == "linear":
@@ -174,20 +169,3 @@ def test_compensation_and_search_pay(tiny_checkpoint: Path) -> None:
     ]
     assert errors == sorted(errors)
     assert errors[0] < 0.8 * errors[1]
-
-
-@pytest.mark.parametrize(("component", "rows"), [(1, 30), (2, 256)])
-def test_a_large_calibration_set_is_thinned(
-    tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch, component: int, rows: int
-) -> None:
-    graph = captured(tiny_checkpoint)[component]
-    feeds = language_feeds(graph, rows) if component == 1 else vision_feeds()
-    samples = [lambda i=i: feeds for i in range(100)]
-    taken: list[Any] = []
-    config = CompileConfig()
-    formats = weight_formats(graph, config, ())
-    for most, expected in ((100 * rows, 100), (100 * rows - 1, 99), (30 * rows, 30), (1, 1)):
-        monkeypatch.setattr(held, "ROWS", most)
-        taken.clear()
-        choose_rounding(graph, formats, config.hessian_quant, taken.extend, samples)  # type: ignore[arg-type]
-        assert len(taken) == expected

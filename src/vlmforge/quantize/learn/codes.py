@@ -24,7 +24,6 @@ from vlmforge.learning.loss import row_error
 from vlmforge.learning.steps import Learning, announce, timed
 from vlmforge.quantize.learn.layer_model import LayerModel
 from vlmforge.quantize.learn.quantized_path import QuantizedPath
-from vlmforge.quantize.observe.held import held_at_once
 from vlmforge.quantize.scales.choice import Scales
 from vlmforge.quantize.scales.grid import grids
 from vlmforge.quantize.weights.formats import QuantizedWeight
@@ -64,12 +63,11 @@ def learned_codes(
         codes: dtype of every value.
         scales: of every value.
         rounding: chooses the first codes, and the scales.
-        samples: each gives feeds of the graph.
+        samples: each gives feeds of the graph; all are held at once.
         learning: how long, and where.
         dtype: of the products while codes are learned.
     """
     weights, _ = settled_weights(graph, codes, scales, rounding, learning.progress)
-    samples = held_at_once(graph, samples)
     path = QuantizedPath(graph, codes, scales, samples, learning.device)
     products = [node for node in graph.nodes.values() if node.op in PRODUCTS]
     learner, settled = _Learner(graph, codes, scales, learning, dtype), 0

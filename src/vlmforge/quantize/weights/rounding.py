@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
 import numpy as np
@@ -13,10 +13,8 @@ from vlmforge.config import CompileConfig, HessianQuantConfig
 from vlmforge.errors import ConfigError
 from vlmforge.graph.core import Graph, Node
 from vlmforge.graph.ops import PRODUCTS
-from vlmforge.graph.stream import Feeds
 from vlmforge.progress import Progress
 from vlmforge.quantize.learn.quantized_path import QuantizedPath
-from vlmforge.quantize.observe.held import held_at_once
 from vlmforge.quantize.roles import product_roles
 from vlmforge.quantize.scales.choice import Scales
 from vlmforge.quantize.scheme import require_nodes
@@ -72,26 +70,23 @@ def choose_rounding(
     graph: Graph,
     formats: Mapping[str, WeightFormat],
     config: HessianQuantConfig,
-    path: Callable[[Sequence[Feeds]], QuantizedPath],
-    samples: Sequence[Feeds],
+    path: Callable[[], QuantizedPath],
     tasks: Tasks = HERE,
 ) -> Rounding:
-    """Error compensation on as many samples as :func:`held_at_once` gives, or rounding to nearest.
+    """Error compensation, or rounding to nearest.
 
     Args:
         graph: the transformed component.
         formats: of every product's weight.
         config: whether and how to compensate.
-        path: makes the quantized path of some samples.
-        samples: all calibration samples.
+        path: makes that of the samples whose errors are compensated for.
         tasks: who compensates.
     """
     if not config.apply:
         return NearestRounding(graph, formats)
     attributes = config.attributes
     settings = Compensation(attributes.perc_damp, attributes.act_order, attributes.block_size)
-    taken = path(held_at_once(graph, samples))
-    return CompensatedRounding(graph, formats, taken, settings, tasks)
+    return CompensatedRounding(graph, formats, path(), settings, tasks)
 
 
 def _require_products(graph: Graph, names: Iterable[str]) -> None:
