@@ -66,7 +66,7 @@ def test_language(
             progress=lambda *now: told.append(now),
         )
     assert "Skipping photo1b.png" in caplog.text
-    assert ("language samples", 4, 4) in told
+    assert ("prompts 1 to 4", 3, 3) in told and ("language samples", 4, 4) in told
     facts = metadata(directory)
     assert directory == tmp_path / "data" / "language"
     assert facts["model"] == "Tiny-VL"

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.tasks.copies import Copies
 from vlmforge.calibrate import record
 from vlmforge.calibrate.answers import OwnAnswers
 from vlmforge.calibrate.images import SYNTHETIC
@@ -25,6 +26,8 @@ from vlmforge.stages.facts import sample_facts
 from vlmforge.stages.plan import Plan
 from vlmforge.stages.steps import Job
 from vlmforge.stages.workspace import Workspace
+from vlmforge.tasks.here import HERE
+from vlmforge.tasks.tasks import Tasks
 
 ASKED = Calibration(SYNTHETIC, num_samples=7, max_new_tokens=5)
 BATCHES = [[0, 1], [2, 3], [4, 5], [6]]
@@ -50,10 +53,10 @@ class Original:
 
         monkeypatch.setattr(OwnAnswers, "__call__", watched)
 
-    def interrupt(self, model: Path, root: Path, before: int, asked: Calibration = ASKED) -> None:
+    def interrupt(self, model: Path, root: Path, before: int, tasks: Tasks = HERE) -> None:
         self.asked, self.interrupted_at = [], before
         with pytest.raises(KeyboardInterrupt):
-            calibrate(model, root, asked)
+            calibrate(model, root, tasks=tasks)
         assert self.asked == BATCHES[:before]
         self.asked, self.interrupted_at = [], -1
 
@@ -63,10 +66,16 @@ def original(monkeypatch: pytest.MonkeyPatch) -> Original:
     return Original(monkeypatch)
 
 
-def calibrate(model: Path, root: Path, asked: Calibration = ASKED, progress: Any = None) -> None:
+def calibrate(
+    model: Path,
+    root: Path,
+    asked: Calibration = ASKED,
+    progress: Any = None,
+    tasks: Tasks = HERE,
+) -> None:
     """Language samples below a work directory."""
     checkpoint = Checkpoint.open(str(model))
-    job = Job(checkpoint, Workspace(root, checkpoint.name), progress=progress)
+    job = Job(checkpoint, Workspace(root, checkpoint.name), progress=progress, tasks=tasks)
     answers = steps.answers(job, asked, sample_facts(asked))
     Plan.of(job.space).run([steps.images(job, asked), answers])
 
@@ -82,14 +91,15 @@ def bits(root: Path) -> dict[str, str]:
     return {**found, "metadata": json.dumps(told)}
 
 
+@pytest.mark.parametrize("tasks", [HERE, Copies()], ids=["here", "elsewhere"])
 def test_only_the_batch_that_was_interrupted_is_asked_again(
-    tiny_checkpoint: Path, tmp_path: Path, original: Original
+    tiny_checkpoint: Path, tmp_path: Path, original: Original, tasks: Tasks
 ) -> None:
     calibrate(tiny_checkpoint, tmp_path / "whole")
     assert original.asked == BATCHES
-    original.interrupt(tiny_checkpoint, tmp_path / "other", 2)
+    original.interrupt(tiny_checkpoint, tmp_path / "other", 2, tasks=tasks)
     assert not (tmp_path / "other" / "calibration_data" / "language").exists()
-    calibrate(tiny_checkpoint, tmp_path / "other")
+    calibrate(tiny_checkpoint, tmp_path / "other", tasks=tasks)
     assert original.asked == BATCHES[2:]
     assert bits(tmp_path / "other") == bits(tmp_path / "whole")
     assert not (tmp_path / "other" / "kept").exists()

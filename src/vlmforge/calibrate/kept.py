@@ -6,19 +6,20 @@ questions, with every pixel, and whatever the caller names beside.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from vlmforge.calibrate.answers import Answer
 from vlmforge.calibrate.questions import Question
+from vlmforge.calibrate.sampler import QuestionBatch, Sample, Sampler
 from vlmforge.errors import FormatError
 from vlmforge.formats.container import Container, ContainerWriter
 from vlmforge.formats.kept import SUFFIX, Digest
-from vlmforge.original.inputs import Embedded
+from vlmforge.tasks.tasks import Tasks
 
 TOKEN_IDS, LENGTHS = "token_ids", "lengths"
 
@@ -71,15 +72,26 @@ class KeptAnswers:
             digest.add(each.index, each.prompt.text, np.asarray(each.image))
         return KeptBatch(self.folder / f"{questions[0].index:05}{SUFFIX}", digest.hex())
 
-    def keeping(self, answer: Answer) -> Answer:
-        """The same answers; those to a batch that are kept already are not asked for again."""
+    def samples(
+        self, tasks: Tasks, sampler: Sampler, batches: Iterable[QuestionBatch]
+    ) -> Iterator[list[Sample]]:
+        """The samples of every batch; answers that are kept already are not asked for again.
 
-        def kept(questions: Sequence[Question], prompts: Sequence[Embedded]) -> list[list[int]]:
-            batch = self.batch(questions)
-            found = batch.read()
-            if found is None:
-                found = answer(questions, prompts)
-                batch.write(found)
-            return found
+        Args:
+            tasks: who asks.
+            sampler: gives the samples of a batch.
+            batches: of questions.
+        """
+        asked: deque[KeptBatch | None] = deque()
 
-        return kept
+        def known() -> Iterator[QuestionBatch]:
+            for each in batches:
+                place = self.batch(each.questions)
+                found = place.read()
+                asked.append(place if found is None else None)
+                yield QuestionBatch(each.questions, found)
+
+        for samples in tasks.map(sampler, known()):
+            if (place := asked.popleft()) is not None:
+                place.write([each.answer for each in samples])
+            yield samples

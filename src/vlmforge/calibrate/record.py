@@ -21,7 +21,7 @@ from vlmforge.calibrate.answers import (
 )
 from vlmforge.calibrate.kept import KeptAnswers
 from vlmforge.calibrate.questions import GivenQuestions, ImageQuestions, Question, Questions
-from vlmforge.calibrate.sampler import Sampler
+from vlmforge.calibrate.sampler import QuestionBatch, Sample, Sampler
 from vlmforge.capture.positions import position_tables
 from vlmforge.errors import CalibrationError
 from vlmforge.formats.samples import SampleWriter
@@ -80,8 +80,7 @@ def record_language(
         answers: whose they are, or those that were written beforehand.
         seed: chooses among given answers where there are more.
         streamed: whether weights are read as they are needed; but for own answers they always are.
-        kept: where the model's own answers are kept, batch by batch; none are deleted. Other
-            machines keep none.
+        kept: where the model's own answers are kept, batch by batch; none are deleted.
         tasks: who answers, :data:`BATCH` questions at a time.
 
     Raises:
@@ -93,12 +92,13 @@ def record_language(
     questions = _questions(images_dir, source, num_samples, seed)
     load = partial(ReferenceModel.load, checkpoint, device, DTYPES[dtype], layout)
     original = partial(load, streamed=streamed or answers != OWN)
-    sampler = Sampler(original, answers, max_new_tokens, progress, kept)
+    sampler = Sampler(original, answers, max_new_tokens, progress)
     facts = _facts(checkpoint, questions, layout, progress)
     facts |= _answer_facts(answers, max_new_tokens) | {"dtype": dtype, "device": device}
     batches = _batches(questions.shown(pictures_for(checkpoint, layout)))
+    found = _sampled(sampler, batches, tasks, kept if answers == OWN else None)
     with SampleWriter(Path(output_dir), "language", facts) as writer:
-        for sample in chain.from_iterable(tasks.map(sampler, batches)):
+        for sample in chain.from_iterable(found):
             writer.add(sample.arrays, **sample.facts)
             if progress is not None:
                 progress("language samples", sample.index + 1, questions.count)
@@ -152,10 +152,16 @@ def _require_possible(
         )
 
 
-def _batches(questions: Iterable[Question]) -> Iterator[list[Question]]:
+def _batches(questions: Iterable[Question]) -> Iterator[QuestionBatch]:
     waiting = iter(questions)
     while batch := list(islice(waiting, BATCH)):
-        yield batch
+        yield QuestionBatch(batch)
+
+
+def _sampled(
+    sampler: Sampler, batches: Iterable[QuestionBatch], tasks: Tasks, kept: KeptAnswers | None
+) -> Iterator[list[Sample]]:
+    return tasks.map(sampler, batches) if kept is None else kept.samples(tasks, sampler, batches)
 
 
 def _vision_inputs(
