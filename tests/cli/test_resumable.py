@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import default_signals
+from vlmforge.cli.resumable import resumable
 
 SENTENCE = "interrupted: run the same command again to go on"
+AFRESH = "interrupted: run the same command again without --fresh to go on"
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
@@ -40,3 +42,9 @@ def test_signals_say_how_to_go_on(
         again = subprocess.run(command, capture_output=True, text=True)
         assert again.returncode == 0, again.stderr
         assert "calibrate text: made already" in again.stderr
+
+
+@pytest.mark.parametrize(("fresh", "sentence"), [(False, SENTENCE), (True, AFRESH)])
+def test_what_begins_anew_goes_on_without_the_option(fresh: bool, sentence: str) -> None:
+    with pytest.raises(KeyboardInterrupt, match=sentence), resumable(fresh):
+        raise KeyboardInterrupt

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from vlmforge.config import CompileConfig
-from vlmforge.errors import ConfigError
+from vlmforge.errors import ConfigError, OutputError
 from vlmforge.formats.mblt import read_mblt
 from vlmforge.formats.mxq import read_mxq
 from vlmforge.graph.core import Weight
@@ -18,13 +18,14 @@ from vlmforge.pipeline import compile_model
 from vlmforge.quantize.scales.grid import Grid
 from vlmforge.quantize.weights.formats import WeightFormat, quantize_weight
 from vlmforge.stages.calibration import Calibration
+from vlmforge.stages.lock import locked
 from vlmforge.stages.overrides import split_overrides
 from vlmforge.stages.workspace import Workspace
 from vlmforge.tune import tables
 from vlmforge.tune.component import Component
 from vlmforge.tune.judge import Extent
 from vlmforge.tune.search import Budget, Tuning, save, tune
-from vlmforge.tune.space import find_space
+from vlmforge.tune.space import opened_space
 from vlmforge.tune.step import TUNED, tuned
 from vlmforge.tune.trial import Trial, run_trials
 
@@ -39,7 +40,8 @@ def space(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Wo
     """Graphs and samples of the tiny checkpoint."""
     work = tmp_path_factory.mktemp("tuned") / "work"
     calibration = Calibration("synthetic", num_samples=3, max_new_tokens=8)
-    return find_space(str(tiny_checkpoint), work, calibration)
+    with opened_space(str(tiny_checkpoint), work, calibration) as found:
+        return found
 
 
 @pytest.fixture(scope="module")
@@ -212,7 +214,21 @@ def test_a_budget_out_of_reach(space: Workspace) -> None:
 
 
 def test_a_work_directory_is_taken_as_it_is(space: Workspace) -> None:
-    assert find_space(str(space.root), None, Calibration()) == space
+    with opened_space(str(space.root), None, Calibration()) as found:
+        assert found == space
+
+
+@pytest.mark.parametrize("captured", [True, False], ids=["work directory", "model"])
+def test_nobody_tunes_where_another_process_works(
+    space: Workspace, tiny_checkpoint: Path, captured: bool
+) -> None:
+    where = (str(space.root), None) if captured else (str(tiny_checkpoint), space.root)
+    with (
+        locked(space.root),
+        pytest.raises(OutputError, match="works in the work directory"),
+        opened_space(*where, Calibration("synthetic")),
+    ):
+        pass
 
 
 @pytest.mark.usefixtures("language")

@@ -8,17 +8,22 @@ from contextlib import contextmanager
 from vlmforge import console
 from vlmforge.cli.process import ENDING
 
-GO_ON = "interrupted: run the same command again to go on"
+GO_ON = "interrupted: run the same command again{option} to go on"
 
 
 @contextmanager
-def resumable() -> Iterator[None]:
-    """Says how to go on, where Ctrl-C or another signal ends the block."""
+def resumable(fresh: bool = False) -> Iterator[None]:
+    """Says how to go on, where Ctrl-C or another signal ends the block.
+
+    Args:
+        fresh: whether the command was asked to begin anew.
+    """
+    say = GO_ON.format(option=" without --fresh" if fresh else "")
     try:
         yield
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(GO_ON) from None
+        raise KeyboardInterrupt(say) from None
     except SystemExit as leaving:
         if leaving.code in [128 + number for number in ENDING]:
-            console.warn(GO_ON)
+            console.warn(say)
         raise

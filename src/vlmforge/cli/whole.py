@@ -117,11 +117,11 @@ def compile_(
         "fresh": fresh,
         "ray": ray,
     }
+    tuning = partial(_tuning, target_kl, out, work_dir, fresh)
     if plan:
-        _print_plan(plan_model(model, out, **asked), as_json)
-        return
-    with resumable(), console.progress(events=as_json) as display:
-        asked["choose"] = _tuning(target_kl, out, work_dir, fresh, display)
+        return _print_plan(plan_model(model, out, choose=tuning(), **asked), as_json)
+    with resumable(fresh), console.progress(events=as_json) as display:
+        asked["choose"] = tuning(display)
         summary = compile_model(model, out, announce=display.note, progress=display, **asked)
     _tell(summary, out, asked["config"], as_json)
 
@@ -245,7 +245,7 @@ def tune_(
     from vlmforge.tune import tables
     from vlmforge.tune.judge import Extent
     from vlmforge.tune.search import Budget, save, tune
-    from vlmforge.tune.space import find_space
+    from vlmforge.tune.space import opened_space
 
     use_threads(threads)
     out = require_replaceable(out, CONFIGURATION)
@@ -255,8 +255,12 @@ def tune_(
     lengths = (num_samples, max_new_tokens)
     calibration = Calibration(images, text, *lengths, seed, answering, sizes, answers)
     extent = Extent(samples, length)
-    with resumable(), console.progress() as report:
-        space = find_space(model, work_dir, calibration, report, announce=console.warn, fresh=fresh)
+    told: dict[str, Any] = {"announce": console.warn, "fresh": fresh}
+    with (
+        resumable(fresh),
+        console.progress() as report,
+        opened_space(model, work_dir, calibration, report, **told) as space,
+    ):
         found = tune(space, load_config(config), Budget(target_kl, target_top1), extent, report)
     save(found, out)
     if as_json:
@@ -271,7 +275,7 @@ def _tuning(
     out: Path,
     work_dir: Path | None,
     fresh: bool,
-    display: console.Display,
+    display: console.Display | None = None,
 ) -> Callable[[Workspace, CompileConfig], CompileConfig] | None:
     """What tunes, if a target is given; the configuration it leaves replaces none edited."""
     from vlmforge.formats.kinds import CONFIGURATION
@@ -282,7 +286,9 @@ def _tuning(
     if target_kl is None:
         return None
     require_replaceable((work_dir or Path(f"{out}.work")) / TUNED, CONFIGURATION)
-    told: dict[str, Any] = {"fresh": fresh, "announce": display.note, "progress": display}
+    told: dict[str, Any] = {"fresh": fresh, "progress": display}
+    if display is not None:
+        told["announce"] = display.note
     return partial(tuned, budget=Budget(target_kl), **told)
 
 
