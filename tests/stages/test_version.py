@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from vlmforge.source.checkpoint import Checkpoint
 from vlmforge.stages import version
+from vlmforge.stages.facts import model_facts
 from vlmforge.stages.version import code_version
 
 
@@ -45,3 +47,14 @@ def test_what_is_imported_is_covered(sources: Path, file: str, covered: bool) ->
     path.write_text(path.read_text() + "# changed\n")
     forget()
     assert (code_version("a.one") != before) == covered
+
+
+def test_the_declaration_of_a_models_family_is_covered(
+    tiny_checkpoint: Path, tiny_decoder: Path
+) -> None:
+    said = [
+        model_facts(Checkpoint.open(str(model)))["declaration of its family"]
+        for model in (tiny_checkpoint, tiny_decoder)
+    ]
+    assert said == [code_version("families.qwen2_vl"), code_version("families.qwen2")]
+    assert len({*said, code_version()}) == 3

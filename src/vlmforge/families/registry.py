@@ -31,13 +31,23 @@ def add_family(family: Family) -> None:
     _ADDED[family.architecture] = family
 
 
-@cache
+def declaring_module(architecture: str) -> str | None:
+    """The module that declares a family, such as ``"families.qwen2_vl"``; of those added, None."""
+    return None if architecture in _ADDED else _declarations()[architecture][0]
+
+
 def _declared() -> Mapping[str, Family]:
+    return {architecture: family for architecture, (_, family) in _declarations().items()}
+
+
+@cache
+def _declarations() -> Mapping[str, tuple[str, Family]]:
+    """Architecture to module and family."""
     found = {}
-    for module in pkgutil.iter_modules(vlmforge.families.__path__, "vlmforge.families."):
-        family = getattr(import_module(module.name), "FAMILY", None)
+    for module in pkgutil.iter_modules(vlmforge.families.__path__, "families."):
+        family = getattr(import_module(f"vlmforge.{module.name}"), "FAMILY", None)
         if isinstance(family, Family):
-            found[family.architecture] = family
+            found[family.architecture] = module.name, family
     return found
 
 

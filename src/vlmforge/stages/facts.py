@@ -11,27 +11,33 @@ from vlmforge.calibrate.coco import DATASET, SPLIT
 from vlmforge.calibrate.given import read_given
 from vlmforge.calibrate.images import SYNTHETIC, looked_at
 from vlmforge.config import CompileConfig
+from vlmforge.families.registry import declaring_module
 from vlmforge.images.layout import Layout
 from vlmforge.source.checkpoint import Checkpoint
 from vlmforge.stages.arithmetic import Arithmetic
 from vlmforge.stages.calibration import Calibration
 from vlmforge.stages.step import Facts
+from vlmforge.stages.version import code_version
 
 SETTINGS = {".jinja", ".json", ".model", ".txt"}
 """Suffixes of what a checkpoint has beside its weights: tokenizer, templates, processor."""
+
+CONFIGURATION = "configuration"
 
 TEMPLATES = "additional_chat_templates"
 """A folder of a checkpoint with further templates; any other is none of the model's."""
 
 
 def model_facts(checkpoint: Checkpoint) -> Facts:
-    """The model: its name, its weights, and what reads its prompts and images."""
+    """The model: its name, its weights, what it computes, and what reads its prompts and images."""
     folders = (checkpoint.path, checkpoint.path / TEMPLATES)
     found = (path for folder in folders for path in sorted(folder.glob("*")))
     files = [path for path in found if path.suffix in SETTINGS and path.is_file()]
+    declaring = declaring_module(checkpoint.family.architecture)
     return {
         "name of the model": checkpoint.model_id,
         "model": checkpoint.fingerprint(),
+        "declaration of its family": code_version(*filter(None, [declaring])),
         "tokenizer, template or processor": _of_files(
             (path.relative_to(checkpoint.path).as_posix(), path) for path in files
         ),
@@ -92,7 +98,7 @@ def config_facts(config: CompileConfig) -> Facts:
     """What is asked for, and what of it by name; where a matrix lies does not change it."""
     named = config.model_dump(mode="json", by_alias=True, exclude_unset=True)
     named.get("equivalentTransformation", {}).get("HeadOutChRotation", {}).pop("matrixPath", None)
-    return {"configuration": _of_texts([config.fingerprint(), json.dumps(named, sort_keys=True)])}
+    return {CONFIGURATION: _of_texts([config.fingerprint(), json.dumps(named, sort_keys=True)])}
 
 
 def _layout(layout: Layout) -> Facts:

@@ -84,11 +84,11 @@ class Records:
     def stale(self, step: Step, record: Record, reads: Mapping[Path, str]) -> list[str]:
         """What of a step's record is otherwise now, in words; its own files are not looked at."""
         keys = sorted({*record.facts, *step.facts})
-        another = [k for k in keys if record.facts.get(k) != step.facts.get(k)]
+        changed = [another(k) for k in keys if record.facts.get(k) != step.facts.get(k)]
         named = self._named(reads)
-        changed = [name for name in named if record.reads.get(name) != named[name]]
-        changed += sorted(record.reads.keys() - {self.name(path) for path in step.reads})
-        return [f"another {key}" for key in another] + [f"{name} changed" for name in changed]
+        read = [name for name in named if record.reads.get(name) != named[name]]
+        read += sorted(record.reads.keys() - {self.name(path) for path in step.reads})
+        return changed + [f"{name} changed" for name in read]
 
     def damaged(self, step: Step, record: Record) -> list[str]:
         """Which of a step's files are not those it left, in words."""
@@ -119,3 +119,8 @@ class Records:
 
     def _path(self, name: str) -> Path:
         return self.folder / f"{name.replace(' ', '-')}.json"
+
+
+def another(fact: str) -> str:
+    """The reason why a step is due that followed from another fact of this name."""
+    return f"another {fact}"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 
-from vlmforge.calibrate.answers import OWN
+from vlmforge.calibrate.answers import DRAFT, OWN
 from vlmforge.calibrate.images import collect_images
 from vlmforge.calibrate.kept import KeptAnswers
 from vlmforge.calibrate.record import record_vision
@@ -101,7 +101,8 @@ def answers(job: Job, calibration: Calibration, shown: Facts) -> Step:
     images = None if calibration.answers_file else job.space.images
     where = (job.checkpoint, images, job.space.calibration)
     asked = facts.answer_facts(job.checkpoint, calibration, job.device)
-    all_facts = job.model | shown | asked | code_facts("stages.calibration")
+    asking = "stages.draft" if calibration.answers == DRAFT else "calibrate.record"
+    all_facts = job.model | shown | asked | code_facts(asking)
     kept = KeptAnswers(job.space.kept_answers, all_facts | computing_facts())
     return Step(
         name="calibrate language",
