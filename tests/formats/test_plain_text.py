@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from vlmforge.errors import FormatError
-from vlmforge.formats.plain_text import read_text
+from vlmforge.formats import plain_text
+from vlmforge.formats.plain_text import pieces, read_text
 
 
 @pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
@@ -31,3 +32,15 @@ def test_what_is_missing_is_not_told_to_be_converted(tmp_path: Path) -> None:
         with pytest.raises(FormatError, match="cannot be read") as told:
             read_text(path)
         assert told.value.where == path and "UTF-8" not in str(told.value.mend)
+
+
+@pytest.mark.parametrize("text", ["", "a", "a\nb", "ab\ncd\n\nefghijk\nl\n", "abcdefghij"])
+def test_a_long_text_comes_in_pieces_of_whole_lines(
+    text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert list(pieces(text)) == ([text] if text else [])
+    monkeypatch.setattr(plain_text, "PIECE", 4)
+    found = list(pieces(text))
+    assert "".join(found) == text and max(map(len, found), default=0) <= 4
+    for each in found[:-1]:
+        assert each.endswith("\n") or "\n" not in each

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 from tokenizers import Tokenizer
 
 from vlmforge.errors import CalibrationError
-from vlmforge.formats.plain_text import read_text
+from vlmforge.formats.plain_text import pieces, read_text
 from vlmforge.formats.samples import SampleWriter
 from vlmforge.progress import Progress
 from vlmforge.source.checkpoint import Checkpoint
@@ -101,7 +102,10 @@ def _windows(tokenizer: Tokenizer, files: Sequence[Path | str], length: int) -> 
         )
     windows = []
     for file in files:
-        ids = np.array(tokenizer.encode(read_text(file), add_special_tokens=False).ids, np.int64)
+        read = (
+            tokenizer.encode(each, add_special_tokens=False) for each in pieces(read_text(file))
+        )
+        ids = np.fromiter(chain.from_iterable(each.ids for each in read), np.int64)
         stop = max(len(ids) - length, 0) + 1 if len(ids) >= SHORTEST else 0
         windows += [(Path(file).name, s, ids[s : s + length]) for s in range(0, stop, length)]
     if not windows:

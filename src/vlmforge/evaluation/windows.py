@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 from tokenizers import Tokenizer
 
 from vlmforge.errors import RunError
-from vlmforge.formats.plain_text import read_text
+from vlmforge.formats.plain_text import pieces, read_text
 from vlmforge.prompt.tokens import Tokens
 
 
@@ -111,4 +112,5 @@ def read_texts(tokenizer: Tokenizer, files: Iterable[Path | str]) -> list[np.nda
 
 
 def _tokens(tokenizer: Tokenizer, file: Path | str) -> np.ndarray:
-    return np.array(Tokens(tokenizer).encode(read_text(file)), np.int64)
+    read = map(Tokens(tokenizer).encode, pieces(read_text(file)))
+    return np.fromiter(chain.from_iterable(read), np.int64)

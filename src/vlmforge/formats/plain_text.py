@@ -2,9 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from vlmforge.errors import FormatError, SystemFailure
+
+PIECE = 1 << 22
+"""Characters of a text that become tokens at once; each token takes a hundred bytes meanwhile."""
+
+
+def pieces(text: str) -> Iterator[str]:
+    """A text in pieces of whole lines, of at most :data:`PIECE` characters; short ones are whole.
+
+    A line that is longer is cut all the same.
+    """
+    start = 0
+    while start < len(text):
+        stop = start + PIECE
+        if stop < len(text):
+            stop = text.rfind("\n", start, stop) + 1 or stop
+        yield text[start:stop]
+        start = stop
 
 
 def read_text(path: Path | str) -> str:
