@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import re
 from pathlib import Path
@@ -50,6 +51,13 @@ def test_samples_read_back(tmp_path: Path) -> None:
     for name, array in sample(5).items():
         np.testing.assert_array_equal(samples[1].load()[name], array)
         assert samples[1].load()[name].dtype == array.dtype
+
+
+def test_names_of_any_bytes_are_told(tmp_path: Path) -> None:
+    place, text = tmp_path / os.fsdecode(b"caf\xe9"), os.fsdecode(b"diary\xe9.txt")
+    samples = read(write(place, 3, texts=[text]))
+    assert samples.facts["texts"] == ["diary?.txt"] and samples[0].load().keys() == sample(3).keys()
+    assert read(place / "language" / "npy_files.txt").facts == samples.facts
 
 
 def test_options_tell_no_names_of_files(tmp_path: Path) -> None:

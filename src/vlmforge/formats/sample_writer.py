@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -85,7 +86,8 @@ class SampleWriter:
             "samples": self._samples,
         }
         text = json.dumps(metadata, indent=2, ensure_ascii=False, allow_nan=False)
-        (self._partial / SAMPLES_RECORD).write_text(text + "\n", "utf-8", newline="\n")
+        # Of a path that is no UTF-8, JSON has no spelling; here it only tells people.
+        (self._partial / SAMPLES_RECORD).write_bytes(f"{text}\n".encode(errors="replace"))
         files = [
             self.path / sample["name"] / f"{name}.npy"
             for sample in self._samples
@@ -93,4 +95,4 @@ class SampleWriter:
             if name in sample["arrays"]
         ]
         lines = "".join(f"{file.as_posix()}\n" for file in files)
-        (self._partial / SAMPLES_LIST).write_text(lines, "utf-8", newline="\n")
+        (self._partial / SAMPLES_LIST).write_bytes(os.fsencode(lines))
