@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import ctypes
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
+from vlmforge.bench.memory import private_resident
 from vlmforge.machine import ram
 
 
@@ -49,3 +54,21 @@ def test_a_system_that_tells_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     monkeypatch.setattr(ram, "GROUPS", tmp_path / "missing")
     monkeypatch.setattr(ram, "physical_memory", lambda: None)
     assert ram.usable_memory() is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for the process's memory")
+def test_what_was_freed_goes_back_though_later_blocks_stay() -> None:
+    if not hasattr(ctypes.CDLL(None), "malloc_trim"):
+        pytest.skip("the C library has no malloc_trim")
+    blocks = [np.ones(8000, np.float64) for _ in range(2000)]
+    kept, before = blocks[-1], private_resident()
+    del blocks
+    ram.return_freed()
+    after = private_resident()
+    assert before is not None and after is not None
+    assert before - after > 100_000_000 and kept.sum() == 8000
+
+
+def test_other_c_libraries_keep_what_was_freed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: SimpleNamespace())
+    ram.return_freed()

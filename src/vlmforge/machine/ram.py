@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,6 +28,15 @@ def usable_memory() -> int | None:
     """
     known = [physical_memory(), *_limits()]
     return min((each for each in known if each is not None), default=None)
+
+
+def return_freed() -> None:
+    """Give memory that was freed back to the system, where the C library can be asked to."""
+    try:
+        trim = ctypes.CDLL(None).malloc_trim
+    except (OSError, TypeError, AttributeError):
+        return
+    trim(0)
 
 
 def _limits() -> Iterator[int]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from vlmforge.machine.ram import return_freed
 from vlmforge.progress import Progress, in_stage
 from vlmforge.stages.records import Records
 from vlmforge.stages.step import Step
@@ -109,6 +110,7 @@ class Plan:
             step.tidy()
         with in_stage(self.progress, step.name):
             step.run()
+            return_freed()
         reads = {path: self._made[path] for path in step.reads}
         self._made |= self.records.write(step, reads)
         self.seconds[step.name] = time.perf_counter() - start
