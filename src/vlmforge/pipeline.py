@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,15 +30,16 @@ from vlmforge.source.checkpoint import Checkpoint
 from vlmforge.stages import steps
 from vlmforge.stages.calibration import Calibration, TextCalibration, require_calibration
 from vlmforge.stages.costs import Cost, costs
-from vlmforge.stages.facts import sample_facts
+from vlmforge.stages.facts import CONFIGURATION, sample_facts
 from vlmforge.stages.forecast import forecast
 from vlmforge.stages.foreseen import Foreseen
 from vlmforge.stages.largest import LargestImage, largest_image
 from vlmforge.stages.lock import locked
 from vlmforge.stages.machines import machines, require_seen
 from vlmforge.stages.order import Choose, Order, Variant
-from vlmforge.stages.plan import Plan
+from vlmforge.stages.plan import Due, Plan
 from vlmforge.stages.preflight import require_answers, require_consistent, require_outputs
+from vlmforge.stages.records import another
 from vlmforge.stages.step import Step
 from vlmforge.stages.steps import Job
 from vlmforge.stages.workspace import Workspace
@@ -197,10 +198,19 @@ def _foreseen(
     for each in variants:
         course += quantization(each.job, each.config, order.scheme, each.out, order.sign)
     due = list(plan.foresee(course))
-    found = forecast(job.checkpoint, calibration, job.device)
-    known = costs(job.checkpoint, calibration, found)
+    if order.choose is not None:
+        due = [_untuned(each) for each in due]
+    asked = {"compensates": any(each.config.hessian_quant.apply for each in variants)}
+    found = forecast(job.checkpoint, calibration, job.device, **asked)
+    known = costs(job.checkpoint, calibration, found, **asked)
     names = [each.step.name for each in due]
     return Foreseen(found.sentence(), due, {n: known[n.partition(" of ")[0]] for n in names})
+
+
+def _untuned(due: Due) -> Due:
+    """A step that is due for its configuration alone, which tuning may have chosen for it."""
+    alone = [*due.reasons] == [another(CONFIGURATION)]
+    return replace(due, reasons=(), after=["tune"]) if alone else due
 
 
 def preparation(job: Job, calibration: Calibration) -> list[Step]:

@@ -9,8 +9,8 @@ import pytest
 
 from vlmforge.images.layout import Layout
 from vlmforge.source.checkpoint import Checkpoint
+from vlmforge.stages import answering, stack
 from vlmforge.stages import forecast as forecast_module
-from vlmforge.stages import stack
 from vlmforge.stages.arithmetic import Arithmetic
 from vlmforge.stages.calibration import Calibration, TextCalibration
 from vlmforge.stages.forecast import Forecast, forecast
@@ -23,8 +23,9 @@ FOUND = Forecast("Qwen2-VL-2B-Instruct", 2_208_985_600, 100, 4000.0, QUANTIZE, W
 @pytest.fixture(autouse=True)
 def fixed_speed(monkeypatch: pytest.MonkeyPatch) -> None:
     """A computer that multiplies a row of a layer in a millisecond."""
-    for module in (forecast_module, stack):
+    for module in (answering, stack):
         monkeypatch.setattr(module, "products_seconds", lambda shapes, rows, *_: rows / 1000)
+    monkeypatch.setattr(stack, "value_seconds", lambda width, place: 1e-6)
 
 
 def test_the_sentence_names_what_is_done() -> None:
@@ -80,3 +81,23 @@ def test_a_decoder_answers_nothing(tiny_decoder: Path) -> None:
     found = forecast(Checkpoint.open(str(tiny_decoder)), Calibration(text=TextCalibration([], 64)))
     assert found.answers == 0
     assert found.quantize.keys() == {"language"} and found.quantize_seconds > 0
+
+
+def test_a_draft_is_quantized_and_sees_for_itself(tiny_checkpoint: Path) -> None:
+    checkpoint = Checkpoint.open(str(tiny_checkpoint))
+    own, draft = (
+        forecast(checkpoint, Calibration(num_samples=80, answers=each)) for each in ("own", "draft")
+    )
+    nearest = forecast(checkpoint, Calibration(num_samples=8), compensates=False)
+    seen = forecast(checkpoint, Calibration(num_samples=80, answers="none"))
+    assert draft.answers == own.answers == 80 and seen.answers == 0
+    assert draft.answer_seconds - own.answer_seconds == pytest.approx(
+        seen.answer_seconds + nearest.quantize_seconds, rel=0.05
+    )
+    assert draft.quantize == own.quantize
+
+
+def test_rounding_to_nearest_takes_no_time_of_its_own(tiny_checkpoint: Path) -> None:
+    checkpoint, asked = Checkpoint.open(str(tiny_checkpoint)), Calibration(num_samples=16)
+    nearest, compensated = (forecast(checkpoint, asked, compensates=on) for on in (False, True))
+    assert 0 < nearest.quantize_seconds < compensated.quantize_seconds

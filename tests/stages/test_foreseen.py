@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from vlmforge import pipeline
+from vlmforge.config import CompileConfig
 from vlmforge.errors import OutputError, SystemFailure
 from vlmforge.pipeline import compile_model, plan_model
 from vlmforge.progress import Stage
@@ -18,11 +19,13 @@ from vlmforge.source.checkpoint import Checkpoint
 from vlmforge.stages import foreseen as foreseen_module
 from vlmforge.stages.arithmetic import Arithmetic
 from vlmforge.stages.calibration import Calibration, TextCalibration
-from vlmforge.stages.costs import Cost, costs
+from vlmforge.stages.costs import Cost, _held, costs
 from vlmforge.stages.forecast import Forecast
 from vlmforge.stages.foreseen import Foreseen
 from vlmforge.stages.plan import Due
 from vlmforge.stages.step import Step
+from vlmforge.stages.weights import Weights
+from vlmforge.stages.workspace import Workspace
 
 FLOAT32 = Arithmetic("float32", streamed=False)
 FOUND = Forecast("Tiny", 1, 3, 4.0, {"language": 8.0, "vision": 1.0}, FLOAT32)
@@ -56,16 +59,18 @@ REST = replace(
 @pytest.fixture(autouse=True)
 def fixed_speed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is measured."""
-    monkeypatch.setattr(pipeline, "forecast", lambda *_: FOUND)
+    monkeypatch.setattr(pipeline, "forecast", lambda *_, **asked: FOUND)
 
 
 def test_steps_follow_one_another_and_their_files_lie_side_by_side() -> None:
-    assert ALL.total == Cost(70, 3 * GIGABYTE, 12 * GIGABYTE, 5 * GIGABYTE)
-    assert REST.total == Cost(69, 3 * GIGABYTE, 10 * GIGABYTE, 5 * GIGABYTE)
+    assert ALL.total == Cost(70, 3 * GIGABYTE, 12 * GIGABYTE)
+    assert REST.total == Cost(69, 3 * GIGABYTE, 10 * GIGABYTE)
     assert REST.sentence() == (
         "2 of 3 steps are due (mxq language, package): about 69 s, 3.0 GB of memory, "
-        "15.0 GB of disk"
+        "10.0 GB of disk"
     )
+    last = replace(ALL, steps=ALL.steps[:2])
+    assert last.total == Cost(61, 3 * GIGABYTE, 6 * GIGABYTE, 5 * GIGABYTE)
     assert replace(ALL, steps=[Due(step("images"))]).sentence() == "all 1 steps are made already"
 
 
@@ -76,29 +81,20 @@ def test_a_progress_is_told_of_the_steps_that_run() -> None:
     assert found.stages == [Stage("calibrate language", 4000, at_most=True)]
 
 
-def test_weights_are_held_where_the_original_answers_with_all_of_them(
-    tiny_checkpoint: Path,
-) -> None:
-    checkpoint, asked = Checkpoint.open(str(tiny_checkpoint)), Calibration(num_samples=3)
-    stored = Arithmetic(checkpoint.dtype(checkpoint.names()[0]), streamed=False)
-    other = "bfloat16" if stored.dtype == "float32" else "float32"
-
-    def held(way: Arithmetic, calibration: Calibration = asked) -> int:
-        found = replace(FOUND, arithmetic=way)
-        return costs(checkpoint, calibration, found)["calibrate language"].memory
-
-    streamed, whole = (held(Arithmetic(other, streamed=each)) for each in (True, False))
-    assert held(stored) < streamed < whole
-    assert held(Arithmetic(other, streamed=False), replace(asked, answers="none")) == streamed
-
-
-def test_a_draft_takes_room_of_its_own(tiny_checkpoint: Path) -> None:
+def test_a_draft_takes_what_its_compilation_does(tiny_checkpoint: Path) -> None:
     checkpoint = Checkpoint.open(str(tiny_checkpoint))
     own, draft = (
         costs(checkpoint, Calibration(num_samples=3, answers=each), FOUND)["calibrate language"]
         for each in ("own", "draft")
     )
     assert own.beside == 0 and draft.beside > 0
+    assert own.memory < draft.memory and own.seconds < draft.seconds
+
+
+def test_rounding_to_nearest_holds_no_hessian() -> None:
+    wide = Weights(0, 0, [(64, 8192), (4096, 64)])
+    compensated, nearest = (_held(wide, 1000, 64, compensates=each) for each in (True, False))
+    assert nearest + 4 * 8192**2 < compensated
 
 
 def test_for_programs_it_is_a_document() -> None:
@@ -117,14 +113,44 @@ class Usage(NamedTuple):
 
 
 def test_a_disk_without_room_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    free = {"bytes": 17 * GIGABYTE}
+    free = {"bytes": 12 * GIGABYTE}
     monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(1, 0, free["bytes"]))
     ALL.require_room(tmp_path / "work", tmp_path / "out")
     free["bytes"] -= 1
-    with pytest.raises(OutputError, match=r"17\.0 GB will be written") as caught:
+    with pytest.raises(OutputError, match=r"12\.0 GB will be written") as caught:
         ALL.require_room(tmp_path / "work", tmp_path / "out")
     assert "--num-samples" in str(caught.value)
     REST.require_room(tmp_path / "work", tmp_path / "out")
+
+
+def test_the_disk_is_the_one_a_path_leads_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Path] = []
+    monkeypatch.setattr(
+        shutil, "disk_usage", lambda path: asked.append(path) or Usage(1, 0, 99 * GIGABYTE)
+    )
+    (tmp_path / "large").mkdir()
+    (tmp_path / "work").symlink_to(tmp_path / "large")
+    REST.require_room(tmp_path / "work", tmp_path / "work" / "later" / "out")
+    assert asked == [tmp_path / "large"]
+
+
+def test_files_that_are_replaced_make_room_for_those_of_later_steps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "work" / "images"
+    folder.mkdir(parents=True)
+    (folder / "old.png").write_bytes(bytes(1000))
+    costs = {"images": Cost(1, 1, 1000), "package": Cost(1, 1, 500)}
+    steps = [Step("images", lambda: None, (folder,)), step("package")]
+    both = Foreseen("", [Due(each, ["another seed"]) for each in steps], costs)
+    free = {"bytes": 1000}
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(1, 0, free["bytes"]))
+    both.require_room(tmp_path / "work", tmp_path / "out")
+    free["bytes"] -= 1
+    with pytest.raises(OutputError):
+        both.require_room(tmp_path / "work", tmp_path / "out")
 
 
 def test_a_step_that_memory_does_not_hold_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,3 +208,21 @@ def test_less_is_due_where_a_checkpoint_is_calibrated_with_less(tiny_checkpoint:
     assert few["calibrate language"].left * 9 < many["calibrate language"].left
     assert few["mxq language"].memory < many["mxq language"].memory
     assert few["mblt language"] == many["mblt language"]
+
+
+def test_what_was_tuned_is_not_said_to_be_due(tiny_decoder: Path, tmp_path: Path) -> None:
+    (tmp_path / "text.txt").write_text("The square is left of the circle. " * 40)
+    asked: dict[str, Any] = {"text": TextCalibration([tmp_path / "text.txt"], 32), "num_samples": 3}
+    where = tiny_decoder, tmp_path / "out"
+
+    def choose(space: Workspace, config: CompileConfig) -> CompileConfig:
+        return CompileConfig.parse({"hessianQuant": {"apply": False}})
+
+    compile_model(*where, choose=choose, **asked)
+    untuned, tuned = (
+        {each.step.name: each.sentence for each in plan_model(*where, **asked, **how).steps}
+        for how in ({}, {"choose": choose})
+    )
+    assert untuned["mxq language"] == "another configuration"
+    assert tuned["mxq language"] == "made already, unless tune leaves other files"
+    assert compile_model(*where, choose=choose, **asked).seconds == {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from vlmforge.calibrate.record import record_vision
 from vlmforge.images.layout import FIXED, Layout
 from vlmforge.source.checkpoint import EMBEDDING, Checkpoint
 from vlmforge.stages.calibration import Calibration, TextCalibration
-from vlmforge.stages.volume import FLOAT32, Volume
+from vlmforge.stages.volume import ANSWER_TOKENS, FLOAT32, Volume
 
 LAYOUTS = [FIXED, Layout((112, 168)), Layout(max_pixels=25088), Layout(max_pixels=100352)]
 
@@ -35,7 +36,8 @@ def test_images_are_as_large_as_those_recorded(
     recorded = np.mean([each.nbytes for each in pixels])
     text = FLOAT32 * found.tokens * checkpoint.shape(EMBEDDING)[1]
     assert found.nbytes - text == pytest.approx(recorded, rel=0.1)
-    assert found.tokens == found.prompt + calibration.max_new_tokens
+    short = Volume.of(checkpoint, replace(calibration, max_new_tokens=9))
+    assert (found.tokens, short.tokens) == (found.prompt + ANSWER_TOKENS, found.prompt + 9)
 
 
 def test_a_text_is_as_long_as_asked_for(tiny_decoder: Path) -> None:

@@ -4,36 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import ceil, prod
+from math import prod
 
-import torch
-
-from vlmforge.arithmetic.kernels import has_order
-from vlmforge.calibrate.answers import OWN
-from vlmforge.calibrate.record import BATCH, DTYPES
+from vlmforge.calibrate.answers import DRAFT
 from vlmforge.families.decoder import LAYERS
 from vlmforge.families.family import LANGUAGE, VISION
 from vlmforge.original.reference import torch_device
 from vlmforge.progress import duration
 from vlmforge.quantize.observe.held import ROWS as MOST
-from vlmforge.source.checkpoint import LM_HEAD, Checkpoint
+from vlmforge.source.checkpoint import Checkpoint
+from vlmforge.stages.answering import Answering
 from vlmforge.stages.arithmetic import Arithmetic
 from vlmforge.stages.calibration import Calibration
-from vlmforge.stages.stack import Stack, products_seconds
+from vlmforge.stages.draft import SAMPLES
+from vlmforge.stages.stack import EXACT, ROUNDED, Stack
 from vlmforge.stages.volume import Volume
 
-HEAD_ROWS = 8192
-"""Rows of the logits' weight that are measured; the rest is as fast."""
+PASSES = 1.25
+"""How often samples are multiplied while a model is quantized, in units of products of what is
+rounded to bfloat16: once so, and once on codes."""
 
-PASSES = 1.8
-"""What running samples through the model while it is quantized takes, in units of its products in
-float32: once as it is, in bfloat16, once on codes, and what is counted on the way."""
+ATTENDED = 2.5
+"""How often they attend, in the same units: once so, and once in float32."""
 
-ATTENDED = 2
-"""How often samples attend meanwhile."""
+VALUED = 4.0
+"""The time of all else that is done with what products make, over that of :meth:`Stack.valued`."""
 
-ATTENTION = 0.6
-"""The speed of attention, over that of products."""
+TURNED = 6
+"""Times that weights are turned, in units of products in float32: three times, in float64."""
 
 ROUNDING = 1.3
 """The time of rounding, over that of its products."""
@@ -46,10 +44,11 @@ class Forecast:
     Attributes:
         model: its name.
         parameters: of the model.
-        answers: how many questions the original model answers.
+        answers: how many questions the original model, or a draft of it, answers.
         answer_seconds: most time that takes, if every answer is as long as it may be.
         quantize: about the time after it, by component.
         arithmetic: in which the original model answers.
+        answer_memory: bytes that answering takes.
     """
 
     model: str
@@ -58,6 +57,7 @@ class Forecast:
     answer_seconds: float
     quantize: Mapping[str, float]
     arithmetic: Arithmetic
+    answer_memory: int = 0
 
     @property
     def quantize_seconds(self) -> float:
@@ -76,7 +76,13 @@ class Forecast:
         return f"{self.model}, {size}: {answering} {self.arithmetic.sentence()}, {quantizing}"
 
 
-def forecast(checkpoint: Checkpoint, calibration: Calibration, device: str = "cpu") -> Forecast:
+def forecast(
+    checkpoint: Checkpoint,
+    calibration: Calibration,
+    device: str = "cpu",
+    *,
+    compensates: bool = True,
+) -> Forecast:
     """Measure products of the shapes of one layer and one block, and multiply.
 
     What a configuration lets learn is not counted; it may take hours.
@@ -85,52 +91,44 @@ def forecast(checkpoint: Checkpoint, calibration: Calibration, device: str = "cp
         checkpoint: whose shapes are measured; no weight is read.
         calibration: what will be recorded.
         device: ``"cpu"`` or ``"gpu"``.
+        compensates: whether errors of rounding are compensated.
     """
     volume, place = Volume.of(checkpoint, calibration), torch_device(device)
     sees, decoder = checkpoint.family.tower, Stack.of(checkpoint, LAYERS, place)
     tower = Stack(0, (), place) if sees is None else Stack.of(checkpoint, sees.blocks, place)
-    row, patch = decoder.seconds(torch.float32), tower.seconds(torch.float32)
-    count, attending = calibration.num_samples, _attending(tower, patch, volume)
-    quantize = {LANGUAGE: _quantizing(decoder, row, count * volume.tokens)}
-    if VISION in checkpoint.components:
-        patches = count * volume.patches
-        held = min(1.0, MOST / patches) * count
-        quantize[VISION] = _quantizing(tower, patch, patches) + ATTENDED * held * attending
-    arithmetic = Arithmetic.of(checkpoint, device, calibration.dtype)
-    dtype = arithmetic.dtype
-    seconds, answers = 0.0, 0
-    if calibration.text is None and calibration.answers == OWN:
-        answers = count
-        if dtype != "float32":
-            row = decoder.seconds(DTYPES[dtype])
-            patch = patch if has_order(str(place)) else tower.seconds(DTYPES[dtype])
-        seconds = answers * (row * volume.prompt + patch * volume.patches + attending)
-        seconds += _writing(checkpoint, calibration, decoder, DTYPES[dtype])
+    way, count = Arithmetic.of(checkpoint, device, calibration.dtype), calibration.num_samples
+    answering = Answering(checkpoint, calibration, volume, decoder, tower, way)
+    seconds, stacks = answering.seconds(), {LANGUAGE: decoder, VISION: tower}
+    running = _running(decoder, tower, volume, count)
+    if calibration.answers == DRAFT:
+        few = min(SAMPLES, count) / count
+        seconds += sum(few * running[part] + _rounding(stacks[part], False) for part in stacks)
+    quantize = {
+        part: running[part] + _rounding(stacks[part], compensates) for part in checkpoint.components
+    }
     parameters = sum(prod(checkpoint.shape(name)) for name in checkpoint.names())
-    return Forecast(checkpoint.name, parameters, answers, seconds, quantize, arithmetic)
+    return Forecast(
+        checkpoint.name, parameters, answering.count, seconds,
+        quantize, way, answering.memory(),
+    )  # fmt: skip
 
 
-def _quantizing(stack: Stack, row: float, rows: float) -> float:
-    """Seconds to quantize layers, of which all products of a row take ``row`` seconds."""
+def _running(decoder: Stack, tower: Stack, volume: Volume, count: int) -> dict[str, float]:
+    """Seconds in which samples pass through each component while it is quantized."""
+    row, patch = (
+        PASSES * stack.seconds(ROUNDED) + VALUED * stack.valued() for stack in (decoder, tower)
+    )
+    seen = min(count, MOST / volume.patches) if volume.patches else 0.0
+    attending = ATTENDED * tower.attending(tower.seconds(ROUNDED), volume)
+    return {
+        LANGUAGE: row * min(count * volume.tokens, MOST),
+        VISION: seen * (patch * volume.patches + attending),
+    }
+
+
+def _rounding(stack: Stack, compensates: bool) -> float:
+    """Seconds in which the weights of layers are read, turned and rounded."""
     if not stack.products:
         return 0.0
-    return row * (PASSES * min(rows, MOST) + ROUNDING * stack.rounding / stack.operations)
-
-
-def _attending(stack: Stack, row: float, volume: Volume) -> float:
-    """Seconds in which the patches of an image attend to each other in all blocks."""
-    if not stack.products:
-        return 0.0
-    return row * volume.pairs * stack.attention / (ATTENTION * stack.operations)
-
-
-def _writing(
-    checkpoint: Checkpoint, calibration: Calibration, decoder: Stack, dtype: torch.dtype
-) -> float:
-    """Seconds in which the model writes all answers, at most."""
-    batch = min(BATCH, calibration.num_samples)
-    vocabulary, hidden = checkpoint.shape(LM_HEAD)
-    rows = min(vocabulary, HEAD_ROWS)
-    head = products_seconds([(rows, hidden)], batch, dtype, decoder.place) * vocabulary / rows
-    step = batch * decoder.seconds(dtype, batch) + head
-    return ceil(calibration.num_samples / batch) * calibration.max_new_tokens * step
+    operations = TURNED * stack.turning + compensates * ROUNDING * stack.rounding
+    return stack.seconds(EXACT) * operations / stack.operations

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from vlmforge.errors import OutputError, SystemFailure
+from vlmforge.formats.atomic import real_path
 from vlmforge.formats.output import existing_parent
 from vlmforge.machine.ram import usable_memory
 from vlmforge.progress import Stage, duration, human_size
@@ -51,11 +52,12 @@ class Foreseen:
     def total(self) -> Cost:
         """All due steps together: they follow one another, and leave their files side by side."""
         found = [self.costs[each.step.name] for each in self.due]
+        left = sum(cost.left for cost in found)
         return Cost(
             sum(cost.seconds for cost in found),
             max((cost.memory for cost in found), default=0),
-            sum(cost.left for cost in found),
-            max((cost.beside for cost in found), default=0),
+            left,
+            _height((cost, 0) for cost in found) - left,
         )
 
     @property
@@ -100,19 +102,19 @@ class Foreseen:
         Raises:
             OutputError: one has not.
         """
-        needed: Counter[int] = Counter()
+        written = defaultdict[int, list[tuple[Cost, int]]](list)
+        disks = {}
         for each in self.due:
-            place = out if each.step.name.split()[0] == PACKAGE else root
-            needed[_disk(place)] += self.costs[each.step.name].left
-        for path in (root, out):
-            if not needed[_disk(path)]:
-                continue
-            parent, wanted = existing_parent(path), needed[_disk(path)] + self.total.beside
-            free = shutil.disk_usage(parent).free
+            place = _existing(out if each.step.name.split()[0] == PACKAGE else root)
+            disk, replaced = place.stat().st_dev, sum(map(_size, each.step.makes))
+            written[disk].append((self.costs[each.step.name], replaced))
+            disks[disk] = place
+        for disk, place in disks.items():
+            wanted, free = _height(written[disk]), shutil.disk_usage(place).free
             if free < wanted:
                 raise OutputError(
                     f"about {human_size(wanted)} will be written, and {human_size(free)} are free",
-                    where=parent,
+                    where=place,
                     mend="free some room, name another disk with --out and --work-dir, or give "
                     "fewer --num-samples",
                 )
@@ -135,5 +137,24 @@ class Foreseen:
                 )
 
 
-def _disk(path: Path) -> int:
-    return existing_parent(path).stat().st_dev
+def _height(costs: Iterable[tuple[Cost, int]]) -> int:
+    """Bytes on a disk when most stand there, of steps that follow one another.
+
+    Each comes with the bytes of older files, which it replaces once its own are whole.
+    """
+    height = left = 0
+    for cost, replaced in costs:
+        height = max(height, left + cost.left + cost.beside)
+        left += cost.left - replaced
+    return height
+
+
+def _existing(path: Path) -> Path:
+    """The directory a path leads to, or that of its parents which is there already."""
+    target = real_path(path)
+    return target if target.is_dir() else existing_parent(target)
+
+
+def _size(path: Path) -> int:
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if file.is_file())

@@ -8,6 +8,7 @@ from statistics import fmean
 from vlmforge.calibrate.answers import NONE
 from vlmforge.calibrate.drawing import drawn_size
 from vlmforge.calibrate.given import read_given
+from vlmforge.capture.text import deepstack_inputs
 from vlmforge.images.pictures import Pictures
 from vlmforge.images.reading import read_image
 from vlmforge.source.checkpoint import EMBEDDING, Checkpoint
@@ -18,6 +19,9 @@ FLOAT32 = 4
 QUESTION_TOKENS = 64
 """Roughly what a calibration prompt has beside its image."""
 
+ANSWER_TOKENS = 128
+"""Roughly the length of an answer, where longer ones are allowed."""
+
 
 @dataclass(frozen=True)
 class Volume:
@@ -25,15 +29,21 @@ class Volume:
 
     Attributes:
         prompt: tokens before the answer; none where texts calibrate.
-        tokens: with the longest answer.
+        longest: those of the longest prompt.
+        tokens: with the answer.
         patches: of the image.
+        first: those of the first sample's image, on which an encoder is checked.
+        largest: those of the largest image.
         pairs: of patches of the image, each with all.
         language, vision: bytes of the files of the components' samples.
     """
 
     prompt: float
+    longest: float
     tokens: float
     patches: float
+    first: float
+    largest: float
     pairs: float
     language: float
     vision: float
@@ -56,19 +66,30 @@ class Volume:
         _, hidden = checkpoint.shape(EMBEDDING)
         if calibration.text is not None:
             length = calibration.text.length
-            return Volume(0, length, 0, 0, length * hidden * FLOAT32, 0)
+            return Volume(0, 0, length, 0, 0, 0, 0, length * hidden * FLOAT32, 0)
         pictures = pictures_for(checkpoint, calibration.layout)
         layout = pictures.layout
         grids = [pictures.grid(*size) for size in _sizes(calibration, pictures)]
-        shown = fmean(grid.tokens for grid in grids)
-        written = 0 if calibration.answers == NONE else calibration.max_new_tokens
+        shown, most = (choose(grid.tokens for grid in grids) for choose in (fmean, max))
+        allowed = 0 if calibration.answers == NONE else calibration.max_new_tokens
+        written = min(allowed, ANSWER_TOKENS)
         tokens = QUESTION_TOKENS + shown + written
         slices = fmean(grid.tokens / grid.frames for grid in grids)
-        image = slices * layout.cell_patches * layout.patch_values
-        prompt, patches = QUESTION_TOKENS + shown, shown * layout.cell_patches
+        image = slices * layout.cell_patches * (layout.patch_values + _positions(checkpoint))
+        prompt, longest = QUESTION_TOKENS + shown, QUESTION_TOKENS + most
+        patches, largest = shown * layout.cell_patches, most * layout.cell_patches
+        first = grids[0].tokens / grids[0].frames * layout.cell_patches
         pairs = fmean((grid.tokens * layout.cell_patches) ** 2 / grid.frames for grid in grids)
-        files = FLOAT32 * tokens * hidden, FLOAT32 * image
-        return Volume(prompt, tokens, patches, pairs, *files)
+        rows = tokens * (1 + len(deepstack_inputs(checkpoint)))
+        files = FLOAT32 * rows * hidden, FLOAT32 * image
+        return Volume(prompt, longest, tokens, patches, first, largest, pairs, *files)
+
+
+def _positions(checkpoint: Checkpoint) -> int:
+    """Values of a patch that tell a tower with learned positions where it lies."""
+    tower = checkpoint.family.tower
+    sizes = None if tower is None else tower.sizes(checkpoint.settings)
+    return sizes.embed if sizes is not None and sizes.positions and sizes.tile is None else 0
 
 
 def _sizes(calibration: Calibration, pictures: Pictures) -> list[tuple[int, int]]:
