@@ -80,6 +80,7 @@ def test_tied_head_is_the_embedding(tiny_checkpoint: Path) -> None:
     assert "lm_head.weight" in checkpoint.names()
     embedding = checkpoint.rows("language_model.embed_tokens.weight", 0, 320)
     assert torch.equal(checkpoint.rows("lm_head.weight", 0, 320), embedding)
+    assert {*checkpoint.names()} - {*checkpoint.distinct()} == {"lm_head.weight"}
 
 
 def test_untied_head_must_be_stored(copy: Path) -> None:
@@ -92,7 +93,9 @@ def test_stored_head_wins(copy: Path) -> None:
     weights = load_file(copy / "model.safetensors")
     weights["lm_head.weight"] = torch.ones(320, 96)
     save_file(weights, copy / "model.safetensors")
-    assert Checkpoint.open(str(copy)).rows("lm_head.weight", 0, 2).eq(1).all()
+    checkpoint = Checkpoint.open(str(copy))
+    assert checkpoint.rows("lm_head.weight", 0, 2).eq(1).all()
+    assert checkpoint.distinct() == checkpoint.names()
 
 
 def test_a_head_alone_is_the_embedding_too(copy: Path) -> None:

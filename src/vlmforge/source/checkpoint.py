@@ -101,6 +101,11 @@ class Checkpoint:
         """The canonical names of all weights, sorted; includes ``lm_head.weight`` where tied."""
         return tuple(sorted(self._stored))
 
+    def distinct(self) -> tuple[str, ...]:
+        """Those of :meth:`names` that are no other's weight: a tied head is left out."""
+        tied = self._stored.get(LM_HEAD) == self._stored.get(EMBEDDING)
+        return tuple(name for name in self.names() if not (tied and name == LM_HEAD))
+
     def shape(self, name: str) -> tuple[int, ...]:
         """The shape of a weight; raises :class:`SourceError` if there is none of that name."""
         return self.shards.shape(self._stored_name(name))

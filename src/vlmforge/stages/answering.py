@@ -81,7 +81,7 @@ class Answering:
         """
         own = self.calibration.answers == OWN
         sizes = [
-            prod(self.checkpoint.shape(name)) for name in self._names
+            prod(self.checkpoint.shape(name)) for name in self.checkpoint.distinct()
             if self.checkpoint.dtype(name) != self.way.dtype
         ]  # fmt: skip
         held = sum(sizes) if own and not self.way.streamed else max(sizes, default=0)
@@ -97,12 +97,6 @@ class Answering:
     def _steps(self) -> int:
         """Times that the decoder runs for a token of each answer of a batch."""
         return ceil(self.count / self._batch) * self.calibration.max_new_tokens
-
-    @property
-    def _names(self) -> list[str]:
-        """Weights that are there once; where the head is the token embedding, without it."""
-        tied = self.checkpoint.settings.tie_word_embeddings
-        return [name for name in self.checkpoint.names() if not (tied and name == LM_HEAD)]
 
     @property
     def _rows(self) -> int:
@@ -142,9 +136,9 @@ class Answering:
         """Seconds in which weights that are not held come to a step, from the disk or a dtype."""
         if not (self.way.streamed and self.calibration.answers == OWN):
             return 0.0
-        memory = usable_memory()
-        files = {self.checkpoint.holder(name) for name in self._names}
+        memory, names = usable_memory(), self.checkpoint.distinct()
+        files = {self.checkpoint.holder(name) for name in names}
         stored = sum(file.stat().st_size for file in files)
         read = stored / READ_SPEED if memory is not None and stored > memory else 0.0
-        others = [n for n in self._names if self.checkpoint.dtype(n) != self.way.dtype]
+        others = [name for name in names if self.checkpoint.dtype(name) != self.way.dtype]
         return read + sum(prod(self.checkpoint.shape(name)) for name in others) / CONVERTED

@@ -39,7 +39,7 @@ class Arithmetic:
         A large model computes in bfloat16 where there are instructions for it; processors without
         them imitate it, several times slower than float32.
         """
-        elements = sum(prod(checkpoint.shape(name)) for name in checkpoint.names())
+        elements = sum(prod(checkpoint.shape(name)) for name in checkpoint.distinct())
         if dtype is None:
             large = BYTES["float32"] * elements > FLOAT32_BYTES
             dtype = "bfloat16" if large and _fast_bfloat16(device) else "float32"

@@ -106,7 +106,7 @@ def forecast(
     quantize = {
         part: running[part] + _rounding(stacks[part], compensates) for part in checkpoint.components
     }
-    parameters = sum(prod(checkpoint.shape(name)) for name in checkpoint.names())
+    parameters = sum(prod(checkpoint.shape(name)) for name in checkpoint.distinct())
     return Forecast(
         checkpoint.name, parameters, answering.count, seconds,
         quantize, way, answering.memory(),
