@@ -14,13 +14,7 @@ from vlmforge.machine.ram import usable_memory
 from vlmforge.source.checkpoint import LM_HEAD, Checkpoint
 from vlmforge.stages.arithmetic import BYTES, Arithmetic
 from vlmforge.stages.calibration import Calibration
-from vlmforge.stages.stack import (
-    EXACT,
-    ROUNDED,
-    Multiplication,
-    Stack,
-    products_seconds,
-)
+from vlmforge.stages.stack import EXACT, ROUNDED, Multiplication, Stack, products_seconds
 from vlmforge.stages.volume import FLOAT32, Volume
 
 HEAD_ROWS = 8192

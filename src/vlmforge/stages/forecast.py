@@ -115,11 +115,11 @@ def forecast(
 
 def _running(decoder: Stack, tower: Stack, volume: Volume, count: int) -> dict[str, float]:
     """Seconds in which samples pass through each component while it is quantized."""
-    row, patch = (
-        PASSES * stack.seconds(ROUNDED) + VALUED * stack.valued() for stack in (decoder, tower)
-    )
+    multiplied = tower.seconds(ROUNDED)
+    row = PASSES * decoder.seconds(ROUNDED) + VALUED * decoder.valued()
+    patch = PASSES * multiplied + VALUED * tower.valued()
     seen = min(count, MOST / volume.patches) if volume.patches else 0.0
-    attending = ATTENDED * tower.attending(tower.seconds(ROUNDED), volume)
+    attending = ATTENDED * tower.attending(multiplied, volume)
     return {
         LANGUAGE: row * min(count * volume.tokens, MOST),
         VISION: seen * (patch * volume.patches + attending),

@@ -109,7 +109,7 @@ class Stack:
 
     @property
     def rounding(self) -> float:
-        """Those of error compensation and coordinate descent of all products.
+        """Operations of error compensation and coordinate descent of all products.
 
         A product's own are five for every output and pair of inputs; the factor that products of
         the same inputs share takes about as long as two for every three inputs.
