@@ -142,8 +142,8 @@ def outputs(
     codes = assign_codes(graph, (), narrow_products(graph, (), ranges, bound, config.bit))
     scales = choose_scales(graph, codes, ranges, bound)
     feeds = [partial(turned, load, chosen.residual) for load in evaluation]
-    observed = partial(QuantizedPath, graph, codes, scales, rotated)
-    rounding = choose_rounding(graph, formats, config.hessian_quant, observed)
+    met = QuantizedPath(graph, codes, scales, rotated) if config.hessian_quant.apply else None
+    rounding = choose_rounding(graph, formats, config.hessian_quant, met)
     path = QuantizedPath(graph, codes, scales, feeds)
     for node in graph.nodes.values():
         if node.op in PRODUCTS:

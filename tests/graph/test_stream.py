@@ -8,7 +8,7 @@ import torch
 from vlmforge.graph import stream as module
 from vlmforge.graph.core import Graph, Node, Value, Weight
 from vlmforge.graph.evaluate import evaluate
-from vlmforge.graph.stream import segments, stream
+from vlmforge.graph.stream import Live, segments, stream
 
 HIDDEN, WIDE, LAYERS = 8, 64, 3
 PRODUCT = 4 * HIDDEN * WIDE
@@ -78,3 +78,40 @@ def test_every_value_of_every_sample_is_seen(rows: int) -> None:
         for name in seen:
             if name != "x":
                 assert torch.equal(values[index, name], expected[name])
+
+
+class Kept:
+    """How far samples have come after a number of segments."""
+
+    def __init__(self, at: int) -> None:
+        self.at, self.place, self.last = at, None, False
+
+    def found(self) -> tuple[int, Live] | None:
+        return self.place
+
+    def keep(self, done: int, live: Live, *, last: bool) -> None:
+        if done == self.at:
+            self.place, self.last = (done, [dict(each) for each in live]), last
+
+
+def test_samples_go_on_where_they_were() -> None:
+    graph, generator = layers(), torch.Generator().manual_seed(1)
+    feeds = [{"x": torch.randn(400, HIDDEN, generator=generator)} for _ in range(3)]
+    samples = [lambda each=each: dict(each) for each in feeds]
+
+    def seen(keeper: Kept | None) -> dict[tuple[int, str], torch.Tensor]:
+        values: dict[tuple[int, str], torch.Tensor] = {}
+
+        def visit(sample: int, name: str, value: torch.Tensor) -> None:
+            values[sample, name] = value
+
+        stream(graph, samples, visit, keeper=keeper)
+        return values
+
+    whole = seen(None)
+    for at, first in [(1, "gate1"), (2, "gate2"), (4, None)]:
+        keeper = Kept(at)
+        assert seen(keeper).keys() == whole.keys() and keeper.last == (at == 4)
+        rest = seen(keeper)
+        assert [name for _, name in rest][:1] == ([] if first is None else [first])
+        assert all(torch.equal(value, whole[key]) for key, value in rest.items())

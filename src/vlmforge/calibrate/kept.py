@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,41 +15,9 @@ import numpy as np
 
 from vlmforge.calibrate.questions import Question
 from vlmforge.calibrate.sampler import QuestionBatch, Sample, Sampler
-from vlmforge.errors import FormatError
-from vlmforge.formats.container import Container, ContainerWriter
 from vlmforge.formats.kept import SUFFIX, Digest
+from vlmforge.formats.kept_file import KeptFile
 from vlmforge.tasks.tasks import Tasks
-
-TOKEN_IDS, LENGTHS = "token_ids", "lengths"
-
-
-@dataclass(frozen=True)
-class KeptBatch:
-    """The answers to some questions, once they are there.
-
-    Attributes:
-        path: of their file.
-        digest: of what they follow from.
-    """
-
-    path: Path
-    digest: str
-
-    def read(self) -> list[list[int]] | None:
-        """The answers' token ids; None if there are no whole ones, or ones of another digest."""
-        with suppress(FormatError, OSError):
-            file = Container.open(self.path, "kept")
-            if file.document["digest"] == self.digest:
-                ends = np.cumsum(file.arrays[LENGTHS])[:-1]
-                return [each.tolist() for each in np.split(file.arrays[TOKEN_IDS], ends)]
-        return None
-
-    def write(self, answers: Sequence[Sequence[int]]) -> None:
-        """Keep the answers' token ids; raises :class:`SystemFailure`."""
-        with ContainerWriter(self.path, "kept") as writer:
-            writer.add(TOKEN_IDS, np.array([each for ids in answers for each in ids], np.int64))
-            writer.add(LENGTHS, np.array([len(ids) for ids in answers], np.int64))
-            writer.finish({"digest": self.digest})
 
 
 @dataclass(frozen=True)
@@ -65,12 +32,12 @@ class KeptAnswers:
     folder: Path
     facts: Mapping[str, str]
 
-    def batch(self, questions: Sequence[Question]) -> KeptBatch:
-        """The place of the answers to a batch of questions, one at least."""
+    def batch(self, questions: Sequence[Question]) -> KeptFile:
+        """The place of the token ids of the answers to a batch of questions, one at least."""
         digest = Digest(self.facts)
         for each in questions:
             digest.add(each.index, each.prompt.text, np.asarray(each.image))
-        return KeptBatch(self.folder / f"{questions[0].index:05}{SUFFIX}", digest.hex())
+        return KeptFile(self.folder / f"{questions[0].index:05}{SUFFIX}", digest.hex())
 
     def samples(
         self, tasks: Tasks, sampler: Sampler, batches: Iterable[QuestionBatch]
@@ -82,7 +49,7 @@ class KeptAnswers:
             sampler: gives the samples of a batch.
             batches: of questions.
         """
-        asked: deque[KeptBatch | None] = deque()
+        asked: deque[KeptFile | None] = deque()
 
         def known() -> Iterator[QuestionBatch]:
             for each in batches:

@@ -69,9 +69,14 @@ class CompileConfig(Section):
     @property
     def learns(self) -> bool:
         """Whether something is learned by gradient descent."""
-        turned = self.document()["equivalentTransformation"].values()
         learned = (self.learn_rounding.apply, self.learn_weight_scale.apply)
-        return any(learned) or any(each.get("learn") for each in turned)
+        return any(learned) or self.learns_transformations
+
+    @property
+    def learns_transformations(self) -> bool:
+        """Whether a transformation is learned."""
+        turned = self.document()["equivalentTransformation"].values()
+        return any(each.get("learn") for each in turned)
 
     def document(self) -> dict[str, Any]:
         """All keys and values as a JSON object, defaults included."""

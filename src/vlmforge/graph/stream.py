@@ -9,6 +9,7 @@ wide values, such as the gates of an MLP, a segment goes on, to the narrow ones 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Protocol
 
 from torch import Tensor
 
@@ -22,6 +23,20 @@ SEGMENT_BYTES = 64 << 20
 
 Feeds = Callable[[], Mapping[str, Tensor]]
 Visit = Callable[[int, str, Tensor], None]
+Live = list[dict[str, Tensor]]
+"""The values of each sample that are read later."""
+
+
+class Keeper(Protocol):
+    """Keeps how far samples have come, so that they need not begin anew."""
+
+    def found(self) -> tuple[int, Live] | None:
+        """How many segments are done, and what lives after them; None to begin anew."""
+        ...
+
+    def keep(self, done: int, live: Live, *, last: bool) -> None:
+        """Told after every segment how many are done; ``last`` if all are."""
+        ...
 
 
 def stream(
@@ -33,6 +48,7 @@ def stream(
     doing: str = "observing",
     *,
     rounded: bool = False,
+    keeper: Keeper | None = None,
 ) -> None:
     """Call ``visit(sample, name, value)`` for every float input and every value some node reads.
 
@@ -44,18 +60,20 @@ def stream(
         progress: called with a text, the segments done and all segments.
         doing: the verb of that text.
         rounded: whether products are those of numbers rounded to bfloat16.
+        keeper: goes on where it was interrupted; what was visited before is not visited again.
     """
     live = [{name: t.to(device) for name, t in load().items()} for load in samples]
     floats = [name for name, value in graph.inputs.items() if value.dtype == "float32"]
-    for sample, values in enumerate(live):
-        for name in floats:
-            visit(sample, name, values[name])
     wanted = [node for node in graph.nodes.values() if graph.consumers(node.name)]
     ends = last_uses(graph)
     position = {name: i for i, name in enumerate(graph.nodes)}
     rows = sum(max(_rows(values[name]) for name in floats) for values in live)
     parts = list(segments(graph, wanted, rows))
-    for done, nodes in enumerate(parts):
+    start, live = (keeper and keeper.found()) or (0, live)
+    for sample, values in enumerate(live if start == 0 else ()):
+        for name in floats:
+            visit(sample, name, values[name])
+    for done, nodes in enumerate(parts[start:], start=start + 1):
         held = with_loaded(graph, nodes, device)
         for sample, values in enumerate(live):
             for node in nodes:
@@ -65,8 +83,10 @@ def stream(
                     if ends[name] == position[node.name]:
                         values.pop(name, None)
         del held
+        if keeper is not None:
+            keeper.keep(done, live, last=done == len(parts))
         if progress is not None:
-            progress(f"{doing} the {graph.component} model", done + 1, len(parts))
+            progress(f"{doing} the {graph.component} model", done, len(parts))
 
 
 def segments(graph: Graph, nodes: Sequence[Node], rows: int) -> Iterator[list[Node]]:

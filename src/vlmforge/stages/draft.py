@@ -9,13 +9,14 @@ from pathlib import Path
 from queue import SimpleQueue
 
 from vlmforge.calibrate.answers import DRAFT, NONE, WrittenAnswers
-from vlmforge.calibrate.kept import KeptAnswers, KeptBatch
+from vlmforge.calibrate.kept import KeptAnswers
 from vlmforge.calibrate.questions import ImageQuestions, Question
 from vlmforge.calibrate.record import record_language, record_vision
 from vlmforge.config import CompileConfig, HessianQuantConfig, InferenceScheme
 from vlmforge.decode.generate import Options
 from vlmforge.formats.fingerprint import fingerprint
 from vlmforge.formats.kept import clear_kept
+from vlmforge.formats.kept_file import KeptFile
 from vlmforge.formats.kinds import PACKAGE
 from vlmforge.formats.stage import open_stage
 from vlmforge.images.layout import Layout
@@ -119,7 +120,7 @@ def _asked(
     At most :data:`AHEAD` questions are under way, so that few images are held at once.
     """
     found: dict[int, list[int]] = {}
-    under_way: dict[int, tuple[Answer, KeptBatch]] = {}
+    under_way: dict[int, tuple[Answer, KeptFile]] = {}
     ended: SimpleQueue[int] = SimpleQueue()
 
     def receive() -> None:

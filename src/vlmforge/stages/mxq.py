@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -60,14 +59,15 @@ def mxq_compile(
             ``matrixPath`` of the configuration overrides it.
         overrides: those of this component; those of the configuration by default.
         progress: is told of every step.
-        kept: where weights are kept as they are rounded, so that one that is interrupted goes on.
+        kept: where passes of samples and rounded weights are kept, so that one that is interrupted
+            goes on.
         tasks: who compensates the errors of rounding.
     """
     config = compile_config or CompileConfig()
     require_supported(config)
     overrides, where = overrides or config.bit.layer_overrides, str(torch_device(device))
     observed = observe_component(
-        model, calib_data_path, config, rotation_path, overrides, where, progress
+        model, calib_data_path, config, rotation_path, overrides, where, progress, kept
     )
     graph, ranges, bound = observed.graph, observed.ranges, observed.bound
     graph.meta |= _provenance(observed, config, inference_scheme, where)
@@ -77,11 +77,14 @@ def mxq_compile(
     codes = assign_codes(graph, wide, narrow)
     with MxqWriter(save_path) as writer:
         scales = choose_scales(graph, codes, ranges, bound)
-        path = partial(QuantizedPath, graph, codes, scales, observed.held, where)
+        path = None
+        if config.hessian_quant.apply:
+            path = QuantizedPath(graph, codes, scales, observed.held, where)
         rounding = choose_rounding(graph, formats, config.hessian_quant, path, tasks)
         if kept is not None:
             facts = (codes, scales, formats, config.hessian_quant.model_dump())
-            rounding = KeptRounding(rounding, graph, kept, *facts, _circumstances(observed, where))
+            circumstances = _circumstances(observed, where)
+            rounding = KeptRounding(rounding, graph, kept, path, *facts, circumstances)
         graph, rounding = learned(observed, codes, scales, rounding, config, where, progress)
         if observed.transformed.budget.stopped:
             graph.meta["learning"] = STOPPED

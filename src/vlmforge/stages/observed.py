@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vlmforge.arithmetic.kernels import has_order
 from vlmforge.config import BitConfig, CompileConfig
 from vlmforge.formats.mblt import read_mblt
 from vlmforge.graph.core import Graph
@@ -21,6 +22,7 @@ from vlmforge.quantize.observe.held import held_at_once
 from vlmforge.quantize.observe.ranges import Range
 from vlmforge.quantize.scales.choice import Bound
 from vlmforge.quantize.scheme import require_nodes
+from vlmforge.stages.kept_passes import KeptPasses
 from vlmforge.stages.lengths import with_lengths
 from vlmforge.stages.samples import component_samples
 from vlmforge.stages.transformed import Transformed, transform_component
@@ -59,6 +61,7 @@ def observe_component(
     overrides: BitConfig.LayerOverrides,
     device: str = "cpu",
     progress: Progress | None = None,
+    kept: Path | None = None,
 ) -> Observed:
     """Transform a captured component and run it on its calibration samples.
 
@@ -70,6 +73,7 @@ def observe_component(
         overrides: of this component.
         device: where to compute, as torch names it.
         progress: is told of every step.
+        kept: where passes of samples are kept, unless something that is learned enters them.
 
     Raises:
         ConfigError: the overrides name a node that the graph lacks, or a length is above what the
@@ -80,11 +84,15 @@ def observe_component(
     verify(graph)
     require_nodes(graph, overrides.activation_16bits)
     samples = component_samples(graph, calibration)
+    told = samples.fingerprint(), samples.options()
+    passes = None
+    if kept is not None and has_order(device) and not config.learns_transformations:
+        passes = KeptPasses.of(kept, model, told[0], config, overrides)
     transformed = transform_component(
-        graph, samples, config, rotation_path, overrides, device, progress
+        graph, samples, config, rotation_path, overrides, device, progress, passes
     )
     clipping = Clipping.of(transformed.graph, config)
     held = held_at_once(transformed.graph, transformed.loaders)
-    ranges = clipping.observe(transformed.graph, held, device, progress)
-    told = samples.fingerprint(), samples.options()
+    seen = None if passes is None else passes.file("observed", transformed.rotation)
+    ranges = clipping.observe(transformed.graph, held, device, progress, seen)
     return Observed(transformed, *told, held, ranges, clipping.bound)

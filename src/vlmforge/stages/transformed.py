@@ -20,6 +20,7 @@ from vlmforge.progress import Progress
 from vlmforge.quantize.scheme import assign_codes, attention_operands, narrowable
 from vlmforge.quantize.weights.formats import WeightFormat
 from vlmforge.quantize.weights.rounding import weight_formats
+from vlmforge.stages.kept_passes import KeptPasses
 from vlmforge.stages.rotation import component_rotation
 from vlmforge.stages.samples import rotated_feeds, sample_feeds
 from vlmforge.transform.choose.rotations import choose_rotations
@@ -54,6 +55,7 @@ def transform_component(
     overrides: BitConfig.LayerOverrides | None = None,
     device: str = "cpu",
     progress: Progress | None = None,
+    kept: KeptPasses | None = None,
 ) -> Transformed:
     """The transformations a configuration asks for, applied to a captured component.
 
@@ -65,6 +67,7 @@ def transform_component(
         overrides: of this component, for what judges by the rounding to come; none by default.
         device: where to compute, as torch names it.
         progress: is told of every step.
+        kept: where passes of samples are kept.
     """
     overrides = overrides or BitConfig.LayerOverrides()
     graph = transform(graph, preparation(config.equivalent_transformation))
@@ -73,7 +76,8 @@ def transform_component(
     settings = Settings(config.equivalent_transformation, precision, config.seed, device, progress)
     graph, rotation, residual = _rotated(graph, samples, config, settings, rotation_path)
     loaders = [partial(rotated_feeds, graph, sample, residual) for sample in samples]
-    scaled = with_recent(scale(graph, loaders, settings))
+    measured = None if kept is None else kept.file("measured", rotation)
+    scaled = with_recent(scale(graph, loaders, settings, measured))
     return Transformed(scaled, rotation, loaders, settings.budget)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +10,13 @@ import pytest
 
 from tests.quantize.weights.test_rounding import loaders, scaled
 from vlmforge.config import CompileConfig
+from vlmforge.formats import kept_file
+from vlmforge.formats.kept_file import KeptFile
 from vlmforge.graph.core import Graph, Node, Weight
 from vlmforge.graph.ops import PRODUCTS
 from vlmforge.quantize.learn.quantized_path import QuantizedPath
 from vlmforge.quantize.weights.formats import QuantizedWeight
-from vlmforge.quantize.weights.kept import KeptRounding, read_kept, write_kept
+from vlmforge.quantize.weights.kept import KeptRounding
 from vlmforge.quantize.weights.rounding import (
     Rounding,
     choose_rounding,
@@ -58,12 +60,12 @@ def rounded(
     graph = graph or captured
     formats = weight_formats(graph, CONFIG, ())
 
-    path = partial(QuantizedPath, graph, codes, scales, loaders(graph, 3))
+    path = QuantizedPath(graph, codes, scales, loaders(graph, 3))
     inner = choose_rounding(graph, formats, CONFIG.hessian_quant, path)
     counted = Counted(inner, killed_at)
     kept: Rounding = counted
     if folder is not None:
-        kept = KeptRounding(counted, graph, folder, codes, scales, formats, *facts)
+        kept = KeptRounding(counted, graph, folder, path, codes, scales, formats, *facts)
     return settled_weights(graph, codes, scales, kept)[0], counted.made
 
 
@@ -86,7 +88,7 @@ def test_killed_anywhere_it_repeats_one_product_at_most(
         with pytest.raises(Interrupted):
             rounded(tiny_checkpoint, tmp_path, component, count)
         made += products[len(made) :][:count]
-        assert len(list(tmp_path.glob("*.kept"))) == len(made)
+        assert len(list(tmp_path.glob("0*.kept"))) == len(made)
     found, rest = rounded(tiny_checkpoint, tmp_path, component)
     assert made + rest == products
     assert all(same(found[name], wanted[name]) for name in products)
@@ -96,7 +98,7 @@ def test_killed_anywhere_it_repeats_one_product_at_most(
 
 def test_a_damaged_file_is_not_taken(tiny_checkpoint: Path, tmp_path: Path) -> None:
     wanted, products = rounded(tiny_checkpoint, tmp_path)
-    files = sorted(tmp_path.glob("*.kept"))
+    files = sorted(tmp_path.glob("0*.kept"))
     data = bytearray(files[2].read_bytes())
     data[-1] ^= 1
     files[2].write_bytes(data)
@@ -130,8 +132,48 @@ def test_a_weight_comes_back_as_it_was(tiny_checkpoint: Path, tmp_path: Path) ->
     graph, _, _ = scaled(tiny_checkpoint, 1)
     grouped = [w for w in wanted.values() if w.group_scale is not None]
     assert grouped and len(wanted) == sum(n.op in PRODUCTS for n in graph.nodes.values())
+    file = KeptFile(tmp_path / "a.kept", "digest")
     for weight in (grouped[0], wanted["lm_head"]):
-        write_kept(tmp_path / "a.kept", weight, "digest")
-        found = read_kept(tmp_path / "a.kept", "digest")
-        assert found is not None and same(found, weight)
-        assert read_kept(tmp_path / "a.kept", "another") is None
+        file.write(weight)
+        assert same(QuantizedWeight(**file.read()), weight)
+
+
+@pytest.mark.parametrize("component", [1, 2])
+def test_samples_do_not_pass_again_through_what_they_have_met(
+    tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, component: int
+) -> None:
+    monkeypatch.setattr(kept_file, "SHARE", float("inf"))
+    wanted, products = rounded(tiny_checkpoint, None, component)
+    passed: list[str] = []
+    operation = QuantizedPath._operation
+
+    def counted(path: QuantizedPath, node: Node) -> object:
+        passed.append(node.name)
+        return operation(path, node)
+
+    monkeypatch.setattr(QuantizedPath, "_operation", counted)
+    made: list[str] = []
+    for count in (3, 4, 2):
+        with pytest.raises(Interrupted):
+            rounded(tiny_checkpoint, tmp_path, component, count)
+        made += products[len(made) :][:count]
+    found, _ = rounded(tiny_checkpoint, tmp_path, component)
+    assert all(same(found[name], wanted[name]) for name in products)
+    repeated = [name for name, times in Counter(passed).items() if times > 1]
+    read = {scaled(tiny_checkpoint, component)[0].nodes[name].inputs[0] for name in made}
+    assert set(repeated) - read - set(made) == set() and len(repeated) < len(passed) / 4
+
+
+def test_samples_that_met_other_weights_are_not_taken(
+    tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept_file, "SHARE", float("inf"))
+    wanted, products = rounded(tiny_checkpoint, None)
+    with pytest.raises(Interrupted):
+        rounded(tiny_checkpoint, tmp_path, 1, 9, None, "other samples")
+    other = (tmp_path / "passed.kept").read_bytes()
+    with pytest.raises(Interrupted):
+        rounded(tiny_checkpoint, tmp_path, 1, 9)
+    (tmp_path / "passed.kept").write_bytes(other)
+    found, rest = rounded(tiny_checkpoint, tmp_path)
+    assert rest == products[9:] and all(same(found[name], wanted[name]) for name in products)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from vlmforge.quantize.observe.ranges import Range, observe
 from vlmforge.quantize.scales.choice import Scales, choose_scales
 from vlmforge.quantize.scheme import assign_codes
 from vlmforge.quantize.weights.formats import quantize_weight
-from vlmforge.quantize.weights.rounding import choose_rounding, weight_formats
+from vlmforge.quantize.weights.rounding import NearestRounding, choose_rounding, weight_formats
 
 FOUR = dict.fromkeys(("query", "key", "value", "output", "ffn", "head"), 4)
 
@@ -49,7 +49,8 @@ def program_of(path: Path, component: int, settings: Mapping[str, Any]) -> Progr
     graph, codes, scales = scaled(path, component)
     config = CompileConfig.parse(dict(settings))
 
-    path = partial(QuantizedPath, graph, codes, scales, loaders(graph, 6))
+    compensates = config.hessian_quant.apply
+    path = QuantizedPath(graph, codes, scales, loaders(graph, 6)) if compensates else None
     rounding = choose_rounding(graph, weight_formats(graph, config, ()), config.hessian_quant, path)
     program = lowered(graph, codes, scales, rounding)
     verify(program)
@@ -127,12 +128,7 @@ def test_the_path_follows_the_machine(tiny_checkpoint: Path, component: int) -> 
     machine = ReferenceMachine(program)
     machine.run({name: t.numpy() for name, t in load().items()}, trace=traced.__setitem__)
     path = QuantizedPath(graph, codes, scales, [load])
-    rounding = choose_rounding(
-        graph,
-        weight_formats(graph, CompileConfig(), ()),
-        CompileConfig.parse({"hessianQuant": {"apply": False}}).hessian_quant,
-        lambda: path,
-    )
+    rounding = NearestRounding(graph, weight_formats(graph, CompileConfig(), ()))
     for node in graph.nodes.values():
         if node.op == "linear":
             (rows,) = real_rows(path, node)

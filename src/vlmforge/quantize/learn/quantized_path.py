@@ -79,6 +79,21 @@ class QuantizedPath:
         self.advance(node)
         return [{name: self._real(name, x) for name, x in each.items()} for each in self._live]
 
+    @property
+    def live(self) -> Sequence[Mapping[str, Tensor]]:
+        """Of every sample, the values that are read later, as codes where they have some."""
+        return self._live
+
+    def stands_at(self, node: Node) -> bool:
+        """Whether the samples have come up to a node, and not further."""
+        return self._reached == self._position[node.name]
+
+    def resume(self, node: Node, live: Sequence[Mapping[str, Tensor]]) -> None:
+        """Stand at a node, with the values that :attr:`live` gave there."""
+        self._reached = self._position[node.name]
+        self._live = [{n: x.to(self.device) for n, x in each.items()} for each in live]
+        self._settled.clear()
+
     def settle(self, product: Node, weight: QuantizedWeight) -> None:
         """From now on the product uses ``weight``."""
         self._settled[product.name] = weight

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from vlmforge.config import CalibrationMode, CompileConfig
+from vlmforge.formats.kept_file import KeptFile
 from vlmforge.graph.core import Graph
 from vlmforge.graph.stream import Feeds
 from vlmforge.progress import Progress
@@ -54,6 +55,7 @@ class Clipping:
         samples: Sequence[Feeds],
         device: str = "cpu",
         progress: Progress | None = None,
+        kept: KeptFile | None = None,
     ) -> dict[str, Range]:
         """The range of every value over the samples; see :func:`observe`."""
         return observe(
@@ -66,6 +68,7 @@ class Clipping:
             histograms=self.histograms,
             rows=self.rows,
             shifted=self.shifted,
+            kept=kept,
         )
 
 

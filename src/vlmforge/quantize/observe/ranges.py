@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from vlmforge.formats.kept_file import KeptFile
+from vlmforge.formats.kept_pass import KeptPass
 from vlmforge.graph.core import Graph
 from vlmforge.graph.stream import Feeds, stream
 from vlmforge.graph.tables import input_tables
@@ -40,6 +43,12 @@ class Range:
     histogram: Histogram | None = None
     rows: Tensor | None = None
     shifted: bool = False
+
+    @staticmethod
+    def restored(kept: Mapping[str, Any]) -> Range:
+        """The statistics that a :class:`KeptFile` gives."""
+        histogram = kept["histogram"]
+        return Range(**{**kept, "histogram": histogram and Histogram(**histogram)})
 
     def update(self, value: Tensor, tail_ratio: float) -> None:
         """Take in one sample's value; ``tail_ratio`` of its elements are kept."""
@@ -112,6 +121,7 @@ def observe(
     histograms: Collection[str] = (),
     rows: Collection[str] = (),
     shifted: Collection[str] = (),
+    kept: KeptFile | None = None,
 ) -> dict[str, Range]:
     """The range of every float value that some node reads, over the rows of its table too.
 
@@ -127,6 +137,7 @@ def observe(
         histograms: values of which a histogram is made.
         rows: values of which rows are kept, about :data:`ROWS` over all samples.
         shifted: values whose int8 codes have a zero point.
+        kept: where a pass that is interrupted is kept.
     """
     ranges: dict[str, Range] = {}
     quota = math.ceil(ROWS / max(1, len(samples)))
@@ -140,7 +151,11 @@ def observe(
         if name in rows:
             statistics.keep(_spread(value, quota))
 
-    stream(graph, samples, visit, device, progress, rounded=True)
+    def see(found: Mapping[str, Any]) -> None:
+        ranges.update({name: Range.restored(each) for name, each in found.items()})
+
+    keeper = None if kept is None else KeptPass(kept, lambda: ranges, see)
+    stream(graph, samples, visit, device, progress, rounded=True, keeper=keeper)
     for name, table in input_tables(graph).items():
         ranges[name].update(graph.weights[table].load(), tail_ratio)
     return ranges

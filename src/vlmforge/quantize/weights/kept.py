@@ -2,22 +2,23 @@
 
 Every weight is written as it is quantized, with a digest of all that it follows from: the graph up
 to its product, with every weight in it as transformed, codes, scales and formats, and whatever the
-caller names beside. One with another digest is quantized again.
+caller names beside. One with another digest is quantized again. The samples that meet the weights
+are written now and then, so that they need not pass through all layers again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
 from vlmforge.errors import FormatError
-from vlmforge.formats.container import Container, ContainerWriter
 from vlmforge.formats.kept import SUFFIX, Digest
+from vlmforge.formats.kept_file import KeptFile, KeptState
 from vlmforge.graph.core import Graph, Node, Weight
 from vlmforge.graph.ops import PRODUCTS
+from vlmforge.quantize.learn.quantized_path import QuantizedPath
 from vlmforge.quantize.weights.formats import QuantizedWeight
 from vlmforge.quantize.weights.rounding import Rounding
 
@@ -28,32 +29,45 @@ ROWS = 4096
 class KeptRounding:
     """Keeps what another rounding gives, and gives what was kept."""
 
-    def __init__(self, rounding: Rounding, graph: Graph, folder: Path, *facts: object) -> None:
+    def __init__(
+        self,
+        rounding: Rounding,
+        graph: Graph,
+        folder: Path,
+        path: QuantizedPath | None,
+        *facts: object,
+    ) -> None:
         """Keep the weights of a rounding.
 
         Args:
             rounding: quantizes what is not kept.
             graph: the transformed component.
             folder: where weights are kept.
+            path: that of the samples which the rounding moves on; None if it moves none.
             facts: what they follow from besides the graph: numbers, texts, arrays, dataclasses.
         """
-        self._rounding, self._folder, self._graph = rounding, folder, graph
+        self._rounding, self._folder, self._graph, self._path = rounding, folder, graph, path
         products = [node.name for node in graph.nodes.values() if node.op in PRODUCTS]
-        self._files = {name: folder / f"{i:05}{SUFFIX}" for i, name in enumerate(products)}
+        self._names = {name: f"{i:05}{SUFFIX}" for i, name in enumerate(products)}
         self._digest = Digest([graph.inputs, *facts])
+        self._passed = KeptState(KeptFile(folder / f"passed{SUFFIX}", self._digest.copy().hex()))
         self._waiting: Iterator[Node] = iter(graph.nodes.values())
+        self._files: dict[str, KeptFile] = {}
         self._skipped: list[Node] = []
 
     def quantize(self, product: Node, smallest: np.ndarray | None) -> QuantizedWeight:
         """See :class:`Rounding`."""
-        path, digest = self._files[product.name], self._until(product, smallest)
-        found = read_kept(path, digest)
+        digest = self._until(product, smallest)
+        file = KeptFile(self._folder / self._names[product.name], digest)
+        self._files[product.name] = file
+        found = file.read()
         if found is not None:
             self._skipped.append(product)
-            return found
+            return QuantizedWeight(**found)
         self._catch_up()
         made = self._rounding.quantize(product, smallest)
-        write_kept(path, made, digest)
+        file.write(made)
+        self._keep_samples(product)
         return made
 
     def settle(self, product: Node, weight: QuantizedWeight) -> None:
@@ -75,42 +89,35 @@ class KeptRounding:
         own.add(smallest)
         return own.hex()
 
+    def _keep_samples(self, product: Node) -> None:
+        """Keep the samples as they have come up to a product, if it is time."""
+        path = self._path
+        if path is not None and path.stands_at(product):
+            self._passed.keep(path.live, follows=self._files[product.name].digest)
+
     def _catch_up(self) -> None:
         """Tell the rounding of the weights that were kept, which it has not made itself."""
-        for product in self._skipped:
-            weight = read_kept(self._files[product.name])
+        for product in self._skipped[self._resumed() :]:
+            weight = self._files[product.name].read()
             if weight is None:
                 raise FormatError(
                     "a weight that was kept has gone meanwhile",
-                    where=self._files[product.name],
+                    where=self._files[product.name].path,
                     mend="run the same command again",
                 )
-            self._rounding.settle(product, weight)
+            self._rounding.settle(product, QuantizedWeight(**weight))
         self._skipped.clear()
 
-
-def write_kept(path: Path, weight: QuantizedWeight, digest: str) -> None:
-    """Write a weight with a digest of what it follows from."""
-    with ContainerWriter(path, "kept") as writer:
-        writer.add("codes", weight.codes)
-        writer.add("scales", weight.scales)
-        if weight.group_scale is not None:
-            writer.add("group_scale", weight.group_scale)
-        writer.finish({"digest": digest, "group": weight.group, "bits": weight.bits})
-
-
-def read_kept(path: Path, digest: str | None = None) -> QuantizedWeight | None:
-    """The weight of a file, None if there is no whole one, or one of another digest."""
-    with suppress(FormatError, OSError):
-        file = Container.open(path, "kept")
-        if digest in (None, file.document["digest"]):
-            arrays = {name: np.array(array) for name, array in file.arrays.items()}
-            document = file.document
-            return QuantizedWeight(
-                arrays["codes"], arrays["scales"], arrays.get("group_scale"),
-                document["group"], document["bits"],
-            )  # fmt: skip
-    return None
+    def _resumed(self) -> int:
+        """How many of the kept weights the samples have met already, those that were kept."""
+        if self._path is None or not self._skipped:
+            return 0
+        found = self._passed.file.read()
+        for index, product in enumerate(self._skipped if found is not None else ()):
+            if found["follows"] == self._files[product.name].digest:
+                self._path.resume(product, found["live"])
+                return index
+        return 0
 
 
 def _pieces(weight: Weight) -> Iterator[np.ndarray]:

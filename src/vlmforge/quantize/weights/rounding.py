@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 import numpy as np
@@ -70,7 +70,7 @@ def choose_rounding(
     graph: Graph,
     formats: Mapping[str, WeightFormat],
     config: HessianQuantConfig,
-    path: Callable[[], QuantizedPath],
+    path: QuantizedPath | None,
     tasks: Tasks = HERE,
 ) -> Rounding:
     """Error compensation, or rounding to nearest.
@@ -78,15 +78,15 @@ def choose_rounding(
     Args:
         graph: the transformed component.
         formats: of every product's weight.
-        config: whether and how to compensate.
-        path: makes that of the samples whose errors are compensated for.
+        config: how to compensate.
+        path: that of the samples whose errors are compensated for; None to round to nearest.
         tasks: who compensates.
     """
-    if not config.apply:
+    if path is None:
         return NearestRounding(graph, formats)
     attributes = config.attributes
     settings = Compensation(attributes.perc_damp, attributes.act_order, attributes.block_size)
-    return CompensatedRounding(graph, formats, path(), settings, tasks)
+    return CompensatedRounding(graph, formats, path, settings, tasks)
 
 
 def _require_products(graph: Graph, names: Iterable[str]) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor
 
+from vlmforge.formats.kept_file import KeptFile
 from vlmforge.graph.core import Graph
 from vlmforge.graph.stream import Feeds
 from vlmforge.learning.steps import announce, timed
@@ -27,13 +28,16 @@ COST = 3.0
 """Time of a step in units of a plain evaluation of the loss: with gradients, and backward."""
 
 
-def scale(graph: Graph, samples: Sequence[Feeds], settings: Settings) -> Graph:
+def scale(
+    graph: Graph, samples: Sequence[Feeds], settings: Settings, kept: KeptFile | None = None
+) -> Graph:
     """The rotated graph with the scalings and pair rotations the configuration asks for.
 
     Args:
         graph: after rotations.
         samples: each gives feeds of this graph, so with rotated embeddings.
         settings: see :class:`Settings`.
+        kept: where measuring that is interrupted is kept.
     """
     config = settings.config
     rows = set(judged_values(graph, config))
@@ -43,7 +47,7 @@ def scale(graph: Graph, samples: Sequence[Feeds], settings: Settings) -> Graph:
         rows |= {name for path in key_paths(graph, {}) for name in key_operands(path)}
     pairs, device = config.qk_rotation.apply, settings.device
     measured = samples[:: math.ceil(len(samples) / SAMPLES)]
-    statistics = collect(graph, measured, rows, pairs, device, settings.progress)
+    statistics = collect(graph, measured, rows, pairs, device, settings.progress, kept)
     chooser = _Chooser(statistics, settings)
     keys = chooser.keys if config.qk.learn else None
     return transform(graph, scalings(config, statistics, chooser.channels, keys))

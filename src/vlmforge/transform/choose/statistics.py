@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 
 from vlmforge.arithmetic.functions import cos_sin
+from vlmforge.formats.kept_file import KeptFile
+from vlmforge.formats.kept_pass import KeptPass
 from vlmforge.graph.core import Graph
 from vlmforge.graph.stream import Feeds, stream
 from vlmforge.progress import Progress
@@ -49,6 +51,7 @@ def collect(
     pairs: bool = False,
     device: str = "cpu",
     progress: Progress | None = None,
+    kept: KeptFile | None = None,
 ) -> Statistics:
     """The statistics of the graph; ``rows`` names the values whose rows are kept.
 
@@ -59,6 +62,7 @@ def collect(
         pairs: whether to measure :attr:`Statistics.extents`, which costs some time.
         device: where to compute.
         progress: is told of every segment.
+        kept: where a pass that is interrupted is kept.
     """
     found = Statistics()
     quota = math.ceil(ROWS / len(samples))
@@ -75,7 +79,8 @@ def collect(
         if name in heads:
             _measure_pairs(found, name, value.unflatten(1, (-1, heads[name])), pairs)
 
-    stream(graph, samples, visit, device, progress, "measuring")
+    keeper = None if kept is None else KeptPass(kept, lambda: found, vars(found).update)
+    stream(graph, samples, visit, device, progress, "measuring", keeper=keeper)
     return found
 
 
