@@ -42,8 +42,9 @@ CODED = 4
 COPIES = 3
 """Copies of a weight while it is rounded: float32 ones of a piece, and codes of all."""
 
-SQUARES = 4
-"""Float32 values for every pair of a product's inputs: Hessian, factor, and both in order."""
+SQUARES = 3.5
+"""Float32 values for every pair of a product's inputs: Hessian, the same in order, its factor, and
+half as much that this is made of."""
 
 VALUES = 2
 """Values that a graph has for each output of a product."""
@@ -159,7 +160,8 @@ def _held(weights: Weights, rows: float, width: int, compensates: bool) -> int:
 def _rounded(outputs: int, inputs: int) -> int:
     """Bytes that rounding a weight with error compensation takes."""
     piece = min(outputs, PIECE) * inputs
-    return COPIES * outputs * inputs + FLOAT32 * (COPIES * piece + SQUARES * inputs**2)
+    squares = round(SQUARES * inputs**2)
+    return COPIES * outputs * inputs + FLOAT32 * (COPIES * piece + squares)
 
 
 def _width(checkpoint: Checkpoint, part: str) -> int:

@@ -99,16 +99,16 @@ def test_scales_keep_the_lower_bound() -> None:
 
 def test_the_factor_is_that_of_the_inverse() -> None:
     matrix = hessian_of(correlated(300, 50)).double()
-    factor = inverse_factor(matrix)
+    factor = inverse_factor(matrix, torch.arange(50))
     assert torch.equal(factor, factor.triu())
     torch.testing.assert_close(factor.T @ factor, matrix.inverse())
 
 
 def test_a_singular_matrix_is_damped_until_it_has_a_factor() -> None:
     row = torch.randn(1, 40, generator=torch.Generator().manual_seed(0))
-    assert inverse_factor(row.T @ row).isfinite().all()
+    assert inverse_factor(row.T @ row, torch.arange(40)).isfinite().all()
     with pytest.raises(CalibrationError, match="not finite"):
-        inverse_factor(torch.full((4, 4), float("nan")))
+        inverse_factor(torch.full((4, 4), float("nan")), torch.arange(4))
 
 
 def test_the_hessian_is_the_mean_of_the_squares(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -71,7 +71,7 @@ def compensate(
         tasks: who rounds, some output channels at a time.
     """
     order = _order(hessian.diagonal(), weight_format.group, settings.order)
-    factor = inverse_factor(hessian[order][:, order])
+    factor = inverse_factor(hessian, order)
     starts = _starts(order, weight_format.group, settings.block)
     channels = _Channels(hessian, factor, order, starts, weight_format)
     parts = tasks.map(channels, _pieces(weight, smallest, tasks.width))

@@ -146,23 +146,39 @@ def _damped(matrix: Tensor, rows: int, damping: float) -> Tensor:
     return matrix
 
 
-def inverse_factor(matrix: Tensor) -> Tensor:
-    """The upper triangular U with ``U^T U = matrix^-1``.
+def inverse_factor(matrix: Tensor, order: Tensor) -> Tensor:
+    """The upper triangular U with ``U^T U = M^-1``, for M the matrix in another order.
 
-    From ``matrix = V V^T`` with V upper triangular, U = V^-1; V is the Cholesky factor of the
-    matrix with its order reversed. Where rounding made the matrix indefinite, more is added to
-    its diagonal, in place.
+    From ``M = V V^T`` with V upper triangular, U = V^-1; V is the Cholesky factor of M with its
+    order reversed. Where rounding made the matrix indefinite, more is added to the diagonal of M.
+
+    Args:
+        matrix: symmetric, float32 or float64 ``[n, n]``.
+        order: of its rows and columns, int64 ``[n]``.
 
     Raises:
         CalibrationError: even that does not help.
     """
-    middle = mean(matrix.diagonal())
+    middle, added = mean(matrix.diagonal()[order]), list[Tensor]()
     for attempt in range(ATTEMPTS):
-        inverse = inverse_cholesky(matrix.flip(0, 1))
+        ordered = _ordered(matrix, order.flip(0))
+        for each in added:
+            ordered.diagonal().add_(each)
+        inverse = inverse_cholesky(ordered)
+        del ordered
         if inverse.isfinite().all():
             return inverse.flip(0, 1)
-        matrix.diagonal().add_(10.0 ** (attempt - ATTEMPTS + 1) * middle)
+        added.append(10.0 ** (attempt - ATTEMPTS + 1) * middle)
     raise CalibrationError(
         "the inputs of a product cannot be used for error compensation: they are not finite",
         mend="check the calibration samples, or set hessianQuant.apply to false",
     )
+
+
+def _ordered(matrix: Tensor, order: Tensor) -> Tensor:
+    """A copy with rows and columns in another order; nothing else of its size is made."""
+    found = torch.empty_like(matrix)
+    for start in range(0, len(order), BLOCK):
+        part = slice(start, start + BLOCK)
+        found[part] = matrix[order[part]][:, order]
+    return found
