@@ -104,6 +104,21 @@ def test_for_programs_it_is_a_document() -> None:
     assert document["total"]["seconds"] == 69
 
 
+def test_what_is_kept_of_an_interrupted_step_needs_no_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = COSTS["mxq language"].left + COSTS["mxq language"].beside
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(1, 0, wanted - 700))
+    kept = tmp_path / "kept"
+    due = Due(replace(step("mxq language"), keeps=kept), ["not made yet"])
+    interrupted = replace(ALL, steps=[due])
+    with pytest.raises(OutputError, match="will be written"):
+        interrupted.require_room(tmp_path, tmp_path)
+    kept.mkdir()
+    (kept / "00000.kept").write_bytes(bytes(700))
+    interrupted.require_room(tmp_path, tmp_path)
+
+
 class Usage(NamedTuple):
     """As ``shutil.disk_usage`` tells it."""
 

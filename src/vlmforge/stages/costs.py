@@ -39,6 +39,9 @@ HELD = 3
 CODED = 4
 """Bytes of codes a channel of the stream that are held of a row between two products."""
 
+KEPT = 3
+"""Files that hold the stream of all samples while it is kept: the last one, and the next twice."""
+
 COPIES = 3
 """Copies of a weight while it is rounded: float32 ones of a piece, and codes of all."""
 
@@ -104,7 +107,8 @@ def costs(
     for part, weights in parts.items():
         known[f"mblt {part}"] = _capture(weights, checked[part])
     for part, weights in parts.items():
-        left, beside = weights.elements, 2 * weights.elements
+        width = _width(checkpoint, part)
+        left, beside = weights.elements, 2 * weights.elements + _kept(count * rows[part], width)
         known[f"mxq {part}"] = Cost(found.quantize[part], LIBRARIES + held[part], left, beside)
     programs = sum(each.elements for each in parts.values())
     embedding = prod(checkpoint.shape(EMBEDDING)) * FLOAT32
@@ -155,6 +159,11 @@ def _held(weights: Weights, rows: float, width: int, compensates: bool) -> int:
     most = max(inputs for _, inputs in weights.products)
     coded = held * (most + CODED * width)
     return round(max(observed, coded + max(_rounded(*each) for each in weights.products)))
+
+
+def _kept(rows: float, width: int) -> int:
+    """Bytes on the disk of how far samples have come, while that is written anew."""
+    return round(KEPT * FLOAT32 * min(rows, ROWS) * width)
 
 
 def _rounded(outputs: int, inputs: int) -> int:

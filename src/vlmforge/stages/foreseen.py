@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from vlmforge.machine.ram import usable_memory
 from vlmforge.progress import Stage, duration, human_size
 from vlmforge.stages.costs import Cost
 from vlmforge.stages.plan import Due
+from vlmforge.stages.step import Step
 
 PACKAGE = "package"
 
@@ -107,7 +108,7 @@ class Foreseen:
         for each in self.due:
             place = _existing(out if each.step.name.split()[0] == PACKAGE else root)
             disk, replaced = place.stat().st_dev, sum(map(_size, each.step.makes))
-            written[disk].append((self.costs[each.step.name], replaced))
+            written[disk].append((self._to_come(each.step), replaced))
             disks[disk] = place
         for disk, place in disks.items():
             wanted, free = _height(written[disk]), shutil.disk_usage(place).free
@@ -118,6 +119,12 @@ class Foreseen:
                     mend="free some room, name another disk with --out and --work-dir, or give "
                     "fewer --num-samples",
                 )
+
+    def _to_come(self, step: Step) -> Cost:
+        """The cost of a step, without what an interrupted run of it has kept on the disk."""
+        cost = self.costs[step.name]
+        kept = 0 if step.keeps is None else _size(step.keeps)
+        return replace(cost, beside=max(0, cost.beside - kept))
 
     def require_memory(self) -> None:
         """The memory of this computer holds what every due step holds at its height.

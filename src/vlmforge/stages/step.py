@@ -22,7 +22,8 @@ class Step:
             ``"seed"``, ``"model"``.
         short: facts of what was not done as asked, once it has run; for their sake it is due again.
         added: names of files that may be added to a directory it made, and leave it as it made it.
-        tidy: deletes what it kept to go on from; done whenever it is made.
+        keeps: the directory of what an interrupted run goes on from.
+        tidy: deletes what is kept there; done whenever the step is made.
     """
 
     name: str
@@ -32,4 +33,5 @@ class Step:
     facts: Facts = field(default_factory=dict)
     short: Callable[[], Facts] = dict
     added: tuple[str, ...] = ()
+    keeps: Path | None = None
     tidy: Callable[[], None] = lambda: None

@@ -112,6 +112,7 @@ def answers(job: Job, calibration: Calibration, shown: Facts) -> Step:
         makes=(job.space.samples(LANGUAGE),),
         reads=() if images is None else (images,),
         facts=all_facts,
+        keeps=job.space.kept_answers,
         tidy=partial(clear_answers, job.space.kept_answers),
     )
 
@@ -187,6 +188,7 @@ def program(job: Job, part: str, config: CompileConfig, scheme: InferenceScheme)
         reads=(space.mblt(part), space.samples(part), *(() if first else rotation)),
         facts=asked | facts.config_facts(config) | code_facts("stages.mxq", "stages.overrides"),
         short=partial(_stopped, space.mxq(part)),
+        keeps=space.kept(part),
         tidy=partial(clear_kept, space.kept(part)),
     )
 
