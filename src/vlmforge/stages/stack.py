@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache, partial, wraps
 from math import prod
+from typing import ParamSpec
 
 import torch
 from torch import Tensor
@@ -17,6 +18,7 @@ from vlmforge.source.checkpoint import Checkpoint
 from vlmforge.stages.volume import Volume
 
 Shape = tuple[int, int]
+Given = ParamSpec("Given")
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,19 @@ class Stack:
         return self.depth * (own + factors)
 
 
-@cache
+def measured_once(measure: Callable[Given, float]) -> Callable[Given, float]:
+    """A measurement that is made once for the same arguments and number of threads."""
+
+    known: Callable[..., float] = cache(lambda threads, *given, **named: measure(*given, **named))
+
+    @wraps(measure)
+    def found(*given: Given.args, **named: Given.kwargs) -> float:
+        return known(torch.get_num_threads(), *given, **named)
+
+    return found
+
+
+@measured_once
 @torch.inference_mode()
 def products_seconds(
     shapes: tuple[Shape, ...], rows: int, way: Multiplication, place: torch.device
@@ -138,7 +152,7 @@ def products_seconds(
     return _timed(once)
 
 
-@cache
+@measured_once
 @torch.inference_mode()
 def value_seconds(width: int, place: torch.device) -> float:
     """The time in which a value is observed and becomes a code, of rows of so many."""
