@@ -15,7 +15,8 @@
 # make ray           compiles on a Ray cluster of this computer, some of whose machines are killed
 # make container     what packaging/Containerfile builds, without an engine for containers: as root,
 #                    with the Debian packages debootstrap and iproute2
-# make kill          compiles killed, or out of disk, at KILLS (100) random moments, and gone on with
+# make kill          compiles of KILL_MODEL (the sample) killed, or out of disk, at KILLS (100) random
+#                    moments, and gone on with
 # make gpu           compiles on a CUDA device, where there is one, and on one that is pretended
 # make soak          damaged inputs of every kind for SOAK_MINUTES (10) minutes
 # make load          64 clients at a server of the sample model, beside an engine without HTTP
@@ -35,6 +36,7 @@ SOAK_SEED ?= 0
 KILLS ?= 100
 KILL_SEED ?= 0
 KILL_PLACE ?=
+KILL_MODEL ?=
 
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.vlmforge-installed
@@ -161,6 +163,7 @@ container: install
 
 kill: install
 	$(TEST_ENVIRONMENT) KILLS=$(KILLS) KILL_SEED=$(KILL_SEED) KILL_PLACE=$(KILL_PLACE) \
+		KILL_MODEL=$(or $(KILL_MODEL),$(SAMPLE)) \
 		$(BIN)/python -m pytest -n 0 -o faulthandler_timeout=0 tests/stages/test_killed.py
 
 gpu: install

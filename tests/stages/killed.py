@@ -1,6 +1,8 @@
-"""Compiles a tiny model over and over, each time killed or out of disk, and once to the end.
+"""Compiles a model over and over, each time killed or out of disk, and now and then to the end.
 
-    python -m tests.stages.killed DIRECTORY COUNT SEED
+    python -m tests.stages.killed DIRECTORY COUNT SEED [MODEL]
+
+MODEL is the directory of a small checkpoint; without one, a tiny one is made.
 
 Prints a JSON object: how the attempts ended, whether the files are those of a whole run, and how
 often a batch of questions was answered, or a weight rounded, without an interruption that explains
@@ -42,7 +44,7 @@ from vlmforge.quantize.weights import rounding
 SMALL = 1 << 28
 """Bytes of a disk that is filled."""
 
-BALLAST = "ballast"
+BALLAST, MODEL = "ballast", "model"
 
 FULL, FAILED = 7, 8
 """Exit statuses: the disk was full, and said so; anything else."""
@@ -82,7 +84,7 @@ def telling(pipe: Pipe, line: str, work: Callable[..., Any]) -> Callable[..., An
 def compiled(place: Path, name: str = "out", announce: Callable[[str], None] | None = None) -> None:
     """Compile, beside the model; questions are answered in four batches."""
     compile_model(
-        place / "Tiny-VL", place / name, images="synthetic", num_samples=8, max_new_tokens=16,
+        place / MODEL, place / name, images="synthetic", num_samples=8, max_new_tokens=16,
         layout=FIXED, announce=announce,
     )  # fmt: skip
 
@@ -167,14 +169,18 @@ def started(place: Path, pipe: Pipe, most: int | None) -> int:
     return child
 
 
-def main(place: Path, count: int, seed: int) -> None:
+def main(place: Path, count: int, seed: int, model: Path | None = None) -> None:
     """Kill ``count`` attempts; whenever one got through, everything begins anew."""
     torch.set_num_threads(1)
     pipe, record.BATCH = Pipe(), 2
     OwnAnswers.__call__ = telling(pipe, ANSWERED, OwnAnswers.__call__)  # type: ignore[method-assign]
     rounding.compensate = telling(pipe, ROUNDED, rounding.compensate)
-    (place / "Tiny-VL").mkdir(parents=True)
-    write_checkpoint(place / "Tiny-VL")
+    place.mkdir(parents=True)
+    if model is None:
+        (place / MODEL).mkdir()
+        write_checkpoint(place / MODEL)
+    else:
+        shutil.copytree(model, place / MODEL)
     compiled(place, "whole")
     pieces, start = Counter(pipe.told().splitlines()), time.monotonic()
     compiled(place, "again")
@@ -202,4 +208,5 @@ def main(place: Path, count: int, seed: int) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
+    where, attempts, chances, *models = sys.argv[1:]
+    main(Path(where), int(attempts), int(chances), *map(Path, models))

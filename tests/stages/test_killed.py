@@ -1,6 +1,7 @@
 """Killed at any moment, or out of disk, a compilation goes on to the bytes of a whole run.
 
-``make kill`` tries ``KILLS`` (100) moments; ``KILL_PLACE`` names a directory to compile in.
+``make kill`` tries ``KILLS`` (100) moments of the bundled sample's compile; ``KILL_MODEL`` names
+another checkpoint, ``KILL_PLACE`` a directory to compile in.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ KILLS, SEED = int(os.environ.get("KILLS", "4")), os.environ.get("KILL_SEED", "0"
 def test_killed_at_any_moment(tmp_path: Path) -> None:
     place = Path(os.environ.get("KILL_PLACE") or tmp_path) / "killed"
     command = [sys.executable, "-m", "tests.stages.killed", str(place)]
-    done = subprocess.run([*command, str(KILLS), SEED], stdout=subprocess.PIPE, check=True)
+    model = os.environ.get("KILL_MODEL", "")
+    command += [str(KILLS), SEED, *([model] if model else [])]
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
     found = json.loads(done.stdout.splitlines()[-1])
     assert not found["failures"], found["failures"]
     assert found["same"] and not found["left"] and not found["repeated"], found
