@@ -143,7 +143,7 @@ def outputs(
     scales = choose_scales(graph, codes, ranges, bound)
     feeds = [partial(turned, load, chosen.residual) for load in evaluation]
     met = QuantizedPath(graph, codes, scales, rotated) if config.hessian_quant.apply else None
-    rounding = choose_rounding(graph, formats, config.hessian_quant, met)
+    rounding = choose_rounding(graph, formats, config.hessian_quant.attributes, met)
     path = QuantizedPath(graph, codes, scales, feeds)
     for node in graph.nodes.values():
         if node.op in PRODUCTS:

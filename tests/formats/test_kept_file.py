@@ -10,8 +10,12 @@ import numpy as np
 import pytest
 import torch
 
+from vlmforge.errors import SystemFailure
 from vlmforge.formats import kept_file
+from vlmforge.formats.container import ContainerWriter
+from vlmforge.formats.kept import clear_kept
 from vlmforge.formats.kept_file import KeptFile, KeptState
+from vlmforge.formats.stage import NOTE, TEXT
 
 
 @dataclass
@@ -54,6 +58,21 @@ def test_nothing_comes_of_another_digest_or_a_damaged_file(tmp_path: Path) -> No
     assert KeptFile(path, "digest").read() is None
     path.write_bytes(data[:50])
     assert KeptFile(path, "digest").read() is None
+    for document in ({}, {"digest": "digest"}, {"digest": "digest", "values": {"array": 0}}):
+        with ContainerWriter(path, "kept") as writer:
+            writer.finish(document)
+        assert KeptFile(path, "digest").read() is None
+
+
+def test_what_a_killed_writer_left_is_cleared(tmp_path: Path) -> None:
+    folder = tmp_path / "kept" / "language"
+    KeptFile(folder / "passed.kept", "digest").write(1)
+    left = folder / "passed.kept.partial-0123abcd"
+    left.mkdir()
+    (left / NOTE).write_bytes(TEXT)
+    (left / "new").write_bytes(bytes(1000))
+    clear_kept(folder)
+    assert not (tmp_path / "kept").exists()
 
 
 class Clock:
@@ -69,21 +88,36 @@ class Clock:
 def test_keeping_takes_a_share_of_the_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock()
     monkeypatch.setattr(kept_file, "time", clock)
-    kept, write = list[float](), KeptFile.write
+    kept = list[float]()
 
     def written(file: KeptFile, values: object) -> None:
         clock.now += 0.3
         kept.append(clock.now)
-        write(file, values)
 
     monkeypatch.setattr(KeptFile, "write", written)
     state = KeptState(KeptFile(tmp_path / "a.kept", "digest"))
-    live = [{"x": torch.zeros(1).expand(25_000_000)}, {}]
-    monkeypatch.setattr(kept_file, "_packed", lambda values, arrays: str(sorted(values)))
+    live = {"seen": Pair(torch.zeros(1).expand(24_000_000), None), "live": [{"x": np.zeros(10**6)}]}
     for _ in range(1000):
         clock.now += 0.1
-        state.keep(live, done=3)
-    assert state.file.read() == "['done', 'live']"
-    assert kept[0] == pytest.approx(10.3, abs=0.2), "three tenths of a second are guessed"
+        state.keep(live)
+    assert kept[0] == pytest.approx(10.7, abs=0.2), "three tenths of a second are guessed"
     share = 0.3 * len(kept) / clock.now
     assert 0.5 * kept_file.SHARE < share <= kept_file.SHARE
+    count = len(kept)
+    state.keep(live)
+    state.keep(live, last=True)
+    assert len(kept) == count + 1
+
+
+def test_a_state_that_cannot_be_kept_ends_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(file: KeptFile, values: object) -> None:
+        raise SystemFailure("the disk is full", where=tmp_path, mend="free some room")
+
+    monkeypatch.setattr(KeptFile, "write", full)
+    state = KeptState(KeptFile(tmp_path / "a.kept", "digest"))
+    state.keep([1], last=True)
+    state.keep([2], last=True)
+    assert [record.message for record in caplog.records if "the disk is full" in record.message]
+    assert len(caplog.records) == 1

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
+from vlmforge.formats.stage import PATTERN, Stage, clear
+
 SUFFIX = ".kept"
 
 
@@ -62,9 +64,14 @@ class Digest:
 
 
 def clear_kept(folder: Path) -> None:
-    """Delete the pieces in a folder, and the folder and its parent where nothing else is."""
+    """Delete the pieces in a folder, and the folder and its parent where nothing else is.
+
+    What killed writers left of pieces goes, too.
+    """
     for path in folder.glob(f"*{SUFFIX}"):
         path.unlink()
+    for path in folder.glob(f"*{SUFFIX}{PATTERN}"):
+        clear(Stage(path), path.with_name(path.name.rpartition(".")[0]))
     for place in (folder, folder.parent):
         with suppress(OSError):
             place.rmdir()

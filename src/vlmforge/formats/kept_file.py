@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -13,14 +14,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vlmforge.errors import FormatError
+from vlmforge.errors import FormatError, SystemFailure
 from vlmforge.formats.container import Container, ContainerWriter
+
+logger = logging.getLogger(__name__)
 
 SHARE = 0.03
 """Of a computation's time, what keeping its state may take."""
 
 RATE = 3e-9
 """Seconds that keeping a byte takes, before that is known."""
+
+LEAST = 1 << 20
+"""Bytes that a smaller state counts as."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +46,7 @@ class KeptFile:
 
     def read(self) -> Any:
         """The values; None if there are no whole ones, or ones of another digest."""
-        with suppress(FormatError, OSError):
+        with suppress(FormatError, OSError, KeyError, TypeError, ValueError):
             file = Container.open(self.path, "kept")
             if file.document["digest"] == self.digest:
                 return _unpacked(file.document["values"], file.arrays)
@@ -58,40 +64,58 @@ class KeptFile:
 
 
 class KeptState:
-    """How far samples have come, kept as often as :data:`SHARE` of the time allows."""
+    """The state of a long computation, kept as often as :data:`SHARE` of the time allows."""
 
     def __init__(self, file: KeptFile) -> None:
         self.file = file
-        self._rate, self._since = RATE, time.monotonic()
+        self._rate, self._since, self._failed = RATE, time.monotonic(), False
 
-    def keep(self, live: Sequence[Mapping[str, Tensor]], **beside: object) -> None:
-        """Keep the values of every sample, and what is said beside, if it is time."""
-        start, size = time.monotonic(), sum(x.nbytes for each in live for x in each.values())
-        if (start - self._since) * SHARE >= size * self._rate:
-            self.write(live, **beside)
-            self._since = time.monotonic()
-            self._rate = (self._since - start) / max(1, size)
+    def keep(self, state: object, *, last: bool = False) -> None:
+        """Keep a state if it is time, or if it is the last one.
 
-    def write(self, live: Sequence[Mapping[str, Tensor]], **beside: object) -> None:
-        """Keep them whatever the time."""
-        self.file.write({"live": live, **beside})
+        Where one cannot be written, that is told, and none after it is kept: nobody needs it yet.
+        """
+        start, size = time.monotonic(), max(LEAST, _size(state))
+        early = (start - self._since) * SHARE < size * self._rate
+        if self._failed or (early and not last):
+            return
+        try:
+            self.file.write(state)
+        except SystemFailure as error:
+            self._failed = True
+            logger.warning("an interruption from now on repeats more than it need: %s", error)
+        self._since = time.monotonic()
+        self._rate = (self._since - start) / size
+
+
+def _parts(value: object) -> Mapping[str, object] | Sequence[object] | None:
+    """What a value consists of; None for one that has no parts."""
+    if is_dataclass(value):
+        return {field.name: getattr(value, field.name) for field in fields(value)}
+    if isinstance(value, Mapping):
+        return value
+    return value if isinstance(value, Sequence) and not isinstance(value, str) else None
+
+
+def _size(value: object) -> int:
+    """Bytes of all arrays."""
+    if isinstance(value, (np.ndarray, Tensor)):
+        return value.nbytes
+    parts = _parts(value)
+    return sum(map(_size, parts.values() if isinstance(parts, Mapping) else parts or ()))
 
 
 def _packed(value: object, arrays: list[np.ndarray]) -> object:
     """What a document says of a value whose arrays stand beside it."""
     if isinstance(value, (np.ndarray, Tensor)):
-        tensor = isinstance(value, Tensor)
         array = value.detach().cpu().numpy() if isinstance(value, Tensor) else value
         arrays.append(array)
         place = {"array": len(arrays) - 1, "shape": list(array.shape)}
-        return {**place, "dtype": array.dtype.str, "tensor": tensor}
-    if is_dataclass(value):
-        value = {field.name: getattr(value, field.name) for field in fields(value)}
-    if isinstance(value, Mapping):
-        return {"named": {name: _packed(each, arrays) for name, each in value.items()}}
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return [_packed(each, arrays) for each in value]
-    return value
+        return {**place, "dtype": array.dtype.str, "tensor": isinstance(value, Tensor)}
+    parts = _parts(value)
+    if isinstance(parts, Mapping):
+        return {"named": {name: _packed(each, arrays) for name, each in parts.items()}}
+    return value if parts is None else [_packed(each, arrays) for each in parts]
 
 
 def _unpacked(value: Any, arrays: Mapping[str, np.ndarray]) -> Any:

@@ -36,5 +36,4 @@ class KeptPass:
 
     def keep(self, done: int, live: Sequence[Mapping[str, Tensor]], *, last: bool) -> None:
         """See :class:`vlmforge.graph.stream.Keeper`."""
-        keep = self._state.write if last else self._state.keep
-        keep(live, done=done, seen=self._seen())
+        self._state.keep({"done": done, "live": live, "seen": self._seen()}, last=last)

@@ -69,10 +69,14 @@ def stream(
     position = {name: i for i, name in enumerate(graph.nodes)}
     rows = sum(max(_rows(values[name]) for name in floats) for values in live)
     parts = list(segments(graph, wanted, rows))
-    start, live = (keeper and keeper.found()) or (0, live)
-    for sample, values in enumerate(live if start == 0 else ()):
-        for name in floats:
-            visit(sample, name, values[name])
+    start = 0
+    if keeper is not None and (place := keeper.found()) is not None:
+        start = place[0]
+        live = [{name: t.to(device) for name, t in each.items()} for each in place[1]]
+    else:
+        for sample, values in enumerate(live):
+            for name in floats:
+                visit(sample, name, values[name])
     for done, nodes in enumerate(parts[start:], start=start + 1):
         held = with_loaded(graph, nodes, device)
         for sample, values in enumerate(live):

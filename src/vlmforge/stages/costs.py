@@ -15,6 +15,7 @@ from vlmforge.calibrate.images import SYNTHETIC
 from vlmforge.families.family import LANGUAGE, VISION
 from vlmforge.graph.stream import SEGMENT_BYTES
 from vlmforge.quantize.observe.held import ROWS
+from vlmforge.quantize.observe.histogram import BINS
 from vlmforge.quantize.weights.compensate import ROWS as PIECE
 from vlmforge.source.checkpoint import EMBEDDING, Checkpoint
 from vlmforge.stages.answering import READ_SPEED
@@ -40,7 +41,10 @@ CODED = 4
 """Bytes of codes a channel of the stream that are held of a row between two products."""
 
 KEPT = 3
-"""Files that hold the stream of all samples while it is kept: the last one, and the next twice."""
+"""Files that hold values of all samples while they are kept: the last one, and the next twice."""
+
+SHOWN = 256
+"""Rows, as wide as the stream, that are kept for a product: those of queries and keys, of all."""
 
 COPIES = 3
 """Copies of a weight while it is rounded: float32 ones of a piece, and codes of all."""
@@ -107,8 +111,8 @@ def costs(
     for part, weights in parts.items():
         known[f"mblt {part}"] = _capture(weights, checked[part])
     for part, weights in parts.items():
-        width = _width(checkpoint, part)
-        left, beside = weights.elements, 2 * weights.elements + _kept(count * rows[part], width)
+        kept = _kept(weights, count * rows[part], _width(checkpoint, part))
+        left, beside = weights.elements, 2 * weights.elements + kept
         known[f"mxq {part}"] = Cost(found.quantize[part], LIBRARIES + held[part], left, beside)
     programs = sum(each.elements for each in parts.values())
     embedding = prod(checkpoint.shape(EMBEDDING)) * FLOAT32
@@ -161,9 +165,11 @@ def _held(weights: Weights, rows: float, width: int, compensates: bool) -> int:
     return round(max(observed, coded + max(_rounded(*each) for each in weights.products)))
 
 
-def _kept(rows: float, width: int) -> int:
+def _kept(weights: Weights, rows: float, width: int) -> int:
     """Bytes on the disk of how far samples have come, while that is written anew."""
-    return round(KEPT * FLOAT32 * min(rows, ROWS) * width)
+    most = max(inputs for _, inputs in weights.products)
+    seen = len(weights.products) * (2 * FLOAT64 * BINS + SHOWN * FLOAT32 * width)
+    return round(KEPT * min(rows, ROWS) * max(FLOAT32 * width, most + CODED * width) + seen)
 
 
 def _rounded(outputs: int, inputs: int) -> int:

@@ -22,6 +22,7 @@ from vlmforge.quantize.learn.scales import learned_rounding
 from vlmforge.quantize.scales.choice import Scales, choose_scales
 from vlmforge.quantize.scales.narrowing import narrow_products
 from vlmforge.quantize.scheme import assign_codes
+from vlmforge.quantize.weights.formats import WeightFormat
 from vlmforge.quantize.weights.kept import KeptRounding
 from vlmforge.quantize.weights.rounding import Rounding, choose_rounding, weight_formats
 from vlmforge.stages.observed import Observed, observe_component
@@ -77,14 +78,7 @@ def mxq_compile(
     codes = assign_codes(graph, wide, narrow)
     with MxqWriter(save_path) as writer:
         scales = choose_scales(graph, codes, ranges, bound)
-        path = None
-        if config.hessian_quant.apply:
-            path = QuantizedPath(graph, codes, scales, observed.held, where)
-        rounding = choose_rounding(graph, formats, config.hessian_quant, path, tasks)
-        if kept is not None:
-            facts = (codes, scales, formats, config.hessian_quant.model_dump())
-            circumstances = _circumstances(observed, where)
-            rounding = KeptRounding(rounding, graph, kept, path, *facts, circumstances)
+        rounding = _rounding(observed, codes, scales, formats, config, where, kept, tasks)
         graph, rounding = learned(observed, codes, scales, rounding, config, where, progress)
         if observed.transformed.budget.stopped:
             graph.meta["learning"] = STOPPED
@@ -107,6 +101,27 @@ def _provenance(
         "inference_scheme": scheme.value,
         "device": device,
     }
+
+
+def _rounding(
+    observed: Observed,
+    codes: Mapping[str, str],
+    scales: Scales,
+    formats: Mapping[str, WeightFormat],
+    config: CompileConfig,
+    device: str,
+    kept: Path | None,
+    tasks: Tasks,
+) -> Rounding:
+    """The rounding that is asked for, which goes on with what is kept; nothing is learned yet."""
+    graph, path = observed.graph, None
+    if config.hessian_quant.apply:
+        path = QuantizedPath(graph, codes, scales, observed.held, device)
+    rounding = choose_rounding(graph, formats, config.hessian_quant.attributes, path, tasks)
+    if kept is None:
+        return rounding
+    facts = (codes, scales, formats, config.hessian_quant.model_dump())
+    return KeptRounding(rounding, graph, kept, path, *facts, _circumstances(observed, device))
 
 
 def _circumstances(observed: Observed, device: str) -> list[object]:

@@ -22,8 +22,8 @@ from vlmforge.quantize.observe.held import held_at_once
 from vlmforge.quantize.observe.ranges import Range
 from vlmforge.quantize.scales.choice import Bound
 from vlmforge.quantize.scheme import require_nodes
-from vlmforge.stages.kept_passes import KeptPasses
 from vlmforge.stages.lengths import with_lengths
+from vlmforge.stages.pass_files import PassFiles
 from vlmforge.stages.samples import component_samples
 from vlmforge.stages.transformed import Transformed, transform_component
 
@@ -87,7 +87,7 @@ def observe_component(
     told = samples.fingerprint(), samples.options()
     passes = None
     if kept is not None and has_order(device) and not config.learns_transformations:
-        passes = KeptPasses.of(kept, model, told[0], config, overrides)
+        passes = PassFiles.of(kept, model, told[0], config, overrides)
     transformed = transform_component(
         graph, samples, config, rotation_path, overrides, device, progress, passes
     )

@@ -20,7 +20,7 @@ from vlmforge.progress import Progress
 from vlmforge.quantize.scheme import assign_codes, attention_operands, narrowable
 from vlmforge.quantize.weights.formats import WeightFormat
 from vlmforge.quantize.weights.rounding import weight_formats
-from vlmforge.stages.kept_passes import KeptPasses
+from vlmforge.stages.pass_files import PassFiles
 from vlmforge.stages.rotation import component_rotation
 from vlmforge.stages.samples import rotated_feeds, sample_feeds
 from vlmforge.transform.choose.rotations import choose_rotations
@@ -55,7 +55,7 @@ def transform_component(
     overrides: BitConfig.LayerOverrides | None = None,
     device: str = "cpu",
     progress: Progress | None = None,
-    kept: KeptPasses | None = None,
+    kept: PassFiles | None = None,
 ) -> Transformed:
     """The transformations a configuration asks for, applied to a captured component.
 

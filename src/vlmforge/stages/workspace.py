@@ -86,7 +86,7 @@ class Workspace:
         return self._own / self._file("mxq", component)
 
     def kept(self, component: str) -> Path:
-        """Where the weights are that an interrupted quantization has rounded."""
+        """Where an interrupted quantization has rounded weights, and how far samples are."""
         return self._own / "kept" / component
 
     @property

@@ -61,7 +61,7 @@ def rounded(
     formats = weight_formats(graph, CONFIG, ())
 
     path = QuantizedPath(graph, codes, scales, loaders(graph, 3))
-    inner = choose_rounding(graph, formats, CONFIG.hessian_quant, path)
+    inner = choose_rounding(graph, formats, CONFIG.hessian_quant.attributes, path)
     counted = Counted(inner, killed_at)
     kept: Rounding = counted
     if folder is not None:

@@ -51,7 +51,9 @@ def program_of(path: Path, component: int, settings: Mapping[str, Any]) -> Progr
 
     compensates = config.hessian_quant.apply
     path = QuantizedPath(graph, codes, scales, loaders(graph, 6)) if compensates else None
-    rounding = choose_rounding(graph, weight_formats(graph, config, ()), config.hessian_quant, path)
+    rounding = choose_rounding(
+        graph, weight_formats(graph, config, ()), config.hessian_quant.attributes, path
+    )
     program = lowered(graph, codes, scales, rounding)
     verify(program)
     return program

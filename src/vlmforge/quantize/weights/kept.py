@@ -42,7 +42,7 @@ class KeptRounding:
         Args:
             rounding: quantizes what is not kept.
             graph: the transformed component.
-            folder: where weights are kept.
+            folder: where weights and samples are kept.
             path: that of the samples which the rounding moves on; None if it moves none.
             facts: what they follow from besides the graph: numbers, texts, arrays, dataclasses.
         """
@@ -50,7 +50,7 @@ class KeptRounding:
         products = [node.name for node in graph.nodes.values() if node.op in PRODUCTS]
         self._names = {name: f"{i:05}{SUFFIX}" for i, name in enumerate(products)}
         self._digest = Digest([graph.inputs, *facts])
-        self._passed = KeptState(KeptFile(folder / f"passed{SUFFIX}", self._digest.copy().hex()))
+        self._passed = KeptState(KeptFile(folder / f"passed{SUFFIX}", self._wiring().hex()))
         self._waiting: Iterator[Node] = iter(graph.nodes.values())
         self._files: dict[str, KeptFile] = {}
         self._skipped: list[Node] = []
@@ -75,6 +75,14 @@ class KeptRounding:
         self._catch_up()
         self._rounding.settle(product, weight)
 
+    def _wiring(self) -> Digest:
+        """A digest of what decides, behind a product too, which values live there."""
+        digest = self._digest.copy()
+        digest.add(self._graph.outputs)
+        for node in self._graph.nodes.values():
+            digest.add([node.name, node.op, node.inputs])
+        return digest
+
     def _until(self, product: Node, smallest: np.ndarray | None) -> str:
         """A digest of the graph up to a product, with what its weight is rounded for."""
         for node in self._waiting:
@@ -93,7 +101,8 @@ class KeptRounding:
         """Keep the samples as they have come up to a product, if it is time."""
         path = self._path
         if path is not None and path.stands_at(product):
-            self._passed.keep(path.live, follows=self._files[product.name].digest)
+            follows = self._files[product.name].digest
+            self._passed.keep({"follows": follows, "live": path.live})
 
     def _catch_up(self) -> None:
         """Tell the rounding of the weights that were kept, which it has not made itself."""

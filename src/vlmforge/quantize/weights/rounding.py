@@ -69,7 +69,7 @@ _SEARCH = {"output": "out"}
 def choose_rounding(
     graph: Graph,
     formats: Mapping[str, WeightFormat],
-    config: HessianQuantConfig,
+    config: HessianQuantConfig.Attributes,
     path: QuantizedPath | None,
     tasks: Tasks = HERE,
 ) -> Rounding:
@@ -84,8 +84,7 @@ def choose_rounding(
     """
     if path is None:
         return NearestRounding(graph, formats)
-    attributes = config.attributes
-    settings = Compensation(attributes.perc_damp, attributes.act_order, attributes.block_size)
+    settings = Compensation(config.perc_damp, config.act_order, config.block_size)
     return CompensatedRounding(graph, formats, path, settings, tasks)
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -79,7 +80,11 @@ def collect(
         if name in heads:
             _measure_pairs(found, name, value.unflatten(1, (-1, heads[name])), pairs)
 
-    keeper = None if kept is None else KeptPass(kept, lambda: found, vars(found).update)
+    def see(kept: Mapping[str, Any]) -> None:
+        for name, values in kept.items():
+            getattr(found, name).update(values)
+
+    keeper = None if kept is None else KeptPass(kept, lambda: found, see)
     stream(graph, samples, visit, device, progress, "measuring", keeper=keeper)
     return found
 

@@ -22,7 +22,7 @@ from vlmforge.graph import stream
 from vlmforge.graph.core import Graph
 from vlmforge.progress import Progress
 from vlmforge.quantize.observe.clipping import Clipping
-from vlmforge.stages.kept_passes import KeptPasses
+from vlmforge.stages.pass_files import PassFiles
 from vlmforge.transform.choose.statistics import collect
 
 Pass = Callable[[Graph, KeptFile | None, Progress | None], Any]
@@ -91,14 +91,14 @@ def test_passes_of_something_else_are_not_taken(tiny_checkpoint: Path, tmp_path:
     config, overrides = CompileConfig(), BitConfig.LayerOverrides()
     wide = BitConfig.LayerOverrides(activation_16bits=("a",))
     passes = [
-        KeptPasses.of(tmp_path, graph, "samples", config, overrides),
-        KeptPasses.of(tmp_path, other, "samples", config, overrides),
-        KeptPasses.of(tmp_path, graph, "others", config, overrides),
-        KeptPasses.of(tmp_path, graph, "samples", CompileConfig(seed=1), overrides),
-        KeptPasses.of(tmp_path, graph, "samples", config, wide),
+        PassFiles.of(tmp_path, graph, "samples", config, overrides),
+        PassFiles.of(tmp_path, other, "samples", config, overrides),
+        PassFiles.of(tmp_path, graph, "others", config, overrides),
+        PassFiles.of(tmp_path, graph, "samples", CompileConfig(seed=1), overrides),
+        PassFiles.of(tmp_path, graph, "samples", config, wide),
     ]
     turns = [None, *(Rotation.of(torch.eye(4).double().roll(by, 0)) for by in (0, 1))]
     files = [each.file(name, turn) for each in passes for name in ("a", "b") for turn in turns]
     assert len({file.digest for file in files}) == len(files)
-    again = KeptPasses.of(tmp_path, graph, "samples", config, overrides)
+    again = PassFiles.of(tmp_path, graph, "samples", config, overrides)
     assert again.file("a", None) == files[0]

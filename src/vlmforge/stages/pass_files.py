@@ -1,4 +1,4 @@
-"""Kept passes: where an interrupted quantization finds how far its samples have come."""
+"""Pass files: where an interrupted quantization finds how far its samples have come."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vlmforge.stages.version import code_facts
 
 
 @dataclass(frozen=True)
-class KeptPasses:
+class PassFiles:
     """Files of the passes of samples before rounding.
 
     Their digests hold what the values follow from, not the values: where transformations are
@@ -36,7 +36,7 @@ class KeptPasses:
         samples: str,
         config: CompileConfig,
         overrides: BitConfig.LayerOverrides,
-    ) -> KeptPasses:
+    ) -> PassFiles:
         """The passes of a component's samples.
 
         Args:
@@ -48,7 +48,7 @@ class KeptPasses:
         """
         asked = config.fingerprint(), overrides.model_dump(mode="json")
         code = code_facts("stages.mxq")
-        return KeptPasses(folder, (fingerprint(Path(model)), samples, asked, code))
+        return PassFiles(folder, (fingerprint(Path(model)), samples, asked, code))
 
     def file(self, name: str, rotation: Rotation | None) -> KeptFile:
         """That of one pass, over a graph whose features are in the basis of ``rotation``."""
