@@ -75,7 +75,7 @@ class KeptState:
 
         Where one cannot be written, that is told, and none after it is kept: nobody needs it yet.
         """
-        start, size = time.monotonic(), max(LEAST, _size(state))
+        start, size = time.monotonic(), max(LEAST, size_of(state))
         early = (start - self._since) * SHARE < size * self._rate
         if self._failed or (early and not last):
             return
@@ -97,12 +97,12 @@ def _parts(value: object) -> Mapping[str, object] | Sequence[object] | None:
     return value if isinstance(value, Sequence) and not isinstance(value, str) else None
 
 
-def _size(value: object) -> int:
+def size_of(value: object) -> int:
     """Bytes of all arrays."""
     if isinstance(value, (np.ndarray, Tensor)):
         return value.nbytes
     parts = _parts(value)
-    return sum(map(_size, parts.values() if isinstance(parts, Mapping) else parts or ()))
+    return sum(map(size_of, parts.values() if isinstance(parts, Mapping) else parts or ()))
 
 
 def _packed(value: object, arrays: list[np.ndarray]) -> object:

@@ -167,9 +167,8 @@ def _held(weights: Weights, rows: float, width: int, compensates: bool) -> int:
 
 def _kept(weights: Weights, rows: float, width: int) -> int:
     """Bytes on the disk of how far samples have come, while that is written anew."""
-    most = max(inputs for _, inputs in weights.products)
     seen = len(weights.products) * (2 * FLOAT64 * BINS + SHOWN * FLOAT32 * width)
-    return round(KEPT * min(rows, ROWS) * max(FLOAT32 * width, most + CODED * width) + seen)
+    return round(KEPT * FLOAT32 * min(rows, ROWS) * width + seen)
 
 
 def _rounded(outputs: int, inputs: int) -> int:

@@ -15,7 +15,7 @@ import numpy as np
 
 from vlmforge.errors import FormatError
 from vlmforge.formats.kept import SUFFIX, Digest
-from vlmforge.formats.kept_file import KeptFile, KeptState
+from vlmforge.formats.kept_file import KeptFile, KeptState, size_of
 from vlmforge.graph.core import Graph, Node, Weight
 from vlmforge.graph.ops import PRODUCTS
 from vlmforge.quantize.learn.quantized_path import QuantizedPath
@@ -24,6 +24,9 @@ from vlmforge.quantize.weights.rounding import Rounding
 
 ROWS = 4096
 """Rows of a weight that are read at a time."""
+
+WIDER = 1.5
+"""Growth of the samples' values from one product to the next from which on they count as wide."""
 
 
 class KeptRounding:
@@ -54,6 +57,7 @@ class KeptRounding:
         self._waiting: Iterator[Node] = iter(graph.nodes.values())
         self._files: dict[str, KeptFile] = {}
         self._skipped: list[Node] = []
+        self._width = 0
 
     def quantize(self, product: Node, smallest: np.ndarray | None) -> QuantizedWeight:
         """See :class:`Rounding`."""
@@ -98,9 +102,15 @@ class KeptRounding:
         return own.hex()
 
     def _keep_samples(self, product: Node) -> None:
-        """Keep the samples as they have come up to a product, if it is time."""
+        """Keep the samples as they have come up to a product, if it is time.
+
+        It never is where their values are wider than before, as within an MLP.
+        """
         path = self._path
-        if path is not None and path.stands_at(product):
+        if path is None or not path.stands_at(product):
+            return
+        before, self._width = self._width, size_of(path.live)
+        if self._width <= WIDER * before:
             follows = self._files[product.name].digest
             self._passed.keep({"follows": follows, "live": path.live})
 
