@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from tests.graphs import captured
+from tests.quantize.weights.test_kept import Interrupted
 from tests.quantize.weights.test_rounding import loaders
 from vlmforge.config import BitConfig, CompileConfig
 from vlmforge.formats import kept_file
@@ -26,10 +27,6 @@ from vlmforge.stages.pass_files import PassFiles
 from vlmforge.transform.choose.statistics import collect
 
 Pass = Callable[[Graph, KeptFile | None, Progress | None], Any]
-
-
-class Interrupted(Exception):
-    """A run that was killed."""
 
 
 def observed(graph: Graph, kept: KeptFile | None, progress: Progress | None) -> Any:

@@ -13,14 +13,12 @@ from vlmforge.formats.kept_file import KeptFile, KeptState
 class KeptPass:
     """Keeps how far samples have come, and what was seen of them; a :class:`Keeper` of streams."""
 
-    def __init__(
-        self, file: KeptFile, seen: Callable[[], object], see: Callable[[Any], None]
-    ) -> None:
+    def __init__(self, file: KeptFile, seen: object, see: Callable[[Any], None]) -> None:
         """Keep a pass in a file.
 
         Args:
             file: of this pass alone.
-            seen: gives what was seen so far, as a :class:`KeptFile` takes it.
+            seen: grows as samples are seen, and is what a :class:`KeptFile` takes.
             see: takes what was seen before an interruption, as a :class:`KeptFile` gives it.
         """
         self._state = KeptState(file)
@@ -36,4 +34,4 @@ class KeptPass:
 
     def keep(self, done: int, live: Sequence[Mapping[str, Tensor]], *, last: bool) -> None:
         """See :class:`vlmforge.graph.stream.Keeper`."""
-        self._state.keep({"done": done, "live": live, "seen": self._seen()}, last=last)
+        self._state.keep({"done": done, "live": live, "seen": self._seen}, last=last)

@@ -154,7 +154,7 @@ def observe(
     def see(found: Mapping[str, Any]) -> None:
         ranges.update({name: Range.restored(each) for name, each in found.items()})
 
-    keeper = None if kept is None else KeptPass(kept, lambda: ranges, see)
+    keeper = None if kept is None else KeptPass(kept, ranges, see)
     stream(graph, samples, visit, device, progress, rounded=True, keeper=keeper)
     for name, table in input_tables(graph).items():
         ranges[name].update(graph.weights[table].load(), tail_ratio)

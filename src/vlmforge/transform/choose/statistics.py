@@ -84,7 +84,7 @@ def collect(
         for name, values in kept.items():
             getattr(found, name).update(values)
 
-    keeper = None if kept is None else KeptPass(kept, lambda: found, see)
+    keeper = None if kept is None else KeptPass(kept, found, see)
     stream(graph, samples, visit, device, progress, "measuring", keeper=keeper)
     return found
 
