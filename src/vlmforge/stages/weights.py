@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 
+import torch
+
 from vlmforge.families.family import LANGUAGE
 from vlmforge.source.checkpoint import EMBEDDING, Checkpoint
-
-WIDTHS = {"float64": 8, "float32": 4}
-"""Bytes of an element, where they are not two."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ class Weights:
         shapes = {name: checkpoint.shape(name) for name in names}
         sizes = {name: prod(shape) for name, shape in shapes.items()}
         return Weights(
-            sum(sizes[name] * WIDTHS.get(checkpoint.dtype(name), 2) for name in names),
+            sum(sizes[name] * getattr(torch, checkpoint.dtype(name)).itemsize for name in names),
             sum(sizes.values()),
             [(shape[0], prod(shape[1:])) for shape in shapes.values() if len(shape) > 1],
         )
